@@ -1,0 +1,97 @@
+// Package blob keeps the contents of artifacts, each under the name of its digest.
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// Folder is a store in a folder of this computer: sha256/ab/abcd… holds the
+// content with that digest. A file there is always whole: it is written
+// elsewhere, made durable, and moved into place. Any number of processes may use
+// the same folder.
+type Folder struct{ dir string }
+
+var _ target.Blobs = Folder{}
+
+// OpenFolder returns the store in dir, which is created when missing.
+func OpenFolder(dir string) (Folder, error) {
+	for _, sub := range []string{"sha256", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return Folder{}, fmt.Errorf("open artifact store %q: %w", dir, err)
+		}
+	}
+	return Folder{dir}, nil
+}
+
+func (s Folder) path(ref target.Ref) string {
+	h := ref.Hex()
+	return filepath.Join(s.dir, "sha256", h[:2], h)
+}
+
+// Put stores the content of r and returns its name.
+func (s Folder) Put(ctx context.Context, r io.Reader) (target.Ref, error) {
+	tmp, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "put-*")
+	if err != nil {
+		return "", fmt.Errorf("store an artifact: %w", err)
+	}
+	defer os.Remove(tmp.Name()) // no longer there once it was moved
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(tmp, sum), &readerIn{ctx, r})
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("store an artifact in %q after %d bytes: %w", s.dir, n, err), tmp.Close())
+	}
+	ref := target.Ref("sha256:" + hex.EncodeToString(sum.Sum(nil)))
+	if _, err := os.Stat(s.path(ref)); err == nil {
+		return ref, tmp.Close()
+	}
+	if err := errors.Join(tmp.Chmod(0o400), tmp.Sync(), tmp.Close()); err != nil {
+		return "", fmt.Errorf("store an artifact of %d bytes in %q: %w", n, s.dir, err)
+	}
+	return ref, s.keep(tmp.Name(), ref)
+}
+
+// keep moves a finished file to its name and makes the move durable.
+func (s Folder) keep(tmp string, ref target.Ref) error {
+	to := s.path(ref)
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return fmt.Errorf("store %s: %w", ref, err)
+	}
+	if err := os.Rename(tmp, to); err != nil {
+		return fmt.Errorf("store %s: %w", ref, err)
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Open returns the content of ref. The last Read fails when what was read does
+// not have the digest that names it.
+func (s Folder) Open(_ context.Context, ref target.Ref) (io.ReadCloser, error) {
+	if !ref.Valid() || ref.IsTree() {
+		return nil, fmt.Errorf("%q is not the name of a stored file: %w", ref, target.ErrPermanent)
+	}
+	f, err := os.Open(s.path(ref))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("artifact %s is not in the store %q: it was removed, or kept in another store: %w", ref, s.dir, target.ErrPermanent)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &checked{f: f, ref: ref, sum: sha256.New()}, nil
+}

@@ -1,0 +1,211 @@
+// Package target is the contract between the engine and the machines it uses.
+//
+// A target is a named place where jobs run and endpoints live. A driver is the
+// code that knows one kind of place. A driver keeps no state of its own: the id
+// of a job is all that is needed to find it again, so any worker can carry on
+// after another has died.
+package target
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+)
+
+// Target is one named place, as the workspace describes it.
+type Target struct {
+	Name     string          `json:"name"`
+	Kind     string          `json:"kind"`
+	Settings json.RawMessage `json:"settings,omitempty"` // checked against Kind.Settings; nil means none
+}
+
+// Kind describes a driver. It is constant for the life of the program.
+type Kind struct {
+	Name     string // "local", "ssh", "slurm": what a workspace writes as `kind`
+	Summary  string // one line for people
+	Settings []byte // JSON Schema (2020-12) of Target.Settings
+}
+
+// Can says what one target offers beyond running a command on one machine.
+// The plan refuses a stage that needs more, before anything runs.
+type Can struct {
+	Nodes  int  // the most machines one job may span; at least 1
+	GPU    bool // jobs may ask for GPUs
+	Images bool // jobs may run in a container image
+	Manage bool // the driver is a Manager: amlflow creates and resizes the target
+	Serve  bool // the driver is a Server: models can be deployed here
+}
+
+// Driver runs jobs on one kind of target.
+//
+// The law: any call may come again, with the same arguments, from another
+// process, at any time, and must do no harm. Methods return soon and do not
+// wait for a job to end; they return early when ctx ends.
+//
+// "Your job failed" is a value (a Status); "we failed" is an error. An error
+// that trying again cannot mend wraps ErrPermanent.
+type Driver interface {
+	// Kind describes the driver without touching any target.
+	Kind() Kind
+	// Can says what t offers, from its settings alone, without touching it.
+	Can(t Target) Can
+	// Check reports why t cannot be used now and what to do about it, or nil.
+	Check(ctx context.Context, t Target) error
+	// Submit starts job and returns once it is certain that the job will run or
+	// has run. A second Submit of the same job.ID changes nothing, whatever
+	// became of the first. A job whose Cancel came first never starts.
+	Submit(ctx context.Context, t Target, job Job, in Blobs) error
+	// Status looks at a job once. A job that the target does not know, or no
+	// longer knows, is Lost; that is not an error.
+	Status(ctx context.Context, t Target, id string) (Status, error)
+	// Read copies a stream of the job from byte offset on to w, as far as it has
+	// been written, and returns the offset reached. A stream with nothing in it
+	// yet is not an error.
+	Read(ctx context.Context, t Target, id string, s Stream, offset int64, w io.Writer) (int64, error)
+	// Collect stores what the job produced. It is called after the job succeeded,
+	// and also after it failed, when outputs may be missing.
+	Collect(ctx context.Context, t Target, id string, out Blobs) (Results, error)
+	// Cancel asks the job to stop: TERM, the job's grace, then KILL, for every
+	// process that it started. It returns at once; Status tells when it is done.
+	// Cancelling a job that has ended changes nothing.
+	Cancel(ctx context.Context, t Target, id string, why Cause) error
+	// Clean removes all that Submit left behind on the target. It refuses a job
+	// that is still running. Afterwards the job is Lost.
+	Clean(ctx context.Context, t Target, id string) error
+}
+
+// ErrPermanent marks a failure that trying again cannot mend.
+var ErrPermanent = errors.New("permanent")
+
+// Job is one thing to run, with nothing left to resolve.
+type Job struct {
+	// ID is unique for ever: run, stage, item and attempt. It matches
+	// ^[a-z0-9][a-z0-9._-]*$ and is at most 200 bytes long.
+	ID string `json:"id"`
+	// Exactly one of Script and Command is set. A Script is handed to the
+	// target's shell as `sh -e`; a Command is executed as it is, without a shell.
+	Script  string   `json:"script,omitempty"`
+	Command []string `json:"command,omitempty"`
+	// Env is what the job was declared to see, on top of what the contract sets.
+	Env map[string]string `json:"env,omitempty"`
+	// Host is the part of the submitting shell's environment that a job on the
+	// same computer starts from (PATH, HOME, LANG…). Targets elsewhere ignore it.
+	Host map[string]string `json:"host,omitempty"`
+	// Code is a tree that is the content of the working directory; empty: none.
+	Code    Ref        `json:"code,omitempty"`
+	Inputs  []Artifact `json:"inputs,omitempty"`
+	Outputs []Artifact `json:"outputs,omitempty"` // Ref is empty: to be collected
+	Needs   Resources  `json:"needs"`
+	// Timeout bounds the job's running time; zero means no bound.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// Grace is the time between TERM and KILL when the job is stopped.
+	Grace time.Duration `json:"grace,omitempty"`
+}
+
+// Resources is what a job asks for; zero means that nothing was said.
+type Resources struct {
+	Nodes  int     `json:"nodes,omitempty"`
+	CPUs   float64 `json:"cpus,omitempty"`   // cores of each node
+	GPUs   int     `json:"gpus,omitempty"`   // of each node
+	Memory int64   `json:"memory,omitempty"` // bytes of each node
+}
+
+// Artifact is a named file or folder: an input when Ref is set, else an output.
+// A job finds an input at $AMLFLOW_INPUT_<NAME> and leaves an output at
+// $AMLFLOW_OUTPUT_<NAME>; see EnvName.
+type Artifact struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // File, Folder or Model (a folder or a file)
+	Ref  Ref    `json:"ref,omitempty"`
+}
+
+// The types of artifact.
+const (
+	File   = "file"
+	Folder = "folder"
+	Model  = "model" // a file or a folder that holds a trained model
+)
+
+// State is where a job is in its life.
+type State string
+
+// A job moves down this list and never back up.
+const (
+	Waiting   State = "waiting"
+	Running   State = "running"
+	Succeeded State = "succeeded"
+	Failed    State = "failed"
+	Cancelled State = "cancelled"
+	Lost      State = "lost" // the target no longer knows what became of it
+)
+
+// Ended reports whether s is final.
+func (s State) Ended() bool { return s != Waiting && s != Running }
+
+// Cause says in one word why a job did not succeed.
+type Cause string
+
+// The causes that a retry policy can name. Exit stands for any exit code.
+const (
+	CauseExit    Cause = "exit"
+	CauseSignal  Cause = "signal"
+	CauseOOM     Cause = "oom"
+	CauseTimeout Cause = "timeout"
+	CauseLost    Cause = "lost"
+	CauseCancel  Cause = "cancelled"
+	CauseStart   Cause = "start" // it could not be started at all
+)
+
+// Status is one look at a job.
+type Status struct {
+	State State `json:"state"`
+	// Exit is the exit code of the rank that decided the end, as its shell would
+	// show it: 128+n when signal n ended it.
+	Exit   int       `json:"exit"`
+	Signal int       `json:"signal,omitempty"`
+	Cause  Cause     `json:"cause,omitempty"`
+	Rank   int       `json:"rank,omitempty"`   // the rank that decided the end
+	Reason string    `json:"reason,omitempty"` // for people; empty while all is well
+	Notes  []string  `json:"notes,omitempty"`  // for people: limits that this machine cannot enforce
+	Start  time.Time `json:"start,omitzero"`
+	End    time.Time `json:"end,omitzero"`
+}
+
+// Stream names something a job writes while it runs.
+type Stream struct {
+	Name string `json:"name"` // Log or Metrics
+	Rank int    `json:"rank,omitempty"`
+}
+
+// The streams of a job.
+const (
+	Log     = "log"     // standard output and standard error, in the order written
+	Metrics = "metrics" // what the job appends to $AMLFLOW_METRICS
+)
+
+// Results is what a job left behind. Outputs that are missing are absent.
+type Results struct {
+	Artifacts map[string]Ref  // by output name
+	Values    json.RawMessage // the content of $AMLFLOW_OUTPUTS; nil when not written
+	Metrics   []byte          // the content of $AMLFLOW_METRICS, JSON lines
+	Log       Ref             // the whole log of the rank that decided the end
+}
+
+// Blobs is where inputs come from and outputs go to: content by digest.
+type Blobs interface {
+	// Open returns the content of ref. Reading fails at the end when the content
+	// does not have the digest it is named by.
+	Open(ctx context.Context, ref Ref) (io.ReadCloser, error)
+	// Put stores what r gives and returns its name. Storing the same content
+	// twice gives the same name and keeps one copy.
+	Put(ctx context.Context, r io.Reader) (Ref, error)
+}
+
+// Manager is a driver whose targets amlflow creates and resizes. See Can.Manage.
+type Manager interface {
+	Driver
+	Resize(ctx context.Context, t Target, nodes int) error
+	Nodes(ctx context.Context, t Target) (ready, busy int, err error)
+}

@@ -1,0 +1,192 @@
+package target
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+)
+
+// The bounds of a folder artifact, so that a hostile manifest ends early.
+const (
+	maxTreeFiles    = 1_000_000
+	maxTreeManifest = 256 << 20
+)
+
+// entry is one regular file of a folder. Path is relative, with slashes.
+// The mode is 0755 or 0644, as in git: other bits differ between machines.
+type entry struct {
+	Path string `json:"path"`
+	Exec bool   `json:"exec,omitempty"`
+	Ref  Ref    `json:"ref,omitempty"` // empty: an empty folder
+}
+
+// Keep decides whether a file or folder belongs to a tree. Path is relative to
+// the root, with slashes.
+type Keep func(path string, dir bool) bool
+
+// PutTree stores the folder dir and returns its name: the digest of a manifest
+// that lists every file, sorted, with the digest of its content. Equal folders
+// have equal names on every machine. Links and special files are refused, since
+// they would mean something else elsewhere. keep may be nil.
+func PutTree(ctx context.Context, b Blobs, dir string, keep Keep) (Ref, error) {
+	var es []entry
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == dir {
+			return err
+		}
+		rel, err := filepath.Rel(dir, p)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if keep != nil && !keep(rel, d.IsDir()) {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		e, err := putEntry(ctx, b, p, rel, d)
+		if err == nil && e != nil {
+			es = append(es, *e)
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	sort.Slice(es, func(i, j int) bool { return es[i].Path < es[j].Path })
+	text, err := json.Marshal(es)
+	if err != nil {
+		return "", err
+	}
+	ref, err := b.Put(ctx, bytes.NewReader(text))
+	return treePrefix + ref, err
+}
+
+func putEntry(ctx context.Context, b Blobs, p, rel string, d fs.DirEntry) (*entry, error) {
+	switch {
+	case d.IsDir():
+		if names, err := os.ReadDir(p); err != nil || len(names) > 0 {
+			return nil, err
+		}
+		return &entry{Path: rel}, nil
+	case !d.Type().IsRegular():
+		return nil, fmt.Errorf("%q is a link or a special file; only regular files and folders can be kept: copy what it points to, or leave it out: %w", rel, ErrPermanent)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ref, err := PutFile(ctx, b, p)
+	if err != nil {
+		return nil, err
+	}
+	info, err := d.Info()
+	if err != nil {
+		return nil, err
+	}
+	return &entry{Path: rel, Exec: info.Mode()&0o111 != 0, Ref: ref}, nil
+}
+
+// PutFile stores the content of the file at p.
+func PutFile(ctx context.Context, b Blobs, p string) (Ref, error) {
+	f, err := os.Open(p)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return b.Put(ctx, f)
+}
+
+// Get writes the file or folder named ref to the path dst, which must not
+// exist. A folder is confined to dst whatever its manifest says.
+func Get(ctx context.Context, b Blobs, ref Ref, dst string) error {
+	if !ref.IsTree() {
+		return getFile(ctx, b, ref, dst)
+	}
+	if err := os.MkdirAll(dst, 0o755); err != nil {
+		return err
+	}
+	return GetTree(ctx, b, ref, dst)
+}
+
+// GetTree adds the files of the folder named ref to the existing folder dir.
+func GetTree(ctx context.Context, b Blobs, ref Ref, dir string) error {
+	es, err := readTree(ctx, b, ref)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, e := range es {
+		if err := getEntry(ctx, b, root, e); err != nil {
+			return fmt.Errorf("%q of %s: %w", e.Path, ref, err)
+		}
+	}
+	return nil
+}
+
+func readTree(ctx context.Context, b Blobs, ref Ref) ([]entry, error) {
+	r, err := b.Open(ctx, ref.Blob())
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, maxTreeManifest+1))
+	if err != nil {
+		return nil, err
+	}
+	var es []entry
+	if err := json.Unmarshal(text, &es); err != nil || len(text) > maxTreeManifest || len(es) > maxTreeFiles {
+		return nil, errors.Join(fmt.Errorf("%s is not the list of a folder's files", ref), err, ErrPermanent)
+	}
+	return es, nil
+}
+
+func getEntry(ctx context.Context, b Blobs, root *os.Root, e entry) error {
+	path := filepath.FromSlash(e.Path)
+	if !filepath.IsLocal(path) {
+		return fmt.Errorf("the path leaves the folder: %w", ErrPermanent)
+	}
+	if e.Ref == "" {
+		return root.MkdirAll(path, 0o755)
+	}
+	if err := root.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	if e.Exec {
+		mode = 0o755
+	}
+	f, err := root.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	return copyTo(ctx, b, e.Ref, f)
+}
+
+func getFile(ctx context.Context, b Blobs, ref Ref, dst string) error {
+	f, err := os.OpenFile(dst, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return copyTo(ctx, b, ref, f)
+}
+
+func copyTo(ctx context.Context, b Blobs, ref Ref, f *os.File) error {
+	r, err := b.Open(ctx, ref)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, r.Close(), f.Close())
+}
