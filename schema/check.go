@@ -1,0 +1,123 @@
+// Package schema is the language of amlflow: it reads pipeline and workspace files
+// and finds every mistake in them that can be known without a machine.
+package schema
+
+import (
+	"fmt"
+	"io/fs"
+	"unicode/utf8"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// rules are what Check looks at, in this order. Later rules use what earlier ones
+// have gathered: expressions say which stages read each other and which parameters
+// are used.
+var rules = []struct {
+	what  string
+	check func(*checker)
+}{
+	{"no two names become the same", (*checker).clashes},
+	{"parameters keep their own bounds", (*checker).params},
+	{"times, sizes and causes make sense", (*checker).amounts},
+	{"environment variables are the user's to set", (*checker).environment},
+	{"expressions use what there is, where it is known, as what it is", (*checker).expressions},
+	{"needs name stages that can be waited for", (*checker).needs},
+	{"no stage waits for itself", (*checker).cycles},
+	{"targets exist", (*checker).targets},
+	{"profiles give parameters values that fit", (*checker).profiles},
+	{"files that stages name are there", (*checker).files},
+	{"nothing is written in vain", (*checker).vain},
+}
+
+// Check finds what is wrong with a pipeline in its workspace, beyond what
+// ReadPipeline and ReadWorkspace have reported already. Files is the pipeline's folder; nil leaves
+// out the rules that look into it. The findings are sorted.
+func Check(p *Pipeline, w *Workspace, files fs.FS) diag.Findings {
+	if w == nil {
+		w = DefaultWorkspace("")
+	}
+	c := &checker{p: p, w: w, folder: files, edges: map[string][]edge{}, used: map[string]bool{}}
+	if p.Source.root == nil {
+		return nil
+	}
+	for _, rule := range rules {
+		rule.check(c)
+	}
+	return c.findings.Sort()
+}
+
+type checker struct {
+	p        *Pipeline
+	w        *Workspace
+	folder   fs.FS
+	nearest  nearest
+	findings diag.Findings
+
+	edges   map[string][]edge // which stages each stage waits for
+	reports int               // errors of expressions so far
+	used    map[string]bool   // params that expressions read
+	allUsed bool              // one reads params as a whole
+}
+
+// edge is one reason to wait for a stage, and where it is written.
+type edge struct {
+	to    string
+	at    diag.Pos
+	width int
+	path  string
+}
+
+func (c *checker) stages() []*Stage {
+	var all []*Stage
+	for i := range c.p.Stages {
+		all = append(all, &c.p.Stages[i])
+	}
+	for i := range c.p.Finally {
+		all = append(all, &c.p.Finally[i])
+	}
+	return all
+}
+
+func (c *checker) find(f diag.Finding) {
+	if f.Severity == "" {
+		f.Severity = diag.Error
+	}
+	c.findings = append(c.findings, f)
+}
+
+// value reports the value at path of the pipeline.
+func (c *checker) value(code diag.Code, path, hint, format string, args ...any) {
+	s := c.p.Source
+	c.find(diag.Finding{Pos: s.At(path), Width: s.Width(path), Code: code, Message: fmt.Sprintf(format, args...), Hint: hint, Path: path})
+}
+
+// key reports the key that path ends with.
+func (c *checker) key(code diag.Code, path, hint, format string, args ...any) {
+	c.find(c.atKey(code, path, hint, format, args...))
+}
+
+func (c *checker) atKey(code diag.Code, path, hint, format string, args ...any) diag.Finding {
+	s := c.p.Source
+	return diag.Finding{Pos: s.KeyAt(path), Width: s.KeyWidth(path), Code: code, Message: fmt.Sprintf(format, args...), Hint: hint, Path: path}
+}
+
+// advise reports the key that path ends with, without stopping a run.
+func (c *checker) advise(code diag.Code, path, hint, format string, args ...any) {
+	f := c.atKey(code, path, hint, format, args...)
+	f.Severity = diag.Warning
+	c.find(f)
+}
+
+// within reports bytes from to end of the text at path.
+func (c *checker) within(code diag.Code, path string, from, end int, hint, message string) {
+	s := c.p.Source
+	f := diag.Finding{Pos: s.Within(path, from), Code: code, Message: message, Hint: hint, Path: path}
+	if text, _ := s.Text(path); from >= 0 && end > from && end <= len(text) {
+		f.Width = utf8.RuneCountInString(text[from:end])
+		if last := s.Within(path, end); last.Line == f.Line && last.Col > f.Col {
+			f.Width = last.Col - f.Col
+		}
+	}
+	c.find(f)
+}

@@ -1,0 +1,197 @@
+package schema
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// ReadPipeline reads a pipeline file. With mistakes in it the pipeline still holds
+// all that could be understood, so that Check can find those that remain; it is
+// fit to be run only when neither finds an error.
+func ReadPipeline(name string, data []byte) (*Pipeline, diag.Findings) {
+	s, fs := Read(name, data)
+	fs = append(fs, s.checkShape("pipeline", pipelineForm())...)
+	p := &Pipeline{Source: s, scope: &scopeOnce{}, broken: fs.Bad()}
+	p.Name = s.text("/pipeline")
+	p.Description = s.text("/description")
+	for _, key := range s.Keys("/params") {
+		p.Params = append(p.Params, s.param(join("/params", key), key))
+	}
+	for _, key := range s.Keys("/stages") {
+		p.Stages = append(p.Stages, s.stage(join("/stages", key), key))
+	}
+	for _, key := range s.Keys("/finally") {
+		p.Finally = append(p.Finally, s.stage(join("/finally", key), key))
+	}
+	p.Outputs = s.named("/outputs")
+	return p, fs.Sort()
+}
+
+// text is the scalar at path as it was written; "" when there is none.
+func (s *Source) text(path string) string {
+	text, _ := s.Text(path)
+	return text
+}
+
+func (s *Source) named(path string) []Named {
+	var list []Named
+	for _, key := range s.Keys(path) {
+		if text, ok := s.Text(join(path, key)); ok {
+			list = append(list, Named{Name: key, Text: text})
+		}
+	}
+	return list
+}
+
+func (s *Source) declared(path string) []Declared {
+	var list []Declared
+	for _, key := range s.Keys(path) {
+		list = append(list, Declared{Name: key, Type: Type(s.text(join(path, key)))})
+	}
+	return list
+}
+
+// texts reads a list of scalars, or a single one as a list of one.
+func (s *Source) texts(path string) []string {
+	if text, ok := s.Text(path); ok {
+		return []string{text}
+	}
+	v, _ := s.Value(path)
+	var list []string
+	for i := range asList(v) {
+		list = append(list, s.text(join(path, strconv.Itoa(i))))
+	}
+	return list
+}
+
+func (s *Source) param(path, name string) Param {
+	p := Param{Name: name, Path: path, Type: Type(s.text(path + "/type")), Description: s.text(path + "/description"), Pattern: s.text(path + "/pattern")}
+	p.Minimum, p.Maximum = s.number(path+"/minimum"), s.number(path+"/maximum")
+	if v, ok := s.Value(path + "/default"); ok && v != refused {
+		p.Default = v
+		if brought, fits := p.Type.of(v); fits {
+			p.Default = brought
+		}
+	}
+	v, _ := s.Value(path + "/enum")
+	p.Enum = asList(v)
+	return p
+}
+
+func (s *Source) number(path string) *float64 {
+	v, _ := s.Value(path)
+	if n, ok := number(v); ok {
+		return &n
+	}
+	return nil
+}
+
+func (s *Source) stage(path, name string) Stage {
+	st := Stage{
+		Name: name, Path: path,
+		Run: s.text(path + "/run"), Command: s.list(path + "/command"),
+		Target: s.texts(path + "/target"), Needs: s.list(path + "/needs"), If: s.text(path + "/if"),
+		Inputs: s.named(path + "/inputs"), Outputs: s.declared(path + "/outputs"), Metrics: s.declared(path + "/metrics"), Env: s.named(path + "/env"),
+		Code:      s.text(path + "/code"),
+		Resources: Resources{CPUs: s.text(path + "/resources/cpus"), Memory: s.text(path + "/resources/memory"), Nodes: s.text(path + "/resources/nodes")},
+		Timeout:   s.duration(path + "/timeout"),
+		Retry:     Retry{Attempts: 1, Backoff: s.duration(path + "/retry/backoff"), On: s.list(path + "/retry/on")},
+	}
+	if n, ok := s.Value(path + "/retry/attempts"); ok {
+		if attempts, isInt := n.(int); isInt {
+			st.Retry.Attempts = max(attempts, 1)
+		}
+	}
+	if st.Retry.Backoff == 0 {
+		st.Retry.Backoff = time.Second
+	}
+	if _, said := s.Value(path + "/target"); !said {
+		st.Target = []string{"local"}
+	}
+	if s.Keys(path+"/deploy") != nil {
+		st.Deploy = s.deploy(path + "/deploy")
+	}
+	return st
+}
+
+// list reads a list of scalars; nothing else will do.
+func (s *Source) list(path string) []string {
+	if _, ok := s.Text(path); ok {
+		return nil
+	}
+	return s.texts(path)
+}
+
+func (s *Source) deploy(path string) *Deploy {
+	return &Deploy{
+		Endpoint: s.text(path + "/endpoint"), Model: s.text(path + "/model"), Score: s.text(path + "/score"), Run: s.text(path + "/run"),
+		Sample: s.text(path + "/sample"), Answer: s.text(path + "/answer"), Instances: s.text(path + "/instances"),
+		Health: s.text(path + "/health"), Path: s.text(path + "/path"), Ready: s.duration(path + "/ready"),
+	}
+}
+
+func (s *Source) duration(path string) time.Duration {
+	d, err := ParseDuration(s.text(path))
+	if err != nil {
+		return 0 // shape or the rules say so
+	}
+	return d
+}
+
+// ReadWorkspace reads a workspace file. Dir is left to the caller, who knows where
+// the file is.
+func ReadWorkspace(name string, data []byte) (*Workspace, diag.Findings) {
+	s, fs := Read(name, data)
+	fs = append(fs, s.checkShape("workspace", workspaceForm())...)
+	w := &Workspace{Source: s, Name: s.text("/workspace"), Store: s.text("/store")}
+	for _, key := range s.Keys("/targets") {
+		w.Targets = append(w.Targets, s.target(join("/targets", key), key))
+	}
+	if _, said := s.Value("/targets"); !said {
+		w.Targets = []Target{{Name: "local", Path: "/targets/local", Kind: "local"}}
+	}
+	for _, key := range s.Keys("/profiles") {
+		w.Profiles = append(w.Profiles, s.profile(join("/profiles", key), key))
+	}
+	w.Engine = Engine{Address: s.text("/engine/address"), Namespace: s.text("/engine/namespace"), APIKeyEnv: s.text("/engine/api_key_env")}
+	if v, ok := s.Value("/engine/tls"); ok && asMap(v) != nil {
+		w.Engine.TLS = &TLS{CA: s.text("/engine/tls/ca"), Cert: s.text("/engine/tls/cert"), Key: s.text("/engine/tls/key"), ServerName: s.text("/engine/tls/server_name")}
+	}
+	return w, append(fs, w.check()...).Sort()
+}
+
+func (s *Source) target(path, name string) Target {
+	t := Target{Name: name, Path: path, Kind: s.text(path + "/kind")}
+	v, _ := s.Value(path)
+	settings := map[string]any{}
+	for key, setting := range asMap(v) {
+		if key != "kind" && setting != refused {
+			settings[key] = setting
+		}
+	}
+	if len(settings) == 0 {
+		return t
+	}
+	if text, err := json.Marshal(settings); err == nil {
+		t.Settings = text
+	}
+	return t
+}
+
+func (s *Source) profile(path, name string) Profile {
+	p := Profile{Name: name, Path: path, Targets: map[string]string{}, Params: map[string]any{}}
+	for _, key := range s.Keys(path + "/targets") {
+		if text, ok := s.Text(join(path+"/targets", key)); ok {
+			p.Targets[key] = text
+		}
+	}
+	for _, key := range s.Keys(path + "/params") {
+		if v, ok := s.Value(join(path+"/params", key)); ok && v != nil && v != refused {
+			p.Params[key] = v
+		}
+	}
+	return p
+}

@@ -1,0 +1,100 @@
+package diag
+
+import (
+	"slices"
+	"unicode"
+	"unicode/utf8"
+)
+
+// longest is the most characters a name may have for Nearest to look at it: the
+// cost grows with the square, and nobody mistypes one letter in two hundred.
+const longest = 128
+
+// Nearest returns the entry of known that name was most likely meant to be, or ""
+// when none is close. Letter case and the choice between "-", "_" and "." count
+// for nothing; of two equally close names the one first in the alphabet wins.
+func Nearest(name string, known []string) string {
+	if utf8.RuneCountInString(name) > longest {
+		return ""
+	}
+	a := fold(nil, name)
+	var b []rune
+	var t table
+	best, bestDistance := "", -1
+	for _, k := range known {
+		if k == name || len(k) > 4*longest {
+			continue
+		}
+		b = fold(b[:0], k)
+		d := t.distance(a, b)
+		if d > max(1, max(len(a), len(b))/3) || d >= max(len(a), len(b)) {
+			continue
+		}
+		if bestDistance < 0 || d < bestDistance || d == bestDistance && k < best {
+			best, bestDistance = k, d
+		}
+	}
+	return best
+}
+
+// begins reports whether one is the beginning of the other, as "int" is of "integer".
+func begins(a, b []rune) bool {
+	if len(a) == len(b) {
+		return slices.Equal(a, b)
+	}
+	short := min(len(a), len(b))
+	return short >= 3 && slices.Equal(a[:short], b[:short])
+}
+
+// fold appends s to row without what counts for nothing.
+func fold(row []rune, s string) []rune {
+	for _, r := range s {
+		switch {
+		case r == '_' || r == '.':
+			r = '-'
+		case r >= 'A' && r <= 'Z':
+			r += 'a' - 'A'
+		case r >= utf8.RuneSelf:
+			r = unicode.ToLower(r)
+		}
+		row = append(row, r)
+	}
+	return row
+}
+
+// table is the space for distance, to be used again.
+type table struct{ before, last, row []int }
+
+// distance counts the letters to insert, drop, replace or swap with a neighbour to
+// turn a into b (optimal string alignment). The beginning of a name is one away
+// from it; lengths that differ by more than half are far away.
+func (t *table) distance(a, b []rune) int {
+	if begins(a, b) {
+		return 1
+	}
+	if n := max(len(a), len(b)); n > 2*min(len(a), len(b)) || len(b) > longest {
+		return n
+	}
+	for len(t.row) <= len(b) {
+		t.before, t.last, t.row = append(t.before, 0), append(t.last, 0), append(t.row, 0)
+	}
+	before, last, row := t.before, t.last, t.row
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			same := 1
+			if a[i-1] == b[j-1] {
+				same = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+same)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

@@ -1,0 +1,117 @@
+package diag
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Lookup returns line n (from 1) of a file, or "" when it is not known.
+type Lookup func(file string, n int) string
+
+// The most characters of a source line that Text shows.
+const shown = 120
+
+const (
+	bold   = "\x1b[1m"
+	red    = "\x1b[1;31m"
+	yellow = "\x1b[1;33m"
+	dim    = "\x1b[2m"
+	plain  = "\x1b[0m"
+)
+
+// Text writes findings for people: a header line, the line of the file, and a
+// caret under the place with the cure beside it.
+//
+//	f.yaml:14:13: error: no target named "gpu" [unknown-target]
+//	   14 |     target: gpu
+//	      |             ^~~ did you mean "cpu"?
+func Text(w io.Writer, findings Findings, lookup Lookup, colour bool) error {
+	for _, f := range findings {
+		if _, err := io.WriteString(w, text(f, lookup, colour)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func text(f Finding, lookup Lookup, colour bool) string {
+	paint := func(code, s string) string {
+		if !colour || s == "" {
+			return s
+		}
+		return code + s + plain
+	}
+	loud := red
+	if f.Severity == Warning {
+		loud = yellow
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s %s\n", paint(bold, f.Pos.String()+":"), paint(loud, string(f.Severity)+":"), f.Message, paint(dim, "["+string(f.Code)+"]"))
+	line := ""
+	if lookup != nil && f.Line > 0 {
+		line = lookup(f.File, f.Line)
+	}
+	if line == "" {
+		if f.Hint != "" {
+			fmt.Fprintf(&b, "      %s %s\n", paint(dim, "|"), f.Hint)
+		}
+		return b.String()
+	}
+	show, pad, width := window(line, f.Col, f.Width)
+	mark := "^" + strings.Repeat("~", max(0, width-1))
+	fmt.Fprintf(&b, "%s %s\n", paint(dim, fmt.Sprintf("%5d |", f.Line)), show)
+	fmt.Fprintf(&b, "%s %s%s\n", paint(dim, "      |"), pad, strings.TrimRight(paint(loud, mark)+" "+f.Hint, " "))
+	return b.String()
+}
+
+// window cuts a line to what is worth showing around col, and gives the blanks to
+// put under it before the caret and how many characters to underline.
+func window(line string, col, width int) (show, pad string, under int) {
+	runes := []rune(line)
+	at := min(max(col-1, 0), len(runes))
+	from, to := 0, len(runes)
+	cutLeft, cutRight := "", ""
+	if len(runes) > shown {
+		from = max(0, at-shown/2)
+		to = min(len(runes), from+shown)
+		if from > 0 {
+			cutLeft = "…"
+		}
+		if to < len(runes) {
+			cutRight = "…"
+		}
+	}
+	blanks := strings.Repeat(" ", utf8.RuneCountInString(cutLeft))
+	for _, r := range runes[from:at] {
+		if r == '\t' {
+			blanks += "\t"
+			continue
+		}
+		blanks += " "
+	}
+	return cutLeft + strings.Map(visible, string(runes[from:to])) + cutRight, blanks, min(max(width, 1), max(to-at, 1))
+}
+
+// visible keeps a file from steering the terminal that shows it.
+func visible(r rune) rune {
+	if r == '\t' || unicode.IsPrint(r) {
+		return r
+	}
+	return '·'
+}
+
+// JSON writes {"findings": […]} on one line; no findings are an empty list.
+func JSON(w io.Writer, findings Findings) error {
+	if findings == nil {
+		findings = Findings{}
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(struct {
+		Findings Findings `json:"findings"`
+	}{findings})
+}

@@ -1,0 +1,155 @@
+package schema
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"unicode"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// The limits of a file. Each is far above what a person writes, and low enough
+// that the worst file within them is answered in about half a second.
+const (
+	maxBytes  = 2 << 20
+	maxDepth  = 64
+	maxValues = 200_000 // after aliases are expanded
+	maxKeys   = 20_000  // in one map
+	maxText   = 256 << 10
+	maxIndent = 1024 // columns; deeper indentation makes the parser slow
+	maxNoise  = 200  // findings about how one file is written; enough to see what is wrong with it
+)
+
+// Read parses one file in the safe subset of YAML: UTF-8, one document, no tags,
+// bounded in every direction, dates as text, and every key once. It reports all
+// that is wrong, except that a syntax error is reported alone. The source is never
+// nil; its Tree is nil when the file could not be read as a whole.
+func Read(name string, data []byte) (*Source, diag.Findings) {
+	s := &Source{Name: name, data: bytes.TrimPrefix(data, []byte("\ufeff"))}
+	if len(data) > maxBytes {
+		s.data, s.lines = nil, []line{{}}
+		return s, diag.Findings{s.finding(diag.Pos{File: name, Line: 1, Col: 1}, "too-large",
+			fmt.Sprintf("the file has %d bytes, more than the %d that are read", len(data), maxBytes), "split it into several pipelines")}
+	}
+	s.lines = cut(s.data)
+	if fs := s.checkBytes(); len(fs) > 0 {
+		return s, fs
+	}
+	if fs := s.checkNesting(); len(fs) > 0 {
+		return s, fs
+	}
+	doc, fs := s.parse()
+	if doc == nil {
+		return s, fs
+	}
+	c := converter{source: s, done: map[*yaml.Node]*value{}, open: map[*yaml.Node]bool{}, findings: fs}
+	root := c.value(doc.Content[0], 0)
+	s.root = root
+	if root != nil {
+		s.Tree = root.plain
+	}
+	return s, c.findings.Sort()
+}
+
+func (s *Source) finding(at diag.Pos, code diag.Code, message, hint string) diag.Finding {
+	return diag.Finding{Pos: at, Severity: diag.Error, Code: code, Message: message, Hint: hint}
+}
+
+// checkBytes refuses what is not UTF-8, and characters that show one thing and
+// mean another.
+func (s *Source) checkBytes() (fs diag.Findings) {
+	for i := 0; i < len(s.data) && len(fs) < maxNoise; {
+		r, size := utf8.DecodeRune(s.data[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return append(fs, s.finding(s.posAt(i), "bad-character", fmt.Sprintf("the byte 0x%02X is not UTF-8", s.data[i]), "save the file as UTF-8"))
+		case r < 0x80 && r >= 0x20 && r != 0x7f || r == '\n' || r == '\r' || r == '\t':
+		case hidden(r):
+			fs = append(fs, s.finding(s.posAt(i), "bad-character", fmt.Sprintf("the character U+%04X cannot be seen, and is not taken here", r),
+				"remove it; inside double quotes it can be written as an escape"))
+		}
+		i += size
+	}
+	return fs
+}
+
+// hidden: control characters, line ends that only some programs know, marks that
+// change the direction of text, byte order marks and what is no character.
+func hidden(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0x200e || r == 0x200f || r == 0x061c ||
+		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || unicode.Is(unicode.Noncharacter_Code_Point, r)
+}
+
+// checkNesting looks at brackets and indentation before the parser does, whose
+// time grows with the square of both.
+func (s *Source) checkNesting() diag.Findings {
+	deep := func(i int) diag.Findings {
+		return diag.Findings{s.finding(s.posAt(i), "too-deep", fmt.Sprintf("this is nested deeper than %d levels", maxDepth), "put parts of it into files of their own")}
+	}
+	depth, dashes, indent, lead := 0, 0, 0, true
+	for i, c := range s.data {
+		switch c {
+		case '[', '{':
+			if depth++; depth > 4*maxDepth {
+				return deep(i)
+			}
+		case ']', '}':
+			depth = max(depth-1, 0)
+		}
+		switch {
+		case breaks(c):
+			lead, dashes, indent = true, 0, 0
+		case lead && (c == '-' || c == '?'):
+			if dashes++; dashes > maxDepth {
+				return deep(i)
+			}
+		case lead && c == ' ':
+			if indent++; indent > maxIndent {
+				return deep(i)
+			}
+		default:
+			lead = false
+		}
+	}
+	return nil
+}
+
+// parse reads the first document and sees that it is the only one.
+func (s *Source) parse() (*yaml.Node, diag.Findings) {
+	start := diag.Pos{File: s.Name, Line: 1, Col: 1}
+	empty := diag.Findings{s.finding(start, "empty-file", "the file holds nothing", `start with "amlflow: v1"`)}
+	decoder := yaml.NewDecoder(bytes.NewReader(s.data))
+	var doc, more yaml.Node
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, empty
+	case err != nil:
+		return nil, diag.Findings{s.syntax(err)}
+	case len(doc.Content) == 0:
+		return nil, empty
+	case doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].ShortTag() == "!!null":
+		return nil, empty
+	}
+	switch err := decoder.Decode(&more); {
+	case err == nil:
+		return &doc, diag.Findings{s.finding(s.secondDocument(&more), "many-documents", "the file holds more than one document", "put each into a file of its own, without `---`")}
+	case !errors.Is(err, io.EOF):
+		return nil, diag.Findings{s.syntax(err)}
+	}
+	return &doc, nil
+}
+
+// secondDocument finds the "---" before a document.
+func (s *Source) secondDocument(n *yaml.Node) diag.Pos {
+	for i := min(n.Line, len(s.lines)); i > 1; i-- {
+		if bytes.HasPrefix(s.data[s.lines[i-1].start:], []byte("---")) {
+			return diag.Pos{File: s.Name, Line: i, Col: 1}
+		}
+	}
+	return diag.Pos{File: s.Name, Line: max(n.Line, 1), Col: max(n.Column, 1)}
+}

@@ -1,0 +1,56 @@
+package schema
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/amlflow/amlflow/schema/expr"
+)
+
+// amounts checks what a pattern of the schema cannot: values too large, or zero.
+func (c *checker) amounts() {
+	for _, s := range c.stages() {
+		for _, key := range []string{"/timeout", "/retry/backoff", "/deploy/ready"} {
+			c.time(s.Path + key)
+		}
+		if text := s.Resources.Memory; bytesPattern.MatchString(text) {
+			if _, err := ParseBytes(text); err != nil {
+				c.value("wrong-value", s.Path+"/resources/memory", "write for example 512Mi or 4Gi", "%s", err)
+			}
+		}
+		if n, err := strconv.ParseFloat(s.Resources.CPUs, 64); err == nil && isText(c.valueOf(s.Path+"/resources/cpus")) && n <= 0 {
+			c.value("wrong-value", s.Path+"/resources/cpus", "write a number above 0", "a stage cannot run on %s cores", s.Resources.CPUs)
+		}
+		for i, on := range s.Retry.On {
+			code, isExit := strings.CutPrefix(on, "exit ")
+			if n, err := strconv.Atoi(code); isExit && err == nil && (n < 1 || n > 255) {
+				c.value("wrong-value", fmt.Sprintf("%s/retry/on/%d", s.Path, i), "exit codes of failures go from 1 to 255", "no failure has the exit code %d", n)
+			}
+		}
+	}
+}
+
+func (c *checker) valueOf(path string) any {
+	v, _ := c.p.Source.Value(path)
+	return v
+}
+
+func (c *checker) time(path string) {
+	text, ok := c.p.Source.Text(path)
+	if !ok || !durationPattern.MatchString(text) {
+		return
+	}
+	switch d, err := ParseDuration(text); {
+	case err != nil:
+		c.value("wrong-value", path, "write for example 30s, 10m or 2h", "%s", err)
+	case d == 0:
+		c.value("wrong-value", path, "write a time above zero, or remove the key", "%q is no time at all", text)
+	}
+}
+
+// literal reports whether text holds no expression.
+func literal(text string) bool {
+	t, errs := expr.Split(text)
+	return len(errs) == 0 && t.IsLiteral()
+}

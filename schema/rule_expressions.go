@@ -1,0 +1,264 @@
+package schema
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/schema/expr"
+)
+
+// place is a text that may hold expressions, and what may be in them.
+type place struct {
+	path  string
+	text  string
+	stage *Stage    // nil for the pipeline's outputs
+	want  expr.Type // of the whole text, when it is one expression
+
+	size      bool // text or a whole number of bytes
+	early     bool // decided before the run: params only
+	condition bool // may ask always() and failed()
+	bare      bool // becomes text for a program, where an artifact means nothing
+}
+
+// expressions checks every text that may hold an expression.
+func (c *checker) expressions() {
+	for _, s := range c.stages() {
+		c.condition(s)
+		c.early(s)
+		for _, in := range s.Inputs {
+			c.text(place{path: join(s.Path, "inputs", in.Name), text: in.Text, stage: s})
+		}
+		for _, e := range s.Env {
+			c.text(place{path: join(s.Path, "env", e.Name), text: e.Text, stage: s, bare: true})
+		}
+		for i, arg := range s.Command {
+			c.text(place{path: fmt.Sprintf("%s/command/%d", s.Path, i), text: arg, stage: s, bare: true})
+		}
+		c.script(place{path: s.Path + "/run", text: s.Run, stage: s, bare: true})
+		if s.Deploy != nil {
+			c.text(place{path: s.Path + "/deploy/model", text: s.Deploy.Model, stage: s, want: expr.Type{Kind: expr.Artifact}})
+			c.script(place{path: s.Path + "/deploy/run", text: s.Deploy.Run, stage: s, bare: true})
+		}
+	}
+	for _, out := range c.p.Outputs {
+		c.text(place{path: join("/outputs", out.Name), text: out.Text})
+	}
+}
+
+// early are the texts that are decided before the run.
+func (c *checker) early(s *Stage) {
+	list, isList := c.valueOf(s.Path + "/target").([]any)
+	for i, name := range s.Target {
+		path := s.Path + "/target"
+		if isList && i < len(list) {
+			path = fmt.Sprintf("%s/%d", path, i)
+		}
+		c.text(place{path: path, text: name, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
+	}
+	c.text(place{path: s.Path + "/resources/cpus", text: s.Resources.CPUs, stage: s, early: true, want: expr.Type{Kind: expr.Number}})
+	c.text(place{path: s.Path + "/resources/nodes", text: s.Resources.Nodes, stage: s, early: true, want: expr.Type{Kind: expr.Int}})
+	c.text(place{path: s.Path + "/resources/memory", text: s.Resources.Memory, stage: s, early: true, size: true})
+	if s.Deploy != nil {
+		c.text(place{path: s.Path + "/deploy/endpoint", text: s.Deploy.Endpoint, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
+		c.text(place{path: s.Path + "/deploy/instances", text: s.Deploy.Instances, stage: s, early: true, want: expr.Type{Kind: expr.Int}})
+	}
+}
+
+// condition checks `if`, which is one expression and nothing around it.
+func (c *checker) condition(s *Stage) {
+	path := s.Path + "/if"
+	if _, isBool := c.valueOf(path).(bool); isBool || c.valueOf(path) == nil {
+		return
+	}
+	t, errs := expr.Split(s.If)
+	_, single := t.Single()
+	switch {
+	case len(errs) == 0 && t.IsLiteral():
+		c.value("unwrapped-expression", path, fmt.Sprintf("write ${{ %s }}", shorten(strings.TrimSpace(s.If))), "the condition of stage %q is text, not an expression", s.Name)
+		return
+	case len(errs) == 0 && !single:
+		c.value("unwrapped-expression", path, "put the whole condition inside one ${{ }}", "the condition of stage %q has text around its expression, so it is never true or false", s.Name)
+	}
+	want := expr.Type{Kind: expr.Bool}
+	if !single {
+		want = expr.Type{}
+	}
+	c.text(place{path: path, text: s.If, stage: s, want: want, condition: true})
+}
+
+// reference looks like an expression that lost its braces.
+var reference = regexp.MustCompile(`^(params\.[A-Za-z_]\w*|stages\.[\w-]+\.(outputs|metrics)\.\w+)$`)
+
+// text checks a text whose expressions become its value.
+func (c *checker) text(p place) {
+	if p.text == "" || p.text == refused {
+		return
+	}
+	t, errs := expr.Split(p.text)
+	for _, e := range errs {
+		c.report(p, e)
+	}
+	if len(errs) == 0 && t.IsLiteral() && reference.MatchString(p.text) {
+		c.value("unwrapped-expression", p.path, fmt.Sprintf("write ${{ %s }}", p.text), "this is the text %q, not the value of an expression", p.text)
+		c.findings[len(c.findings)-1].Severity = diag.Warning
+	}
+	want := p.want
+	if _, single := t.Single(); !single {
+		want = expr.Type{}
+	}
+	for _, part := range t.Expressions() {
+		c.expression(p, part.Expr, part.Offset, want)
+	}
+}
+
+// script checks a shell script, whose expressions become variables.
+func (c *checker) script(p place) {
+	if p.text == "" || p.text == refused {
+		return
+	}
+	script, errs := expr.EmbedShell(p.text)
+	for _, e := range errs {
+		c.report(p, e)
+	}
+	wants := map[string]expr.Type{}
+	for _, v := range script.Vars {
+		wants[v.Expr] = expr.Type{}
+		if v.Context == expr.Arithmetic {
+			wants[v.Expr] = expr.Type{Kind: expr.Int}
+		}
+	}
+	t, _ := expr.Split(p.text)
+	for _, part := range t.Expressions() {
+		want, used := wants[part.Expr]
+		if used || len(errs) > 0 { // what stands in a comment is not evaluated
+			c.expression(p, part.Expr, part.Offset, want)
+		}
+	}
+}
+
+// maxReports is how many mistakes in expressions are enough for one file. Each is
+// compared with all names that there are.
+const maxReports = 300
+
+// expression checks one expression, which begins at offset of the place's text.
+func (c *checker) expression(p place, src string, offset int, want expr.Type) {
+	if c.reports > maxReports {
+		return
+	}
+	x, errs := expr.Compile(src, c.p.Scope(p.stage), want)
+	for _, e := range errs {
+		e.Offset, e.End = e.Offset+offset, e.End+offset
+		c.report(p, e)
+	}
+	if x == nil {
+		c.guessUse(src)
+		return
+	}
+	for _, ref := range x.Refs {
+		c.use(ref.Path)
+		c.edge(p, ref, offset)
+	}
+	c.rules(p, x, offset)
+}
+
+// rules are those of the place rather than of the expression.
+func (c *checker) rules(p place, x *expr.Compiled, offset int) {
+	end := offset + len(x.Source)
+	if p.early && (x.Moment == expr.RunTime || len(x.Calls) > 0) {
+		from, to := offset, end
+		if i := slices.IndexFunc(x.Refs, func(r expr.Ref) bool { return r.Moment == expr.RunTime }); i >= 0 {
+			from, to = offset+x.Refs[i].Offset, offset+x.Refs[i].End
+		}
+		c.within("too-early", p.path, from, to, "use params here, or decide inside the script", fmt.Sprintf("%s is decided before the run starts, and this is known only during it", placeWords("pipeline", p.path)))
+		return
+	}
+	if len(x.Calls) > 0 && !p.condition {
+		c.within("expression", p.path, offset, end, "ask it in `if`, or read stages.NAME.status", fmt.Sprintf("%s() can be asked in `if` only", x.Calls[0]))
+	}
+	if k := x.Type.Kind; p.size && k != expr.Text && k != expr.Int && k != expr.Any {
+		c.within(expr.CodeType, p.path, offset, end, "give it a unit in text, such as \"4Gi\"", fmt.Sprintf("this is %s, and a size is wanted here", x.Type))
+	}
+	if p.bare && isArtifact(x.Type) && len(x.Refs) > 0 && x.Refs[0].Path[0] == "stages" {
+		name := x.Refs[0].Path[len(x.Refs[0].Path)-1]
+		c.within("artifact-as-text", p.path, offset, end, fmt.Sprintf("write `inputs: { %s: \"${{ %s }}\" }` and use $AMLFLOW_INPUT_%s", name, x.Source, variableName(name)),
+			fmt.Sprintf("this is %s, which a stage must be given as an input to have it as a path", x.Type))
+	}
+}
+
+func isArtifact(t expr.Type) bool {
+	return t.Kind == expr.File || t.Kind == expr.Folder || t.Kind == expr.Model || t.Kind == expr.Artifact
+}
+
+// edge notes that a stage reads another, which it must then wait for.
+func (c *checker) edge(p place, ref expr.Ref, offset int) {
+	if p.stage == nil || len(ref.Path) < 2 || ref.Path[0] != "stages" {
+		return
+	}
+	from, to, name := offset+ref.Offset, offset+ref.End, ref.Path[1]
+	if name == p.stage.Name {
+		c.within("self-need", p.path, from, to, "read a result of another stage, or of the script itself", fmt.Sprintf("stage %q reads its own results before it has run", name))
+		return
+	}
+	s := c.p.Source
+	c.edges[p.stage.Name] = append(c.edges[p.stage.Name], edge{to: name, at: s.Within(p.path, from), width: to - from, path: p.path})
+}
+
+// guessUse keeps a broken expression from making its parameters look unused.
+func (c *checker) guessUse(src string) {
+	for _, param := range c.p.Params {
+		if strings.Contains(src, param.Name) {
+			c.used[param.Name] = true
+		}
+	}
+}
+
+// report puts an error of an expression or script into the words of the pipeline,
+// at its place in the file.
+func (c *checker) report(p place, e expr.Error) {
+	c.reports++
+	code, message, hint := diag.Code(e.Code), e.Message, e.Hint
+	if e.Code == expr.CodeName {
+		code, message, hint = c.unknown(e)
+	}
+	if e.Code == expr.CodeFunction && hint == "" {
+		hint = c.nearest.hint(e.Name, e.Known, "functions")
+	}
+	if hint == "" && p.want.Kind == expr.Artifact {
+		hint = "name an output of type file, folder or model"
+	}
+	if hint == "" {
+		hint = "see `amlflow explain " + string(code) + "`"
+	}
+	c.within(code, p.path, e.Offset, e.End, hint, message)
+}
+
+// unknown says which name of the pipeline there is not.
+func (c *checker) unknown(e expr.Error) (code diag.Code, message, hint string) {
+	hint = e.Hint
+	what := func(code diag.Code, format string, args ...any) (diag.Code, string, string) {
+		if hint == "" {
+			hint = c.nearest.hint(e.Name, e.Known, strings.TrimPrefix(string(code), "unknown-")+"s")
+		}
+		return code, fmt.Sprintf(format, args...), hint
+	}
+	switch path := e.Parent; {
+	case len(path) == 0 && namesToCome[e.Name] != "":
+		return "not-yet", fmt.Sprintf("the language has %s, but this version of amlflow does not have it yet", later{what: namesToCome[e.Name]}.named(e.Name)), "use params and results of stages"
+	case len(path) == 1 && path[0] == "params":
+		return what("unknown-param", "no parameter named %q", e.Name)
+	case len(path) == 1 && path[0] == "stages" && slices.ContainsFunc(c.p.Finally, func(s Stage) bool { return s.Name == e.Name }):
+		return "finally-reference", fmt.Sprintf("stage %q is in `finally` and runs after all others, so they cannot read it", e.Name), "move one of the two stages"
+	case len(path) == 1 && path[0] == "stages":
+		return what("unknown-stage", "no stage named %q", e.Name)
+	case len(path) == 3 && path[0] == "stages" && path[2] == "outputs":
+		return what("unknown-output", "stage %q declares no output %q", path[1], e.Name)
+	case len(path) == 3 && path[0] == "stages" && path[2] == "metrics":
+		return what("unknown-metric", "stage %q declares no metric %q", path[1], e.Name)
+	case len(path) == 2 && path[0] == "stages":
+		return what("unknown-name", "a stage has no %q", e.Name)
+	}
+	return what("unknown-name", "%s", e.Message)
+}

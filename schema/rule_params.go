@@ -1,0 +1,84 @@
+package schema
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// params checks each parameter against its own bounds.
+func (c *checker) params() {
+	for _, p := range c.p.Params {
+		if p.Type.words() == string(p.Type) || p.Type.IsArtifact() {
+			continue // shape has reported the type
+		}
+		c.paramBounds(p)
+		if p.Default != nil {
+			if _, problem := p.Accept(p.Default); problem != "" {
+				c.value("param-value", p.Path+"/default", "change the default, or the type or bounds of the parameter", "the default of parameter %q does not fit: %s", p.Name, problem)
+			}
+		}
+		for i, allowed := range p.Enum {
+			if _, fits := p.Type.of(allowed); !fits && p.Type != List && allowed != refused {
+				c.value("param-value", fmt.Sprintf("%s/enum/%d", p.Path, i), "change the value, or the type", "%s is not %s, as parameter %q is to be", compact(allowed), p.Type.words(), p.Name)
+			}
+		}
+	}
+}
+
+// paramBounds checks that the bounds fit the type and each other.
+func (c *checker) paramBounds(p Param) {
+	if p.Minimum != nil && p.Maximum != nil && *p.Minimum > *p.Maximum {
+		c.value("param-bounds", p.Path+"/maximum", "swap them", "parameter %q has the minimum %s above its maximum %s", p.Name, plainNumber(*p.Minimum), plainNumber(*p.Maximum))
+	}
+	if p.Type == Boolean {
+		for _, key := range []string{"minimum", "maximum"} {
+			if c.valueOf(p.Path+"/"+key) != nil {
+				c.key("param-bounds", p.Path+"/"+key, "remove it", "parameter %q is true or false, which has no %s", p.Name, key)
+			}
+		}
+	}
+	if p.Pattern == "" {
+		return
+	}
+	if p.Type != String {
+		c.key("param-bounds", p.Path+"/pattern", "remove it, or make the type `string`", "parameter %q is %s, and a pattern is for text", p.Name, p.Type.words())
+	}
+	if _, err := regexp.Compile(p.Pattern); err != nil {
+		problem := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		c.value("bad-pattern", p.Path+"/pattern", "patterns are RE2, without look-ahead and back-references", "this is not a regular expression: %s", problem)
+	}
+}
+
+// vain advises about what is written and never used.
+func (c *checker) vain() {
+	certain := !c.p.broken && !c.findings.Bad()
+	for _, p := range c.p.Params {
+		if certain && !c.allUsed && !c.used[p.Name] {
+			c.advise("unused-param", p.Path, fmt.Sprintf("use it as ${{ params.%s }}, or remove it", p.Name), "no stage uses parameter %q", p.Name)
+		}
+	}
+	for _, s := range c.stages() {
+		if s.Deploy == nil {
+			continue
+		}
+		cures := map[string]string{"outputs": "make outputs in a `run` stage", "metrics": "report metrics from a `run` stage", "inputs": "give the model with `deploy.model`"}
+		for _, key := range []string{"inputs", "outputs", "metrics"} {
+			if len(c.p.Source.Keys(s.Path+"/"+key)) > 0 {
+				c.advise("no-effect", s.Path+"/"+key, cures[key], "a stage that deploys has no %s", key)
+			}
+		}
+	}
+}
+
+// use notes that an expression reads a parameter.
+func (c *checker) use(path []string) {
+	if len(path) == 0 || path[0] != "params" {
+		return
+	}
+	if len(path) == 1 {
+		c.allUsed = true
+		return
+	}
+	c.used[path[1]] = true
+}

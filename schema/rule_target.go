@@ -1,0 +1,97 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// targets checks the names that stages give: the workspace has them, or a profile
+// binds them.
+func (c *checker) targets() {
+	known := c.targetNames()
+	bound := slices.Clone(known)
+	for _, profile := range c.w.Profiles {
+		for name := range profile.Targets {
+			bound = append(bound, name)
+		}
+	}
+	slices.Sort(bound)
+	bound = slices.Compact(bound)
+	for _, s := range c.stages() {
+		for i, name := range s.Target {
+			if _, found := slices.BinarySearch(bound, name); found || name == "" || name == refused || !literal(name) {
+				continue
+			}
+			path := s.Path + "/target"
+			if _, isList := c.valueOf(path).([]any); isList {
+				path = join(path, strconv.Itoa(i))
+			}
+			message := fmt.Sprintf("no target named %q in %s", name, c.w.title())
+			if c.valueOf(path) == nil {
+				c.key("unknown-target", s.Path, "add `target: NAME`; "+c.nearest.hint(name, bound, "targets"), "stage %q says no target, and there is %s", s.Name, message)
+				continue
+			}
+			c.value("unknown-target", path, c.nearest.hint(name, bound, "targets"), "%s", message)
+		}
+	}
+}
+
+func (c *checker) targetNames() []string {
+	var names []string
+	for _, t := range c.w.Targets {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+func (w *Workspace) title() string {
+	if w.Source == nil {
+		return "the default workspace (there is no " + FileName + ")"
+	}
+	return fmt.Sprintf("workspace %q", w.Name)
+}
+
+// profiles checks the values that profiles give to this pipeline's parameters.
+func (c *checker) profiles() {
+	if c.w.Source == nil {
+		return
+	}
+	for _, profile := range c.w.Profiles {
+		c.profileParams(profile)
+	}
+}
+
+// profileParams checks values against this pipeline's parameters. Other pipelines
+// of the workspace may have other parameters, so a name that is not among these is
+// worth a word only when it looks like a slip.
+func (c *checker) profileParams(profile Profile) {
+	var names []string
+	for _, p := range c.p.Params {
+		names = append(names, p.Name)
+		v, given := profile.Params[p.Name]
+		if !given {
+			continue
+		}
+		if _, problem := p.Accept(v); problem != "" {
+			c.inWorkspace("param-value", join(profile.Path+"/params", p.Name), "change the value here, or the bounds in the pipeline", "profile %q gives parameter %q a value that does not fit: %s", profile.Name, p.Name, problem)
+		}
+	}
+	for name := range profile.Params {
+		near := c.nearest.name(name, names)
+		if slices.Contains(names, name) || near == "" {
+			continue
+		}
+		path := join(profile.Path+"/params", name)
+		c.find(diag.Finding{Pos: c.w.Source.KeyAt(path), Width: c.w.Source.KeyWidth(path), Severity: diag.Warning, Code: "unknown-param", Path: path,
+			Message: fmt.Sprintf("pipeline %q has no parameter %q, which profile %q sets", c.p.Name, name, profile.Name), Hint: fmt.Sprintf("did you mean %q?", near)})
+	}
+}
+
+// inWorkspace reports a value in the workspace's file.
+func (c *checker) inWorkspace(code diag.Code, path, hint, format string, args ...any) {
+	s := c.w.Source
+	c.find(diag.Finding{Pos: s.At(path), Width: s.Width(path), Code: code, Message: fmt.Sprintf(format, args...), Hint: hint, Path: path})
+}

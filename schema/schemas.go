@@ -1,0 +1,81 @@
+package schema
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+)
+
+//go:embed *.schema.json
+var files embed.FS
+
+// Kinds returns the kinds of file that there are, which are also those of JSON.
+func Kinds() []string { return []string{"pipeline", "workspace", "template"} }
+
+// JSON returns the JSON Schema (2020-12) of one kind of file, for editors and for
+// people. It is false for a kind that there is not.
+func JSON(kind string) ([]byte, bool) {
+	text, err := files.ReadFile(kind + ".schema.json")
+	return text, err == nil
+}
+
+// form is the schema of one kind of file, to check against and to look things up in.
+type form struct {
+	check *jsonschema.Schema
+	doc   any
+}
+
+var pipelineForm = sync.OnceValue(func() form { return load("pipeline") })
+var workspaceForm = sync.OnceValue(func() form { return load("workspace") })
+
+// load compiles an embedded schema. It panics when that is wrong, since it is part
+// of the program; a test compiles all of them.
+func load(kind string) form {
+	text, ok := JSON(kind)
+	if !ok {
+		panic("no schema for " + kind)
+	}
+	var f form
+	if err := json.Unmarshal(text, &f.doc); err != nil {
+		panic(fmt.Sprintf("%s.schema.json: %v", kind, err))
+	}
+	id, _ := f.doc.(map[string]any)["$id"].(string)
+	compiler := jsonschema.NewCompiler()
+	compiler.Draft = jsonschema.Draft2020
+	compiler.LoadURL = func(url string) (io.ReadCloser, error) {
+		return nil, errors.New("only the schemas in this program are read, not " + url)
+	}
+	if err := compiler.AddResource(id, strings.NewReader(string(text))); err != nil {
+		panic(fmt.Sprintf("%s.schema.json: %v", kind, err))
+	}
+	f.check = compiler.MustCompile(id)
+	return f
+}
+
+// at follows a JSON pointer through the schema.
+func (f form) at(pointer string) map[string]any {
+	v := f.doc
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		if step == "" {
+			continue
+		}
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[unescape(step)]
+		case []any:
+			i := 0
+			if _, err := fmt.Sscanf(step, "%d", &i); err != nil || i < 0 || i >= len(x) {
+				return nil
+			}
+			v = x[i]
+		}
+	}
+	m, _ := v.(map[string]any)
+	return m
+}

@@ -1,0 +1,276 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// shaper turns the places where a schema and a file disagree into findings. It
+// takes from the validator only where that is, and says it in its own words.
+type shaper struct {
+	form     form
+	kind     string
+	source   *Source
+	nearest  nearest
+	findings diag.Findings
+}
+
+// checkShape compares a file with the schema of its kind.
+func (s *Source) checkShape(kind string, f form) diag.Findings {
+	if s.root == nil || s.Tree == refused {
+		return nil
+	}
+	sh := &shaper{form: f, kind: kind, source: s}
+	if other := sh.otherFile(); other != nil {
+		return other
+	}
+	var bad *jsonschema.ValidationError
+	if errors.As(f.check.Validate(s.Tree), &bad) {
+		sh.leaves(bad)
+	}
+	return sh.findings.Sort()
+}
+
+// otherFile recognises a file of another kind, about which nothing else is worth saying.
+func (sh *shaper) otherFile() diag.Findings {
+	m, ok := sh.source.Tree.(map[string]any)
+	if !ok || m[sh.kind] != nil {
+		return nil
+	}
+	for _, kind := range Kinds() {
+		path := "/" + kind
+		if _, isText := m[kind].(string); kind == sh.kind || !isText {
+			continue
+		}
+		f := sh.source.finding(sh.source.KeyAt(path), "other-file", fmt.Sprintf("this is a %s file, and a %s file is wanted", kind, sh.kind),
+			fmt.Sprintf("begin a %s file with \"%s: NAME\", or give another file", sh.kind, sh.kind))
+		f.Path, f.Width = path, len(kind)
+		return diag.Findings{f}
+	}
+	return nil
+}
+
+func (sh *shaper) leaves(e *jsonschema.ValidationError) {
+	for _, cause := range e.Causes {
+		sh.leaves(cause)
+	}
+	if len(e.Causes) > 0 {
+		return
+	}
+	path := unescapeURL(e.InstanceLocation)
+	location := e.AbsoluteKeywordLocation[strings.IndexByte(e.AbsoluteKeywordLocation, '#')+1:]
+	if strings.Contains(e.KeywordLocation, "/propertyNames") {
+		sh.badName(path, location)
+		return
+	}
+	given, ok := sh.source.Value(path)
+	if !ok || given == refused {
+		return
+	}
+	i := strings.LastIndexByte(location, '/')
+	keyword := location[i+1:]
+	if strings.HasPrefix(location, "/$defs/stage/allOf/") {
+		if strings.Contains(location, "/then/properties/") {
+			path = path[:strings.LastIndexByte(path, '/')]
+		}
+		sh.stageKind(path)
+		return
+	}
+	if strings.HasPrefix(location, "/$defs/deploy/then/") || strings.HasPrefix(location, "/$defs/deploy/else/") {
+		sh.deployKind(path)
+		return
+	}
+	sh.keyword(path, location[:i], keyword, given)
+}
+
+func (sh *shaper) keyword(path, location, keyword string, given any) {
+	if what, cure, ok := comingValue(path, given); ok {
+		sh.findings = append(sh.findings, sh.source.coming(sh.source.At(path), path, sh.source.Width(path), what, cure))
+		return
+	}
+	rule := sh.form.at(location)
+	switch keyword {
+	case "additionalProperties":
+		sh.extraKeys(path, location, rule, given)
+	case "required":
+		sh.missingKeys(path, rule["required"], given)
+	case "dependentRequired":
+		sh.missingPartner(path, rule, given)
+	case "type":
+		sh.wrongType(path, rule, given)
+	default:
+		if !strings.HasPrefix(location, "/dependentRequired") && strings.Contains(location, "/dependentRequired/") {
+			sh.missingPartner(path, sh.form.at(location[:strings.Index(location, "/dependentRequired/")]), given)
+			return
+		}
+		sh.wrongValue(path, keyword, rule, given)
+	}
+}
+
+func (sh *shaper) find(code diag.Code, at diag.Pos, path string, width int, hint, format string, args ...any) {
+	f := sh.source.finding(at, code, fmt.Sprintf(format, args...), hint)
+	f.Path, f.Width = path, width
+	sh.findings = append(sh.findings, f)
+}
+
+// atValue reports the value at path.
+func (sh *shaper) atValue(code diag.Code, path, hint, format string, args ...any) {
+	sh.find(code, sh.source.At(path), path, sh.source.Width(path), hint, format, args...)
+}
+
+// atKey reports the key that path ends with.
+func (sh *shaper) atKey(code diag.Code, path, hint, format string, args ...any) {
+	sh.find(code, sh.source.KeyAt(path), path, sh.source.KeyWidth(path), hint, format, args...)
+}
+
+// part names the definition that a place of the schema belongs to.
+func (sh *shaper) part(location string) string {
+	if rest, ok := strings.CutPrefix(location, "/$defs/"); ok {
+		part, _, _ := strings.Cut(rest, "/")
+		return part
+	}
+	if location == "" {
+		return sh.kind
+	}
+	return location
+}
+
+func (sh *shaper) extraKeys(path, location string, rule map[string]any, given any) {
+	known := keysOf(rule["properties"])
+	for key := range asMap(given) {
+		if slices.Contains(known, key) {
+			continue
+		}
+		at := join(path, key)
+		if l, ok := comingKey(sh.part(location), key); ok {
+			sh.findings = append(sh.findings, sh.source.coming(sh.source.KeyAt(at), at, sh.source.KeyWidth(at), l.named(key), l.cure))
+			continue
+		}
+		hint := sh.nearest.hint(key, known, "keys")
+		if where := sh.elsewhere(sh.part(location), key); where != "" && !strings.HasPrefix(hint, "did you mean") {
+			hint = where
+		}
+		sh.atKey("unknown-key", at, hint, "unknown key %q in %s", key, sh.place(path))
+	}
+}
+
+// elsewhere says where a key belongs that stands in the wrong part of the file.
+func (sh *shaper) elsewhere(part, key string) string {
+	for _, other := range []string{"stage", "resources", "deploy", "retry"} {
+		definition := asMap(asMap(asMap(sh.form.doc)["$defs"])[other])
+		if other == part || asMap(definition["properties"])[key] == nil {
+			continue
+		}
+		if other == "stage" {
+			return fmt.Sprintf("%q belongs directly into the stage", key)
+		}
+		return fmt.Sprintf("%q belongs under `%s:`", key, other)
+	}
+	return ""
+}
+
+func (sh *shaper) missingKeys(path string, required, given any) {
+	for _, key := range asList(required) {
+		name := fmt.Sprint(key)
+		if _, ok := asMap(given)[name]; ok {
+			continue
+		}
+		hint := "add " + sh.sample(name)
+		if near := sh.nearest.name(name, keysOf(given)); near != "" {
+			hint = fmt.Sprintf("is %q meant to be %q?", near, name)
+		}
+		sh.atKey("missing-key", path, hint, "%s has no %q", sh.place(path), name)
+	}
+}
+
+// sample shows how a required key may be written.
+func (sh *shaper) sample(key string) string {
+	examples := map[string]string{"amlflow": "amlflow: v1", "pipeline": "pipeline: my-pipeline", "workspace": "workspace: my-team", "stages": "stages: { NAME: { run: SCRIPT } }",
+		"type": "type: string, or integer, number, boolean, list", "endpoint": "endpoint: NAME", "kind": "kind: local"}
+	if text := examples[key]; text != "" {
+		return fmt.Sprintf("`%s`", text)
+	}
+	return fmt.Sprintf("`%s: …`", key)
+}
+
+func (sh *shaper) missingPartner(path string, rule map[string]any, given any) {
+	for has, needs := range asMap(rule["dependentRequired"]) {
+		if _, ok := asMap(given)[has]; !ok {
+			continue
+		}
+		for _, key := range asList(needs) {
+			if _, ok := asMap(given)[fmt.Sprint(key)]; !ok {
+				sh.atKey("missing-key", join(path, has), fmt.Sprintf("add `%s: …`", key), "%s has %q and no %q", sh.place(path), has, key)
+			}
+		}
+	}
+}
+
+func (sh *shaper) badName(path, location string) {
+	name := unescape(path[strings.LastIndexByte(path, '/')+1:])
+	rule := sh.form.at(location[:strings.LastIndexByte(location, '/')])
+	hint := "rename it"
+	if better := mend(name, fmt.Sprint(rule["title"])); better != name && better != "" {
+		hint = fmt.Sprintf("write %s", better)
+	}
+	sh.atKey("bad-name", path, hint, "%q is not %s", shorten(name), rule["title"])
+}
+
+// stageKind reports a stage that does two things, or none.
+func (sh *shaper) stageKind(path string) {
+	kinds, coming := []string{}, false
+	for _, key := range sh.source.Keys(path) {
+		if key == "run" || key == "command" || key == "deploy" {
+			kinds = append(kinds, key)
+		}
+		l, ok := comingKey("stage", key)
+		coming = coming || ok && (l.kind || key == "batch")
+		coming = coming || !ok && diag.Nearest(key, []string{"run", "command", "deploy"}) != "" && sh.form.at("/$defs/stage/properties/"+key) == nil
+	}
+	switch {
+	case len(kinds) > 1:
+		sh.atKey("two-kinds", join(path, kinds[1]), "keep one, or make two stages of it", "%s has both %q and %q; a stage does one thing", sh.place(path), kinds[0], kinds[1])
+	case len(kinds) == 0 && !coming:
+		sh.atKey("no-kind", path, "add `run: SCRIPT`, `command: [PROGRAM, …]` or `deploy:`", "%s does not say what it does", sh.place(path))
+	}
+}
+
+func (sh *shaper) deployKind(path string) {
+	path = strings.TrimSuffix(path, "/run")
+	keys := sh.source.Keys(path)
+	score, run := slices.Index(keys, "score"), slices.Index(keys, "run")
+	switch {
+	case score >= 0 && run >= 0:
+		sh.atKey("two-kinds", join(path, keys[max(score, run)]), "keep `score` for a Python file, or `run` for a server of your own", "%s has both \"score\" and \"run\"", sh.place(path))
+	case score < 0 && run < 0:
+		sh.atKey("no-kind", path, "add `score: FILE.py`, or `run: SCRIPT` that serves on $PORT", "%s does not say what serves", sh.place(path))
+	}
+}
+
+func asMap(v any) map[string]any { m, _ := v.(map[string]any); return m }
+func asList(v any) []any         { l, _ := v.([]any); return l }
+
+func keysOf(v any) []string {
+	m := asMap(v)
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+func unescapeURL(pointer string) string {
+	if text, err := url.PathUnescape(pointer); err == nil {
+		return text
+	}
+	return pointer
+}

@@ -1,0 +1,236 @@
+package schema
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// Source is one YAML file that still knows where everything was written. Values
+// are named by JSON pointers: "" is the whole file, "/stages/train/run" a script.
+type Source struct {
+	Name string
+	// Tree is the content as plain maps, slices and scalars (string, bool, int64,
+	// float64, nil), or nil when the file could not be read. Aliases share values:
+	// treat it as read only.
+	Tree any
+
+	data  []byte // without a byte order mark
+	lines []line
+	root  *value
+}
+
+// value is one value of the file; the targets of aliases have one value only.
+type value struct {
+	node   *yaml.Node
+	plain  any
+	fields []field // of a map, in the file's order
+	index  map[string]int
+	items  []*value
+	size   int // values in it after expansion, itself included
+	height int
+}
+
+type field struct {
+	name  string
+	key   *yaml.Node
+	value *value
+}
+
+// At returns the place of the value at path, or of its nearest known parent.
+func (s *Source) At(path string) diag.Pos {
+	_, at, _ := s.walk(path)
+	if at == nil {
+		return diag.Pos{File: s.Name, Line: 1, Col: 1}
+	}
+	return s.pos(at.node)
+}
+
+// KeyAt returns the place where the key that path ends with was written; the place
+// of the value when there is no such key.
+func (s *Source) KeyAt(path string) diag.Pos {
+	if _, at, key := s.walk(path); key != nil && at != nil {
+		return s.pos(key)
+	}
+	return s.At(path)
+}
+
+// Keys returns the keys of the map at path in the file's order.
+func (s *Source) Keys(path string) []string {
+	v, _, _ := s.walk(path)
+	if v == nil {
+		return nil
+	}
+	keys := make([]string, len(v.fields))
+	for i, f := range v.fields {
+		keys[i] = f.name
+	}
+	return keys
+}
+
+// Text returns the scalar at path as it was written, without its quotes: 1.10
+// stays "1.10". It is false when there is no scalar, or only null.
+func (s *Source) Text(path string) (string, bool) {
+	v, _, _ := s.walk(path)
+	if v == nil || v.plain == nil || v.node.Kind != yaml.ScalarNode {
+		return "", false
+	}
+	return v.node.Value, true
+}
+
+// Value returns what Tree holds at path.
+func (s *Source) Value(path string) (any, bool) {
+	if s == nil {
+		return nil, false
+	}
+	v, _, _ := s.walk(path)
+	if v == nil {
+		return nil, false
+	}
+	return v.plain, true
+}
+
+// Line returns line n, counted from 1, without its end.
+func (s *Source) Line(n int) string {
+	if n < 1 || n > len(s.lines) {
+		return ""
+	}
+	l := s.lines[n-1]
+	return string(s.data[l.start:l.end])
+}
+
+// walk follows path and returns the value there (nil when there is none), the last
+// value on the way, and the key that path ends with.
+func (s *Source) walk(path string) (found, last *value, key *yaml.Node) {
+	last = s.root
+	if path == "" || last == nil {
+		return last, last, nil
+	}
+	for step := range strings.SplitSeq(path[1:], "/") {
+		var next *value
+		key = nil
+		if i, ok := last.index[unescape(step)]; ok {
+			next, key = last.fields[i].value, last.fields[i].key
+		} else if n, err := strconv.Atoi(step); err == nil && n >= 0 && n < len(last.items) {
+			next = last.items[n]
+		}
+		if next == nil {
+			return nil, last, nil
+		}
+		last = next
+	}
+	return last, last, key
+}
+
+// pos gives the place of a node: for a scalar that of its text or opening quote,
+// not of an anchor before it.
+func (s *Source) pos(n *yaml.Node) diag.Pos {
+	if n.Kind != yaml.ScalarNode || n.Anchor == "" {
+		return diag.Pos{File: s.Name, Line: max(n.Line, 1), Col: max(n.Column, 1)}
+	}
+	return s.posAt(s.afterAnchor(s.offset(n.Line, n.Column)))
+}
+
+// tag returns the tag that is written before n, if any. The parser hides the bare "!".
+func (s *Source) tag(n *yaml.Node) string {
+	if n.Style&yaml.TaggedStyle != 0 {
+		return n.Tag
+	}
+	if at := s.afterAnchor(s.offset(n.Line, n.Column)); n.Kind != yaml.AliasNode && at < len(s.data) && s.data[at] == '!' {
+		return "!"
+	}
+	return ""
+}
+
+// line is a line's bytes in the file. Marks are the byte offsets of every 256th
+// character, made when a long line is first asked for.
+type line struct {
+	start, end int
+	marks      []int
+}
+
+const stride = 256
+
+// cut finds the lines of data as YAML ends them: LF, CR LF or CR.
+func cut(data []byte) []line {
+	var lines []line
+	start := 0
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\n' && data[i] != '\r' {
+			continue
+		}
+		lines = append(lines, line{start: start, end: i})
+		if data[i] == '\r' && i+1 < len(data) && data[i+1] == '\n' {
+			i++
+		}
+		start = i + 1
+	}
+	return append(lines, line{start: start, end: len(data)})
+}
+
+func (s *Source) marks(n int) []int {
+	l := &s.lines[n]
+	if l.marks != nil {
+		return l.marks
+	}
+	count := 0
+	for i := range string(s.data[l.start:l.end]) {
+		if count%stride == 0 {
+			l.marks = append(l.marks, l.start+i)
+		}
+		count++
+	}
+	if l.marks == nil {
+		l.marks = []int{l.start}
+	}
+	return l.marks
+}
+
+// offset turns a place, both parts from 1, into a byte offset.
+func (s *Source) offset(lineNo, col int) int {
+	n := min(max(lineNo-1, 0), len(s.lines)-1)
+	marks := s.marks(n)
+	skip := max(col-1, 0)
+	i := min(skip/stride, len(marks)-1)
+	at := marks[i]
+	for skip -= i * stride; skip > 0 && at < s.lines[n].end; skip-- {
+		_, size := utf8.DecodeRune(s.data[at:])
+		at += size
+	}
+	return at
+}
+
+// posAt turns a byte offset into a place.
+func (s *Source) posAt(offset int) diag.Pos {
+	if len(s.lines) == 0 {
+		return diag.Pos{File: s.Name, Line: 1, Col: 1}
+	}
+	n := sort.Search(len(s.lines), func(i int) bool { return s.lines[i].start > offset }) - 1
+	n = max(n, 0)
+	marks := s.marks(n)
+	i := max(sort.SearchInts(marks, offset+1)-1, 0)
+	col := i*stride + utf8.RuneCount(s.data[marks[i]:max(offset, marks[i])])
+	return diag.Pos{File: s.Name, Line: n + 1, Col: col + 1}
+}
+
+var escaper, unescaper = strings.NewReplacer("~", "~0", "/", "~1"), strings.NewReplacer("~1", "/", "~0", "~")
+
+// join adds one step to a JSON pointer.
+func join(path string, steps ...string) string {
+	for _, step := range steps {
+		path += "/" + escaper.Replace(step)
+	}
+	return path
+}
+
+func unescape(step string) string {
+	if !strings.Contains(step, "~") {
+		return step
+	}
+	return unescaper.Replace(step)
+}

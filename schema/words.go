@@ -1,0 +1,245 @@
+package schema
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// place says in words which part of the file path names: `stage "train"`.
+func (sh *shaper) place(path string) string {
+	return placeWords(sh.kind, path)
+}
+
+func placeWords(kind, path string) string {
+	if path == "" {
+		return "the " + kind
+	}
+	steps := strings.Split(path[1:], "/")
+	for i := range steps {
+		steps[i] = unescape(steps[i])
+	}
+	if len(steps) > 1 {
+		singular := map[string]string{"stages": "stage", "finally": "stage", "params": "parameter", "targets": "target", "profiles": "profile", "outputs": "output"}[steps[0]]
+		if singular != "" {
+			owner := fmt.Sprintf("%s %q", singular, steps[1])
+			if len(steps) == 2 {
+				return owner
+			}
+			return fmt.Sprintf("%q of %s", strings.Join(steps[2:], "."), owner)
+		}
+	}
+	return fmt.Sprintf("%q", strings.Join(steps, "."))
+}
+
+// wrongType says what a value is and what it must be.
+func (sh *shaper) wrongType(path string, rule map[string]any, given any) {
+	wanted := typesOf(rule["type"])
+	words := wantedWords(rule, wanted)
+	if given == nil {
+		sh.atKey("wrong-type", path, "write "+words+", or remove the key", "%s has no value", sh.place(path))
+		return
+	}
+	sh.atValue("wrong-type", path, typeCure(wanted, words, given), "%s must be %s, not %s", sh.place(path), words, givenWords(given))
+}
+
+func typesOf(v any) []string {
+	if text, ok := v.(string); ok {
+		return []string{text}
+	}
+	var types []string
+	for _, t := range asList(v) {
+		types = append(types, fmt.Sprint(t))
+	}
+	return types
+}
+
+func wantedWords(rule map[string]any, types []string) string {
+	if title, ok := rule["title"].(string); ok && !slices.Equal(types, []string{"object"}) {
+		return title
+	}
+	words := make([]string, len(types))
+	for i, t := range types {
+		words[i] = map[string]string{"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list", "object": "a map of keys and values"}[t]
+	}
+	return listed(words, "or")
+}
+
+func listed(words []string, and string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " " + and + " " + words[len(words)-1]
+}
+
+// givenWords says what is there.
+func givenWords(v any) string {
+	switch x := v.(type) {
+	case string:
+		return fmt.Sprintf("the text %q", shorten(x))
+	case bool:
+		return fmt.Sprintf("%t, which is true or false", x)
+	case int, float64:
+		return fmt.Sprintf("the number %v", x)
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a map of keys and values"
+	}
+	return "nothing"
+}
+
+func typeCure(wanted []string, words string, given any) string {
+	scalar := false
+	switch given.(type) {
+	case string, bool, int, float64:
+		scalar = true
+	}
+	switch {
+	case slices.Contains(wanted, "array") && scalar:
+		return fmt.Sprintf("write [%s]", compact(given))
+	case slices.Contains(wanted, "integer") && isText(given):
+		return "write a whole number, without quotes"
+	case slices.Contains(wanted, "string") && strings.Contains(words, "length of time") && scalar:
+		return fmt.Sprintf("say the unit: %vs, %vm or %vh", given, given, given)
+	case slices.Contains(wanted, "string") && scalar:
+		return "put it in quotes"
+	case slices.Contains(wanted, "object"):
+		return "write `key: value` lines, indented below the key"
+	}
+	return "write " + words
+}
+
+func isText(v any) bool { _, ok := v.(string); return ok }
+
+// compact shows a value on one line.
+func compact(v any) string {
+	if text, ok := v.(string); ok {
+		return shorten(text)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return shorten(string(text))
+}
+
+func shorten(text string) string {
+	const most = 60
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}
+
+// wrongValue is for a value of the right type that is not among those allowed.
+func (sh *shaper) wrongValue(path, keyword string, rule map[string]any, given any) {
+	words := wantedWords(rule, typesOf(rule["type"]))
+	shown := fmt.Sprintf("%q", compact(given))
+	if !isText(given) {
+		shown = compact(given)
+	}
+	switch keyword {
+	case "enum":
+		allowed := make([]string, 0)
+		for _, v := range asList(rule["enum"]) {
+			allowed = append(allowed, fmt.Sprint(v))
+		}
+		hint := "write " + listed(allowed, "or")
+		if near := diag.Nearest(fmt.Sprint(given), allowed); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		if given == nil {
+			shown = "empty"
+		}
+		sh.atValue("wrong-value", path, hint, "%s is %s, and must be one of %s", sh.place(path), shown, strings.Join(allowed, ", "))
+	case "const":
+		sh.atValue("wrong-value", path, fmt.Sprintf("write %v", rule["const"]), "%s is %s, and this program reads %v", sh.place(path), shown, rule["const"])
+	case "minLength", "minItems", "minProperties":
+		sh.atValue("wrong-value", path, "write "+words+", or remove the key", "%s is empty", sh.place(path))
+	default:
+		code := diag.Code("wrong-value")
+		if strings.HasPrefix(words, "a name") {
+			code = "bad-name"
+		}
+		sh.atValue(code, path, valueCure(words, given), "%s is %s, and must be %s", sh.place(path), shown, words)
+	}
+}
+
+// valueCure proposes what was probably meant.
+func valueCure(words string, given any) string {
+	text, _ := given.(string)
+	switch {
+	case strings.HasPrefix(words, "a name") && mend(text, words) != "" && mend(text, words) != text:
+		return "write " + mend(text, words)
+	case strings.HasPrefix(words, "a length of time"):
+		return "write a number with ms, s, m, h or d behind it"
+	case strings.HasPrefix(words, "a size"):
+		return "write a number with Ki, Mi, Gi or Ti behind it"
+	case strings.HasPrefix(words, "a path inside"):
+		return "put the file into the pipeline's folder, and name it from there"
+	case strings.HasPrefix(words, "an expression"):
+		return "write ${{ stages.NAME.outputs.NAME }}"
+	case strings.HasPrefix(words, "one of lost") && diag.Nearest(text, []string{"lost", "oom", "timeout", "signal", "start", "exit"}) != "":
+		return fmt.Sprintf("did you mean %q?", diag.Nearest(text, []string{"lost", "oom", "timeout", "signal", "start", "exit"}))
+	}
+	return "write " + words
+}
+
+// mend makes a name of text that is not one, if little is wrong with it.
+func mend(text, words string) string {
+	small, hyphen := strings.Contains(words, "small letters"), strings.Contains(words, "-")
+	mended := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '_', r == '.' && small, r == '-' && hyphen:
+			return r
+		case r >= 'A' && r <= 'Z' && small:
+			return r - 'A' + 'a'
+		case r >= 'A' && r <= 'Z':
+			return r
+		case r == ' ' && small || r == '/' && small:
+			return '-'
+		case r < 0x80:
+			return '_'
+		}
+		return -1
+	}, text)
+	if mended = strings.TrimLeft(mended, "._-"); !small {
+		mended = strings.TrimLeft(mended, "0123456789")
+	}
+	if len(mended) > 63 {
+		return ""
+	}
+	return mended
+}
+
+// nearest proposes known names, within a budget: a file full of mistakes must not
+// take the square of its length to answer.
+type nearest struct{ spent int }
+
+const nearestBudget = 300_000
+
+func (n *nearest) name(name string, known []string) string {
+	if n.spent += len(known) * (len(name) + 1) / 8; n.spent > nearestBudget {
+		return ""
+	}
+	return diag.Nearest(name, known)
+}
+
+// hint is "did you mean", or else what there is.
+func (n *nearest) hint(name string, known []string, what string) string {
+	if near := n.name(name, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	if len(known) == 0 {
+		return "there are no " + what
+	}
+	const most = 12
+	if len(known) > most {
+		return fmt.Sprintf("the %s are: %s, …", what, strings.Join(known[:most], ", "))
+	}
+	return fmt.Sprintf("the %s are: %s", what, strings.Join(known, ", "))
+}
