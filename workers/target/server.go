@@ -22,7 +22,8 @@ type Server interface {
 	Deployed(ctx context.Context, t Target, id string) (Rollout, error)
 	// Withdraw gives up a deployment that is not live yet.
 	Withdraw(ctx context.Context, t Target, id string) error
-	// Endpoints lists what is served on t, sorted by name.
+	// Endpoints lists what is served on t, sorted by name. Without a name, t
+	// stands for every target of its kind that the driver can see by itself.
 	Endpoints(ctx context.Context, t Target) ([]Endpoint, error)
 	// ReadEndpoint copies the log of one instance of an endpoint, like Read.
 	ReadEndpoint(ctx context.Context, t Target, name string, instance int, offset int64, w io.Writer) (int64, error)

@@ -1,0 +1,177 @@
+// Package workers carries out jobs and deployments: it lends target drivers to
+// Temporal as activities. Temporal ends here; drivers know nothing of it.
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+)
+
+// The names under which the activities are registered. They are part of every
+// stored history and never change.
+const (
+	Choose   = "amlflow.choose"
+	Run      = "amlflow.run"
+	Stop     = "amlflow.stop"
+	Deploy   = "amlflow.deploy"
+	Withdraw = "amlflow.withdraw"
+	Clean    = "amlflow.clean"
+)
+
+// The bounds of following a job. A worker that stays silent for Heartbeat is
+// taken for dead, and another goes on following.
+const (
+	Heartbeat = 5 * time.Second
+	beat      = time.Second
+	lookFirst = 5 * time.Millisecond
+	lookMost  = 200 * time.Millisecond
+)
+
+// Activities is everything a workflow may ask a worker to do.
+type Activities struct {
+	Drivers map[string]target.Driver               // by kind
+	Store   func(dir string) (target.Blobs, error) // opens an artifact store
+}
+
+// Register makes the activities known under their names.
+func (a *Activities) Register(r interface {
+	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
+}) {
+	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean} {
+		r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+	}
+}
+
+// Choice is the target that was chosen among several, and why not an earlier one.
+type Choice struct {
+	Index int      `json:"index"`
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Choose returns the first target that can be used now. When none can, it
+// returns the last one, so that submitting to it says why.
+func (a *Activities) Choose(ctx context.Context, ts []target.Target) (Choice, error) {
+	var c Choice
+	for i, t := range ts {
+		d, err := a.driver(t)
+		if err != nil {
+			return c, err
+		}
+		c.Index = i
+		if err = d.Check(ctx, t); err == nil {
+			return c, nil
+		}
+		c.Notes = append(c.Notes, fmt.Sprintf("target %q cannot be used now: %v", t.Name, err))
+	}
+	return c, nil
+}
+
+// Run submits a job, follows it to its end and collects what it left. Called
+// again after a worker died, it finds the same job and goes on following.
+func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
+	d, err := a.driver(s.Target)
+	if err != nil {
+		return Outcome{}, err
+	}
+	blobs, err := a.Store(s.Store)
+	if err != nil {
+		return Outcome{}, err
+	}
+	submit := func(ctx context.Context) error { return d.Submit(ctx, s.Target, s.Job, blobs) }
+	if err := beating(ctx, submit); err != nil {
+		return refused(ctx, err)
+	}
+	st, err := follow(ctx, d, s.Target, s.Job.ID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return collect(ctx, d, s, st, blobs)
+}
+
+// Stop ends a job, whether or not it was ever submitted, and returns when
+// nothing of it is alive.
+func (a *Activities) Stop(ctx context.Context, s Submission) (Outcome, error) {
+	d, err := a.driver(s.Target)
+	if err != nil {
+		return Outcome{}, err
+	}
+	blobs, err := a.Store(s.Store)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := d.Cancel(ctx, s.Target, s.Job.ID, target.CauseCancel); err != nil {
+		return Outcome{}, err
+	}
+	st, err := follow(ctx, d, s.Target, s.Job.ID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return collect(ctx, d, s, st, blobs)
+}
+
+// follow looks at a job until it has ended, first often and then less so.
+func follow(ctx context.Context, d target.Driver, t target.Target, id string) (target.Status, error) {
+	pause, last := lookFirst, time.Time{}
+	for {
+		st, err := d.Status(ctx, t, id)
+		if err != nil || st.State.Ended() {
+			return st, err
+		}
+		if time.Since(last) >= beat {
+			activity.RecordHeartbeat(ctx, st.State)
+			last = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return st, ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(pause*3/2, lookMost)
+	}
+}
+
+// beating does something that may take long while telling Temporal that it is
+// still under way.
+func beating(ctx context.Context, do func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() { done <- do(ctx) }()
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			activity.RecordHeartbeat(ctx)
+		}
+	}
+}
+
+// refused turns a submission that can never succeed into a job that failed to
+// start; any other trouble is an error that Temporal tries again.
+func refused(ctx context.Context, err error) (Outcome, error) {
+	if ctx.Err() != nil {
+		return Outcome{}, ctx.Err()
+	}
+	if errors.Is(err, target.ErrPermanent) || activity.GetInfo(ctx).Attempt >= submitTries {
+		return Outcome{Status: target.Status{State: target.Failed, Cause: target.CauseStart, Reason: words(err)}}, nil
+	}
+	return Outcome{}, err
+}
+
+// submitTries bounds how often a submission is tried when the target errs.
+const submitTries = 5
+
+func (a *Activities) driver(t target.Target) (target.Driver, error) {
+	if d, ok := a.Drivers[t.Kind]; ok {
+		return d, nil
+	}
+	return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("this worker has no driver for targets of kind %q", t.Kind), "no-driver", nil)
+}

@@ -1,0 +1,36 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/sdk/activity"
+)
+
+// Finished is a job whose results are recorded, so that what it left on its
+// target is no longer needed.
+type Finished struct {
+	Target target.Target `json:"target"`
+	Job    string        `json:"job"`
+}
+
+// Clean removes what finished jobs left on their targets. It must not come
+// before their outcomes are recorded: a job that was cleaned can no longer be
+// told from one that was never submitted.
+func (a *Activities) Clean(ctx context.Context, jobs []Finished) error {
+	var errs []error
+	for _, j := range jobs {
+		activity.RecordHeartbeat(ctx, j.Job)
+		d, err := a.driver(j.Target)
+		if err != nil {
+			return err
+		}
+		if err := d.Clean(ctx, j.Target, j.Job); err != nil {
+			errs = append(errs, fmt.Errorf("clean up job %q: %w", j.Job, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+const (
+	instancesDir = "instances"
+	logFile      = "log"
+)
+
+// The pace of looking after processes.
+const (
+	lookEvery  = 100 * time.Millisecond
+	probeFirst = 10 * time.Millisecond
+	backoffMin = 200 * time.Millisecond
+	backoffMax = 30 * time.Second
+	stopGrace  = 5 * time.Second
+)
+
+// portTaken is the exit status by which serve.py asks for another port.
+const portTaken = 98
+
+// start is the record of the last start of an instance.
+type start struct {
+	Start    int          `json:"start"` // the number of the process folder
+	Port     int          `json:"port"`
+	Ready    bool         `json:"ready"` // its health path has answered 200
+	Restarts int          `json:"restarts"`
+	State    target.State `json:"state"`
+	PID      int          `json:"pid,omitempty"`
+	Reason   string       `json:"reason,omitempty"`
+	LogFrom  int64        `json:"log_from"` // where what this start wrote begins
+}
+
+func (s start) instance(n int) target.Instance {
+	return target.Instance{
+		Number: n, State: s.State, PID: s.PID, Restarts: s.Restarts, Reason: s.Reason,
+		Address: "127.0.0.1:" + strconv.Itoa(s.Port),
+	}
+}
+
+// instance is one process that answers for a deployment, over all its starts.
+type instance struct {
+	number  int
+	of      *deployment
+	dir     string
+	ports   *ports
+	log     *slog.Logger
+	pending atomic.Int64  // requests that it is answering
+	doubt   chan struct{} // a request could not reach it: look now
+
+	mu  sync.Mutex
+	now start
+}
+
+func newInstance(of *deployment, n int, p *ports, log *slog.Logger) *instance {
+	i := &instance{number: n, of: of, dir: instanceDir(of.dir, n), ports: p, doubt: make(chan struct{}, 1)}
+	i.log = log.With("instance", n)
+	// A torn or missing record is one of an instance that never started.
+	_ = readJSON(i.dir, nowFile, &i.now)
+	p.take(i.now.Port)
+	return i
+}
+
+func logPath(instanceDir string) string { return filepath.Join(instanceDir, logFile) }
+
+func (i *instance) folder() string {
+	return filepath.Join(i.dir, strconv.Itoa(i.view().Start))
+}
+
+func (i *instance) view() start {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.now
+}
+
+func (i *instance) ready() bool { return i.view().Ready }
+
+func (i *instance) address() string { return "127.0.0.1:" + strconv.Itoa(i.view().Port) }
+
+// change alters the record, in memory and for those who look from outside.
+func (i *instance) change(alter func(*start)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	was := i.now
+	alter(&i.now)
+	if was == i.now {
+		return
+	}
+	if err := writeQuick(i.dir, nowFile, i.now); err != nil {
+		i.log.Error("record the instance", "error", err)
+	}
+}
+
+// suspect takes the instance out of rotation until it has been looked at.
+func (i *instance) suspect(unreachable bool) {
+	if unreachable {
+		i.mu.Lock()
+		i.now.Ready = false
+		i.mu.Unlock()
+	}
+	select {
+	case i.doubt <- struct{}{}:
+	default:
+	}
+}
+
+// failure is why an instance or a rollout did not come up.
+type failure struct {
+	reason string
+	log    string
+	again  bool // the instance is not to blame: another start may succeed
+}
+
+func (f *failure) Error() string { return f.reason }
+
+func (i *instance) fail(format string, args ...any) *failure {
+	reason := fmt.Sprintf("instance %d ", i.number) + fmt.Sprintf(format, args...)
+	return &failure{reason: reason, log: i.tail()}
+}
+
+// tail returns the last lines that this start wrote.
+func (i *instance) tail() string {
+	f, info, err := jobdir.OpenRegular(logPath(i.dir))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	from := max(i.view().LogFrom, info.Size()-8<<10)
+	text := make([]byte, max(0, info.Size()-from))
+	n, _ := f.ReadAt(text, from)
+	return lastLines(string(text[:n]), 20)
+}
+
+// prober asks instances for their health, each time on a fresh connection.
+var prober = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}

@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	probeTimeout = 5 * time.Second // of one look at the health path
+	sampleLimit  = 1 << 20         // bytes of an answer to the sample that are read
+	answerLimit  = 64 << 10        // bytes of it that are kept in the record
+)
+
+// probe asks for the health path once; nil means that it answered 200.
+func probe(ctx context.Context, address, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := prober.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return errors.New("nothing listens on $PORT of 127.0.0.1 yet")
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answered %d %s", resp.StatusCode, brief(text))
+	}
+	return nil
+}
+
+// trySample sends the sample to one instance and returns the answer.
+func (i *instance) trySample(ctx context.Context) (json.RawMessage, error) {
+	s := i.of.Sample
+	limit, cancel := context.WithTimeoutCause(ctx, i.of.Ready, errSlow)
+	defer cancel()
+	req, err := http.NewRequestWithContext(limit, http.MethodPost, "http://"+i.address()+i.of.Path, bytes.NewReader(s.Request))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := prober.Do(req)
+	if err != nil && errors.Is(context.Cause(limit), errSlow) {
+		return nil, i.fail("did not answer the sample within %v", i.of.Ready)
+	}
+	if err != nil {
+		return nil, i.fail("did not answer the sample: %v", err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, sampleLimit+1))
+	switch {
+	case err != nil:
+		return nil, i.fail("broke off its answer to the sample: %v", err)
+	case resp.StatusCode != http.StatusOK:
+		return nil, i.fail("answered the sample with %d %s", resp.StatusCode, brief(text))
+	case len(text) > sampleLimit:
+		return nil, i.fail("answered the sample with more than %d bytes", sampleLimit)
+	case !json.Valid(text):
+		return nil, i.fail("answered the sample with what is not JSON: %s", brief(text))
+	case s.Answer != nil && !sameJSON(text, s.Answer):
+		return nil, i.fail("answered the sample with %s, and the answer wanted is %s", brief(text), brief(s.Answer))
+	}
+	return text, nil
+}
+
+// brief shortens an answer for a message.
+func brief(text []byte) string {
+	s := strings.ToValidUTF8(strings.TrimSpace(string(text)), "\uFFFD")
+	if s == "" {
+		return "and an empty body"
+	}
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "…"
+	}
+	return s
+}
+
+// sameJSON reports whether a and b are the same JSON value: the order of keys
+// does not count, nor how a number is written.
+func sameJSON(a, b []byte) bool {
+	va, errA := decode(a)
+	vb, errB := decode(b)
+	return errA == nil && errB == nil && sameValue(va, vb)
+}
+
+func decode(text []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	return v, d.Decode(&v)
+}
+
+func sameValue(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for k, v := range a {
+			if w, ok := b[k]; !ok || !sameValue(v, w) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if !sameValue(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	case json.Number:
+		b, ok := b.(json.Number)
+		return ok && sameNumber(string(a), string(b))
+	}
+	return a == b
+}
+
+// sameNumber compares whole numbers exactly and others as doubles, as JSON
+// programs read them.
+func sameNumber(a, b string) bool {
+	if strings.ContainsAny(a+b, ".eE") {
+		x, errX := strconv.ParseFloat(a, 64)
+		y, errY := strconv.ParseFloat(b, 64)
+		return errX == nil && errY == nil && x == y
+	}
+	return a == b || a == "-"+b && b == "0" || b == "-"+a && a == "0"
+}

@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strings"
+
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+const (
+	bodyLimit = 32 << 20 // bytes of a request
+	holdLimit = 1 << 20  // bytes of a request that are held, to send them again
+)
+
+// handler is all that a client can reach.
+func (g *gateway) handler() http.Handler {
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusForbidden, "a page of another origin may not send requests here")
+	}))
+	return onlyLocalNames(guard.Handler(http.HandlerFunc(g.handle)))
+}
+
+// onlyLocalNames refuses requests whose Host is not a name of this computer:
+// a page can make its own name point to 127.0.0.1 (DNS rebinding).
+func onlyLocalNames(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		switch strings.ToLower(strings.Trim(host, "[]")) {
+		case "127.0.0.1", "localhost", "::1":
+			next.ServeHTTP(w, r)
+		default:
+			refuse(w, http.StatusForbidden, fmt.Sprintf("the host %.80q is not served here: ask 127.0.0.1 or localhost", r.Host))
+		}
+	})
+}
+
+// handle finds the endpoint of /NAME/REST. Names are only ever looked up.
+func (g *gateway) handle(w http.ResponseWriter, r *http.Request) {
+	name, rest, below := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	routes := *g.front.routes.Load()
+	e := routes[name]
+	switch {
+	case name == "" && !below:
+		g.index(w, r)
+	case slices.Contains(strings.Split(r.URL.Path, "/"), ".."):
+		refuse(w, http.StatusBadRequest, `a path may not hold ".."`)
+	case e == nil:
+		refuse(w, http.StatusNotFound, fmt.Sprintf("there is no endpoint %.80q; there is %s", name, listed(routes)))
+	case !below && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		g.show(w, r, name)
+	default:
+		g.forward(w, r, e, rest, below)
+	}
+}
+
+func listed(routes map[string]*endpoint) string {
+	if len(routes) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(routes)), ", ")
+}
+
+func (g *gateway) index(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		refuse(w, http.StatusMethodNotAllowed, "POST to /NAME of an endpoint")
+		return
+	}
+	all, err := g.list(func(deployment) bool { return true })
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	answers := []summary{}
+	for _, e := range all {
+		answers = append(answers, summarize(e))
+	}
+	write(w, http.StatusOK, map[string]any{"endpoints": answers})
+}
+
+// summary is what a client is told about an endpoint.
+type summary struct {
+	Endpoint   string       `json:"endpoint"`
+	State      target.State `json:"state"`
+	Deployment string       `json:"deployment,omitempty"`
+	URL        string       `json:"url"`
+	Reason     string       `json:"reason,omitempty"`
+	Ask        string       `json:"ask"`
+}
+
+func summarize(e target.Endpoint) summary {
+	ask := fmt.Sprintf("curl -H 'Content-Type: application/json' --data @request.json %s", e.URL)
+	return summary{Endpoint: e.Name, State: e.State, Deployment: e.Live, URL: e.URL, Reason: e.Reason, Ask: ask}
+}
+
+func (g *gateway) show(w http.ResponseWriter, _ *http.Request, name string) {
+	all, err := g.list(func(d deployment) bool { return d.Endpoint == name })
+	switch {
+	case err != nil:
+		refuse(w, http.StatusInternalServerError, err.Error())
+	case len(all) == 0:
+		refuse(w, http.StatusNotFound, fmt.Sprintf("there is no endpoint %q any more", name))
+	default:
+		write(w, http.StatusOK, summarize(all[0]))
+	}
+}
+
+// forward sends the request to an instance of the version that answers now.
+func (g *gateway) forward(w http.ResponseWriter, r *http.Request, e *endpoint, rest string, below bool) {
+	v := e.acquire()
+	if v == nil {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("no deployment of endpoint %q is live yet", e.name))
+		return
+	}
+	defer v.inflight.Add(-1)
+	c := &call{version: v, scores: !below || rest == "score"}
+	defer c.leave()
+	if err := c.hold(w, r); err != nil {
+		refuseError(w, err)
+		return
+	}
+	path := "/" + rest
+	if c.scores {
+		path = v.Path
+	}
+	proxy := httputil.ReverseProxy{
+		Rewrite:       func(p *httputil.ProxyRequest) { c.rewrite(p, path) },
+		Transport:     c,
+		FlushInterval: -1, // answers may be streams
+		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, err error) { refuseError(w, err) },
+		ErrorLog:      silent,
+	}
+	proxy.ServeHTTP(w, r)
+}
+
+// hold reads a small body whole, so that it can be sent to a second instance.
+func (c *call) hold(w http.ResponseWriter, r *http.Request) error {
+	if r.ContentLength > bodyLimit {
+		return &http.MaxBytesError{Limit: bodyLimit}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+	start, err := io.ReadAll(io.LimitReader(r.Body, holdLimit+1))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBody, err)
+	}
+	if len(start) > holdLimit {
+		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), r.Body))
+		return nil
+	}
+	c.body, c.held = start, true
+	r.Body, r.ContentLength = http.NoBody, int64(len(start))
+	return nil
+}
+
+var errBody = errors.New("the body of the request broke off")
+
+// refuseError answers with the words and the status that fit the error.
+func refuseError(w http.ResponseWriter, err error) {
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body may have at most %d bytes", long.Limit))
+	case errors.Is(err, errBody):
+		refuse(w, http.StatusBadRequest, err.Error())
+	case errors.Is(err, errNoneReady):
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, err.Error())
+	default:
+		refuse(w, http.StatusBadGateway, "the instance broke off: "+err.Error())
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, words string) {
+	write(w, status, map[string]string{"error": words})
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // the client may have gone
+}

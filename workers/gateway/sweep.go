@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+)
+
+// keepEnded is how many deployments that are over are remembered per endpoint.
+const keepEnded = 20
+
+// dismiss ends the version that answered before, if there was one.
+func (g *gateway) dismiss(ctx context.Context, e *endpoint, old *version) {
+	if old != nil {
+		g.sweep(ctx, e, old.deployment, old)
+	}
+}
+
+// sweep ends the processes of a deployment beside the loop, once. v is its
+// version when requests may still be on their way to it.
+func (g *gateway) sweep(ctx context.Context, e *endpoint, d deployment, v *version) {
+	if e.sweeping[d.ID] || e.trial != nil && e.trial.version.ID == d.ID {
+		return
+	}
+	e.sweeping[d.ID] = true
+	g.beside(ctx, func() (then func()) {
+		if v != nil {
+			v.drain(ctx)
+			v.release()
+		}
+		err := ctx.Err()
+		if err == nil {
+			err = g.remove(ctx, d)
+		}
+		if err != nil && ctx.Err() == nil {
+			g.log.Error("end a deployment", "endpoint", e.name, "deployment", d.ID, "error", err)
+			_ = sleep(ctx, time.Second) // the loop tries again
+		}
+		return func() { delete(e.sweeping, d.ID) }
+	})
+}
+
+// remove ends what is left of a deployment; of a retired one nothing stays.
+func (g *gateway) remove(ctx context.Context, d deployment) error {
+	if !d.swept {
+		if err := d.sweep(func(dir string) error { return stopFolder(ctx, dir) }); err != nil {
+			return err
+		}
+		for n := range d.Instances {
+			var s start
+			_ = readJSON(instanceDir(d.dir, n), nowFile, &s)
+			g.ports.release(s.Port)
+		}
+	}
+	if !exists(d.dir, retiredFile) {
+		return nil
+	}
+	return g.locked(ctx, wishesLock, func() error {
+		if err := g.discard(d); err != nil {
+			return err
+		}
+		home := filepath.Dir(filepath.Dir(d.dir))
+		// They go only when they are empty: a new wish may have come.
+		_ = os.Remove(filepath.Join(home, "deployments"))
+		_ = os.Remove(home)
+		return nil
+	})
+}
+
+// prune forgets the oldest deployments that are over.
+func (g *gateway) prune(h history) error {
+	var over history
+	for _, d := range h {
+		if d.swept && !d.retired && d.end != nil {
+			over = append(over, d)
+		}
+	}
+	for _, d := range over[:max(0, len(over)-keepEnded)] {
+		if err := g.discard(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discard removes the folder of a deployment in one step, so that no half of it
+// is ever taken for a whole.
+func (f Folder) discard(d deployment) error {
+	trash := f.path("making", ".gone-"+d.ID)
+	if err := jobdir.RemoveTree(trash); err != nil {
+		return err
+	}
+	if err := os.Rename(d.dir, trash); err != nil {
+		return err
+	}
+	return jobdir.RemoveTree(trash)
+}
+
+// sweep ends all processes of the deployment, whoever started them, and removes
+// what only they needed. It may be called again.
+func (d *deployment) sweep(stop func(dir string) error) error {
+	starts, err := filepath.Glob(filepath.Join(escape(d.dir), instancesDir, "*", "[0-9]*"))
+	if err != nil {
+		return err
+	}
+	ended := make(chan error)
+	for _, dir := range starts {
+		go func() { ended <- stop(dir) }()
+	}
+	for range starts {
+		if e := <-ended; e != nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("stop %s: %w", d.ID, err)
+	}
+	for _, dir := range starts {
+		if err := jobdir.Remove(dir); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{codeDir, modelPath} {
+		if err := jobdir.RemoveTree(filepath.Join(d.dir, name)); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(d.dir, sweptFile), nil, 0o600)
+}
+
+// escape makes a path mean itself in a pattern of filepath.Glob.
+func escape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}

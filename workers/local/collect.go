@@ -1,0 +1,154 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// The files in a rank's folder that a job reports to.
+const (
+	valuesFile  = "outputs.json"
+	metricsFile = "metrics.jsonl"
+)
+
+// The most that is read of them: more belongs into an artifact.
+const (
+	maxValues  = 1 << 20
+	maxMetrics = 32 << 20
+)
+
+// Read implements target.Driver.
+func (d Driver) Read(_ context.Context, t target.Target, id string, s target.Stream, offset int64, w io.Writer) (int64, error) {
+	f, err := d.folder(id)
+	if err != nil {
+		return offset, err
+	}
+	if offset < 0 || s.Rank < 0 {
+		return offset, fmt.Errorf("there is no offset %d of rank %d: %w", offset, s.Rank, target.ErrPermanent)
+	}
+	switch s.Name {
+	case target.Log:
+		return jobdir.CopyFrom(jobdir.Log(f.rank(s.Rank)), offset, w)
+	case target.Metrics:
+		return jobdir.CopyFrom(filepath.Join(f.rank(s.Rank), metricsFile), offset, w)
+	}
+	return offset, fmt.Errorf("there is no stream %q, only %q and %q: %w", s.Name, target.Log, target.Metrics, target.ErrPermanent)
+}
+
+// Collect implements target.Driver.
+func (d Driver) Collect(ctx context.Context, t target.Target, id string, out target.Blobs) (target.Results, error) {
+	st, err := d.Status(ctx, t, id)
+	if err != nil {
+		return target.Results{}, err
+	}
+	if !st.State.Ended() {
+		return target.Results{}, fmt.Errorf("job %q is %s: its results can be collected once it has ended", id, st.State)
+	}
+	f, err := d.folder(id)
+	if err != nil {
+		return target.Results{}, err
+	}
+	r, ok, err := f.read()
+	if err != nil || !ok {
+		return target.Results{}, err // one that never was leaves nothing
+	}
+	res, err := f.collect(ctx, r, st.Rank, out)
+	if err != nil {
+		return res, fmt.Errorf("collect job %q: %w", id, err)
+	}
+	return res, nil
+}
+
+func (f folder) collect(ctx context.Context, r record, decider int, out target.Blobs) (res target.Results, err error) {
+	if res.Log, err = putRegular(ctx, out, jobdir.Log(f.rank(decider))); err != nil {
+		return res, fmt.Errorf("the log: %w", err)
+	}
+	if res.Values, err = readBounded(filepath.Join(f.rank(0), valuesFile), maxValues); err != nil {
+		return res, fmt.Errorf("$AMLFLOW_OUTPUTS: %w", err)
+	}
+	if res.Metrics, err = readBounded(filepath.Join(f.rank(0), metricsFile), maxMetrics); err != nil {
+		return res, fmt.Errorf("$AMLFLOW_METRICS: %w", err)
+	}
+	res.Artifacts = map[string]target.Ref{}
+	for _, a := range r.Job.Outputs {
+		ref, err := putOutput(ctx, out, filepath.Join(f.rank(0), "out", a.Name), a.Type)
+		if err != nil {
+			return res, fmt.Errorf("output %q: %w", a.Name, err)
+		}
+		if ref != "" {
+			res.Artifacts[a.Name] = ref
+		}
+	}
+	return res, nil
+}
+
+// putOutput stores the output at path; the name is empty when there is none.
+// The folder that a model was given to fill counts only once something is in it.
+func putOutput(ctx context.Context, out target.Blobs, path, typ string) (target.Ref, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	switch dir := info.IsDir(); {
+	case dir && typ == target.File:
+		return "", fmt.Errorf("it is a folder, but declared as a file: %w", target.ErrPermanent)
+	case !dir && typ == target.Folder && info.Mode().IsRegular():
+		return "", fmt.Errorf("it is a file, but declared as a folder: %w", target.ErrPermanent)
+	case !dir:
+		return putRegular(ctx, out, path)
+	}
+	names, err := os.ReadDir(path)
+	if err != nil || typ == target.Model && len(names) == 0 {
+		return "", err
+	}
+	return target.PutTree(ctx, out, path, nil)
+}
+
+// putRegular stores a regular file; the name is empty when there is none.
+func putRegular(ctx context.Context, out target.Blobs, path string) (target.Ref, error) {
+	file, _, err := jobdir.OpenRegular(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", permanent(err)
+	}
+	defer file.Close()
+	return out.Put(ctx, file)
+}
+
+// readBounded reads a regular file; the result is nil when there is none.
+func readBounded(path string, most int64) ([]byte, error) {
+	file, info, err := jobdir.OpenRegular(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, permanent(err)
+	}
+	defer file.Close()
+	if info.Size() > most {
+		return nil, fmt.Errorf("%d bytes were written, at most %d are read: declare an output of type file for large results: %w", info.Size(), most, target.ErrPermanent)
+	}
+	return io.ReadAll(io.LimitReader(file, most))
+}
+
+// permanent marks that a file is of a kind that will not be read next time
+// either; any other trouble with it may pass.
+func permanent(err error) error {
+	if errors.Is(err, fs.ErrInvalid) {
+		return fmt.Errorf("%w: %w", err, target.ErrPermanent)
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+// Package local runs jobs as processes of this computer.
+//
+//	targets:
+//	  local: { kind: local }
+//	  pair:  { kind: local, nodes: 2, cpus: 1, memory: 2Gi }
+//
+// A job is a folder, and the folder is all there is to know about it:
+//
+//	jobs/<id>/job.json         what to run; its presence says that the folder is complete
+//	jobs/<id>/in/<name>        the inputs, shared by all ranks, to be read only
+//	jobs/<id>/ranks/<n>/       the process folder of a rank, see package jobdir, and in it:
+//	    code/                  the rank's own copy of the code, its working directory
+//	    out/<name>             its outputs; those of rank 0 are collected
+//	    outputs.json           the values it reports; those of rank 0 count
+//	    metrics.jsonl          the metrics it reports; those of rank 0 count
+//	    script, tmp/           the stage's script, and TMPDIR
+//	cleaned/<id>               an empty file: the job was cleaned and must not start again
+//
+// A job outlives whoever started it, and there is no process of ours that waits
+// for its end: a timeout and the KILL after a grace period happen when Status
+// is asked the next time.
+package local
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+//go:embed settings.schema.json
+var settingsSchema []byte
+
+// Driver runs jobs and serves models in folders below Dir, an absolute path.
+type Driver struct {
+	Dir string
+	// StartGateway starts a process that calls gateway.Main with dir, in its own
+	// session. When it is nil endpoints are recorded, and served by whoever has one.
+	StartGateway func(dir string) error
+}
+
+var _ target.Driver = Driver{}
+
+// Kind implements target.Driver.
+func (Driver) Kind() target.Kind {
+	return target.Kind{Name: "local", Summary: "processes of this computer", Settings: settingsSchema}
+}
+
+// Can implements target.Driver.
+func (d Driver) Can(t target.Target) target.Can {
+	s, err := readSettings(t)
+	if err != nil {
+		s.Nodes = 1
+	}
+	_, serves := any(d).(target.Server)
+	return target.Can{Nodes: max(s.Nodes, 1), Serve: serves}
+}
+
+// Check implements target.Driver.
+func (d Driver) Check(_ context.Context, t target.Target) error {
+	s, err := readSettings(t)
+	if err != nil {
+		return err
+	}
+	if _, err := exec.LookPath(s.Shell); err != nil {
+		return fmt.Errorf("the shell %q of target %q was not found: install it, or name another as `shell` of the target: %w", s.Shell, t.Name, err)
+	}
+	if _, err := os.Stat("/bin/sh"); err != nil {
+		return fmt.Errorf("this computer has no /bin/sh, which watches over jobs: install a POSIX shell: %w", err)
+	}
+	if err := d.writable(); err != nil {
+		return fmt.Errorf("jobs cannot be kept in %q: make the folder writable, or choose another state folder: %w", d.Dir, err)
+	}
+	return nil
+}
+
+func (d Driver) writable() error {
+	if err := os.MkdirAll(filepath.Join(d.Dir, "jobs"), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(d.Dir, ".check.*")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("x")
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
+}
+
+// folder is the folder of one job.
+type folder string
+
+func (d Driver) folder(id string) (folder, error) {
+	if !target.ValidID(id) {
+		return "", fmt.Errorf("%q cannot name a job: use lower-case letters, digits and . _ - and at most 200 of them: %w", id, target.ErrPermanent)
+	}
+	return folder(filepath.Join(d.Dir, "jobs", id)), nil
+}
+
+func (d Driver) tombstone(id string) string { return filepath.Join(d.Dir, "cleaned", id) }
+
+func (f folder) path(parts ...string) string {
+	return filepath.Join(append([]string{string(f)}, parts...)...)
+}
+
+func (f folder) rank(n int) string { return f.path("ranks", strconv.Itoa(n)) }
+
+func (f folder) exists() bool { return exists(string(f)) }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// look looks at every rank of a job.
+func (f folder) look(nodes int) ([]jobdir.View, error) {
+	views := make([]jobdir.View, nodes)
+	for n := range views {
+		var err error
+		if views[n], err = jobdir.Look(f.rank(n)); err != nil {
+			return nil, fmt.Errorf("look at rank %d of the job: %w", n, err)
+		}
+	}
+	return views, nil
+}

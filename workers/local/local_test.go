@@ -1,0 +1,32 @@
+package local
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/targettest"
+)
+
+func host() map[string]string {
+	return map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")}
+}
+
+func local(settings string) target.Target {
+	t := target.Target{Name: "here", Kind: "local"}
+	if settings != "" {
+		t.Settings = json.RawMessage(settings)
+	}
+	return t
+}
+
+func TestExam(t *testing.T) {
+	for name, settings := range map[string]string{"plain": "", "two nodes": `{"nodes": 2}`} {
+		t.Run(name, func(t *testing.T) {
+			targettest.Run(t, func(t *testing.T) targettest.Harness {
+				return targettest.Harness{Driver: Driver{Dir: t.TempDir()}, Target: local(settings), Host: host(), Shared: t.TempDir(), Local: true}
+			})
+		})
+	}
+}

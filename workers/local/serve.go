@@ -1,0 +1,68 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/amlflow/amlflow/workers/gateway"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// Endpoints of this computer live in the folder gateway/ below Dir, behind one
+// gateway for all targets of the kind; see package gateway.
+
+var _ target.Server = Driver{}
+
+// GatewayDir returns the folder whose gateway serves the endpoints.
+func (d Driver) GatewayDir() string { return filepath.Join(d.Dir, "gateway") }
+
+// EnsureGateway brings the gateway back if an endpoint needs it and it was
+// killed. Any look at the endpoints does so, too.
+func (d Driver) EnsureGateway(ctx context.Context) error {
+	return gateway.Ensure(ctx, d.GatewayDir(), d.StartGateway)
+}
+
+func (d Driver) endpoints() gateway.Folder {
+	return gateway.Folder{Dir: d.GatewayDir(), Start: d.StartGateway}
+}
+
+// Deploy implements target.Server.
+func (d Driver) Deploy(ctx context.Context, t target.Target, wish target.Deployment, in target.Blobs) error {
+	s, err := readSettings(t)
+	if err != nil {
+		return err
+	}
+	if wish.Needs, err = s.grant(t.Name, wish.Needs); err != nil {
+		return fmt.Errorf("deploy %q: %w", wish.Endpoint, err)
+	}
+	f := d.endpoints()
+	f.Shell = s.Shell
+	return f.Deploy(ctx, t.Name, wish, in)
+}
+
+// Deployed implements target.Server.
+func (d Driver) Deployed(ctx context.Context, _ target.Target, id string) (target.Rollout, error) {
+	return d.endpoints().Deployed(ctx, id)
+}
+
+// Withdraw implements target.Server.
+func (d Driver) Withdraw(ctx context.Context, _ target.Target, id string) error {
+	return d.endpoints().Withdraw(ctx, id)
+}
+
+// Endpoints implements target.Server.
+func (d Driver) Endpoints(ctx context.Context, t target.Target) ([]target.Endpoint, error) {
+	return d.endpoints().Endpoints(ctx, t.Name)
+}
+
+// ReadEndpoint implements target.Server.
+func (d Driver) ReadEndpoint(ctx context.Context, t target.Target, name string, instance int, offset int64, w io.Writer) (int64, error) {
+	return d.endpoints().ReadEndpoint(ctx, t.Name, name, instance, offset, w)
+}
+
+// Retire implements target.Server.
+func (d Driver) Retire(ctx context.Context, t target.Target, name string) error {
+	return d.endpoints().Retire(ctx, t.Name, name)
+}

@@ -1,0 +1,77 @@
+package local
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// settings is what a workspace may say about a target; see settings.schema.json.
+type settings struct {
+	Shell  string  `json:"shell"`
+	Nodes  int     `json:"nodes"`
+	CPUs   float64 `json:"cpus"`
+	Memory bytes   `json:"memory"`
+}
+
+// bytes is an amount of memory, written as a number or as text such as "4Gi".
+type bytes int64
+
+func (b *bytes) UnmarshalJSON(text []byte) error {
+	s := strings.Trim(string(text), `"`)
+	number, shift := s, 0
+	for i, unit := range []string{"Ki", "Mi", "Gi", "Ti"} {
+		if n, ok := strings.CutSuffix(s, unit); ok {
+			number, shift = n, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64>>shift {
+		return fmt.Errorf("%s is not an amount of memory: write bytes, or a number with Ki, Mi, Gi or Ti", text)
+	}
+	*b = bytes(n << shift)
+	return nil
+}
+
+func readSettings(t target.Target) (settings, error) {
+	s := settings{Shell: "sh", Nodes: 1}
+	if len(t.Settings) == 0 {
+		return s, nil
+	}
+	if err := json.Unmarshal(t.Settings, &s); err != nil {
+		return s, fmt.Errorf("settings of target %q: %w: %w", t.Name, err, target.ErrPermanent)
+	}
+	return s, nil
+}
+
+// grant gives a job what it asks for, or what the target has where it asks for
+// nothing, and refuses a job that asks for more.
+func (s settings) grant(name string, need target.Resources) (target.Resources, error) {
+	refuse := func(format string, args ...any) (target.Resources, error) {
+		return need, fmt.Errorf("target %q "+format+": %w", append(append([]any{name}, args...), target.ErrPermanent)...)
+	}
+	need.Nodes = max(need.Nodes, 1)
+	most := int64(s.Memory)
+	switch {
+	case need.Nodes > s.Nodes:
+		return refuse("has %d nodes, the job asks for %d: raise `nodes` of the target, or ask for fewer", s.Nodes, need.Nodes)
+	case need.GPUs > 0:
+		return refuse("lends no GPUs, the job asks for %d: choose a target that has some", need.GPUs)
+	case s.CPUs > 0 && need.CPUs > s.CPUs:
+		return refuse("has %g cpus, the job asks for %g: raise `cpus` of the target, or ask for fewer", s.CPUs, need.CPUs)
+	case most > 0 && need.Memory > most:
+		return refuse("has %s of memory, the job asks for %s: raise `memory` of the target, or ask for less", jobdir.FormatBytes(most), jobdir.FormatBytes(need.Memory))
+	}
+	if need.CPUs == 0 {
+		need.CPUs = s.CPUs
+	}
+	if need.Memory == 0 {
+		need.Memory = most
+	}
+	return need, nil
+}

@@ -1,0 +1,235 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// record is the content of job.json.
+type record struct {
+	Job   target.Job       `json:"job"`
+	Needs target.Resources `json:"needs"` // what was granted
+	Shell string           `json:"shell"`
+	Port  int              `json:"port"` // MASTER_PORT of all ranks
+	Boot  string           `json:"boot"` // the run of the machine in which the folder was filled
+}
+
+// step is called between the steps of Submit, so that tests can die there.
+var step = func(name string) {}
+
+// Submit implements target.Driver.
+func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in target.Blobs) error {
+	f, err := d.folder(job.ID)
+	if err != nil {
+		return err
+	}
+	if f.started() {
+		return nil
+	}
+	r, err := newRecord(t, job)
+	if err != nil {
+		return err
+	}
+	return d.submit(ctx, f, r, in)
+}
+
+// started reports whether every rank of the job was started already.
+func (f folder) started() bool {
+	r, ok, err := f.read()
+	if err != nil || !ok {
+		return false
+	}
+	for n := range r.Needs.Nodes {
+		if !jobdir.Started(f.rank(n)) {
+			return false
+		}
+	}
+	return true
+}
+
+func newRecord(t target.Target, job target.Job) (record, error) {
+	s, err := readSettings(t)
+	if err != nil {
+		return record{}, err
+	}
+	if (job.Script == "") == (len(job.Command) == 0) {
+		return record{}, fmt.Errorf("job %q must have either a script or a command: %w", job.ID, target.ErrPermanent)
+	}
+	for _, a := range append(append([]target.Artifact{}, job.Inputs...), job.Outputs...) {
+		if !target.ValidID(a.Name) {
+			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
+		}
+	}
+	needs, err := s.grant(t.Name, job.Needs)
+	return record{Job: job, Needs: needs, Shell: s.Shell, Boot: jobdir.BootID()}, err
+}
+
+// submit fills the folder and starts the ranks, alone among all submissions and
+// cleanings of the job.
+func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs) error {
+	if exists(d.tombstone(r.Job.ID)) {
+		return nil
+	}
+	if err := os.MkdirAll(string(f), 0o700); err != nil {
+		return fmt.Errorf("make the folder of the job: %w", err)
+	}
+	lock, err := jobdir.Lock(ctx, string(f))
+	if err != nil {
+		return fmt.Errorf("lock the folder of the job: %w", err)
+	}
+	defer lock.Close()
+	if exists(d.tombstone(r.Job.ID)) {
+		return jobdir.RemoveTree(string(f)) // it was cleaned while we waited
+	}
+	if jobdir.Stopping(f.rank(0)) {
+		return nil
+	}
+	step("locked")
+	if r, err = f.fill(ctx, r, in); err != nil {
+		return fmt.Errorf("prepare job %q: %w", r.Job.ID, err)
+	}
+	step("filled")
+	return f.start(ctx, r)
+}
+
+// fill makes the folder complete and returns its record: the one that is there
+// already, or r. What a submission that died has left is made anew, and so is
+// what may not have reached the disk before the machine was restarted.
+func (f folder) fill(ctx context.Context, r record, in target.Blobs) (record, error) {
+	old, ok, err := f.read()
+	if err != nil {
+		return r, err
+	}
+	if ok && (old.Boot == r.Boot || jobdir.Started(f.rank(0))) {
+		return old, nil
+	}
+	if r.Port, err = freePort(); err != nil {
+		return r, err
+	}
+	if err := f.deliver(ctx, r, in); err != nil {
+		return r, err
+	}
+	for n := range r.Needs.Nodes {
+		if err := f.furnish(ctx, n, r, in); err != nil {
+			return r, err
+		}
+	}
+	step("delivered")
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return r, err
+	}
+	return r, jobdir.WriteDurable(string(f), "job.json", append(text, '\n'))
+}
+
+// read reads job.json and reports whether there is one.
+func (f folder) read() (r record, ok bool, err error) {
+	text, err := os.ReadFile(f.path("job.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	return r, err == nil, err
+}
+
+// deliver puts the inputs in place.
+func (f folder) deliver(ctx context.Context, r record, in target.Blobs) error {
+	if err := freshDir(f.path("in")); err != nil {
+		return err
+	}
+	for _, a := range r.Job.Inputs {
+		if err := target.Get(ctx, in, a.Ref, f.path("in", a.Name)); err != nil {
+			return fmt.Errorf("input %q: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// furnish gives rank n its code, its script and the places for its outputs.
+func (f folder) furnish(ctx context.Context, n int, r record, in target.Blobs) error {
+	dir := f.rank(n)
+	for _, name := range []string{"code", "out", "tmp"} {
+		if err := freshDir(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	if r.Job.Code != "" {
+		if err := target.GetTree(ctx, in, r.Job.Code, filepath.Join(dir, "code")); err != nil {
+			return fmt.Errorf("code: %w", err)
+		}
+	}
+	for _, a := range r.Job.Outputs {
+		if a.Type == target.File {
+			continue
+		}
+		if err := os.Mkdir(filepath.Join(dir, "out", a.Name), 0o755); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "script"), []byte(r.Job.Script), 0o600)
+}
+
+func freshDir(path string) error {
+	if err := jobdir.RemoveTree(path); err != nil {
+		return err
+	}
+	return os.MkdirAll(path, 0o755)
+}
+
+// start starts every rank that was not started yet.
+func (f folder) start(ctx context.Context, r record) error {
+	for n := range r.Needs.Nodes {
+		// A Cancel that came before this look has marked rank 0; one that comes
+		// after it finds job.json and marks this rank, too.
+		if jobdir.Stopping(f.rank(0)) {
+			return nil
+		}
+		p := jobdir.Process{
+			Argv:   f.argv(n, r),
+			Env:    f.environ(n, r),
+			Work:   filepath.Join(f.rank(n), "code"),
+			Memory: r.Needs.Memory,
+			CPUs:   r.Needs.CPUs,
+		}
+		if err := jobdir.Start(ctx, f.rank(n), p); err != nil {
+			return fmt.Errorf("start job %q: %w", r.Job.ID, err)
+		}
+		step("started " + strconv.Itoa(n))
+	}
+	return nil
+}
+
+func (f folder) argv(n int, r record) []string {
+	if len(r.Job.Command) > 0 {
+		return r.Job.Command
+	}
+	return []string{r.Shell, "-e", filepath.Join(f.rank(n), "script")}
+}
+
+// freePort finds a port that no one listens on, below those that the system
+// hands out by itself, so that it is likely to be free still when rank 0 asks
+// for it.
+func freePort() (int, error) {
+	var err error
+	for range 100 {
+		port := 20_000 + rand.IntN(12_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, fmt.Errorf("find a free port for MASTER_PORT: %w", err)
+}

@@ -1,0 +1,82 @@
+package targettest
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/amlflow/amlflow/workers/target"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+)
+
+var kindQuestions = []question{
+	{"KindIsComplete", kindIsComplete},
+	{"SettingsAreDescribed", settingsAreDescribed},
+	{"OptionalInterfacesMatchCan", optionalInterfacesMatchCan},
+	{"CheckPasses", checkPasses},
+}
+
+func kindIsComplete(t *testing.T, h Harness) {
+	k := h.Driver.Kind()
+	if !regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`).MatchString(k.Name) {
+		t.Errorf("the kind is named %q", k.Name)
+	}
+	if k.Summary == "" || strings.Contains(k.Summary, "\n") {
+		t.Errorf("the summary is %q, not one line", k.Summary)
+	}
+	if k.Name != h.Target.Kind {
+		t.Errorf("the kind is %q, that of the target %q", k.Name, h.Target.Kind)
+	}
+}
+
+func settingsAreDescribed(t *testing.T, h Harness) {
+	text := h.Driver.Kind().Settings
+	s, err := jsonschema.CompileString("settings.schema.json", string(text))
+	if err != nil {
+		t.Fatalf("the schema of the settings: %v", err)
+	}
+	var doc struct {
+		AdditionalProperties any                                     `json:"additionalProperties"`
+		Properties           map[string]struct{ Description string } `json:"properties"`
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.AdditionalProperties != false {
+		t.Error("the schema lets unknown settings pass")
+	}
+	for name, p := range doc.Properties {
+		if p.Description == "" {
+			t.Errorf("setting %q has no description", name)
+		}
+	}
+	var settings any = map[string]any{}
+	if len(h.Target.Settings) > 0 {
+		if err := json.Unmarshal(h.Target.Settings, &settings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Validate(settings); err != nil {
+		t.Errorf("the settings of the target in the exam: %v", err)
+	}
+}
+
+func optionalInterfacesMatchCan(t *testing.T, h Harness) {
+	_, manages := h.Driver.(target.Manager)
+	_, serves := h.Driver.(target.Server)
+	can := h.Driver.Can(h.Target)
+	if can.Manage != manages || can.Serve && !serves {
+		t.Errorf("Can says manage=%v serve=%v, the methods say %v and %v", can.Manage, can.Serve, manages, serves)
+	}
+	if can.Nodes < 1 {
+		t.Errorf("Can says %d nodes", can.Nodes)
+	}
+}
+
+func checkPasses(t *testing.T, h Harness) {
+	if err := h.Driver.Check(t.Context(), h.Target); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
