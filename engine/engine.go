@@ -1,0 +1,160 @@
+// Package engine turns a pipeline into a run and looks after it: it is the one
+// door through which the command line reaches Temporal, the workers and the
+// artifact store.
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/blob"
+	"github.com/amlflow/amlflow/engine/cluster"
+	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/engine/server"
+	"github.com/amlflow/amlflow/workers"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Options say which engine to use and how to start it.
+type Options struct {
+	Home     string                   // the state folder
+	External *cluster.Address         // nil: the embedded engine
+	Build    string                   // of this program
+	Drivers  map[string]target.Driver // by kind
+	Start    func(server.Seat) error  // starts the background process of a seat
+	Notice   func(string)             // tells the person what takes long; may be nil
+	Log      *slog.Logger
+}
+
+func (o Options) seat() server.Seat { return server.Seat{Home: o.Home, External: o.External} }
+
+// StoreDir is where artifacts are kept when the workspace does not say.
+func (o Options) StoreDir() string { return filepath.Join(o.Home, "store") }
+
+// Engine is a connection to the background server and its Temporal. It mends
+// itself: when the server was killed, the next call starts it again.
+type Engine struct {
+	o Options
+
+	mu      sync.Mutex
+	info    server.Info
+	client  client.Client
+	alive   context.Context // ends when the server has gone
+	release func()
+}
+
+// Open connects to the engine, and starts it when it does not answer.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	e := &Engine{o: o}
+	_, _, err := e.connected(ctx)
+	return e, err
+}
+
+// Close lets go of the server, which may stop once nothing is left to do.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.drop()
+}
+
+func (e *Engine) drop() {
+	if e.client != nil {
+		e.client.Close()
+		e.release()
+		e.client = nil
+	}
+}
+
+// connected returns a client that works as far as is known, and a context that
+// ends when the server behind it has gone.
+func (e *Engine) connected(ctx context.Context) (client.Client, context.Context, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.client != nil && e.alive.Err() == nil {
+		return e.client, e.alive, nil
+	}
+	if e.client != nil {
+		e.notice("waiting for the engine…")
+		e.drop()
+	}
+	slow := time.AfterFunc(3*time.Second, func() { e.notice("waiting for the engine to start…") })
+	defer slow.Stop()
+	info, err := server.Ensure(ctx, e.o.seat(), e.o.Build, func() error { return e.o.Start(e.o.seat()) })
+	if err != nil {
+		return nil, nil, err
+	}
+	alive, release, err := server.Hold(info)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := cluster.Dial(ctx, info.Address, e.o.Log)
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	e.info, e.client, e.alive, e.release = info, c, alive, release
+	return c, alive, nil
+}
+
+// do calls f with a client, and again with a new one when the server went away
+// under it. The context of f ends as soon as that is known: Temporal's client
+// would go on trying the old address for ten seconds.
+func (e *Engine) do(ctx context.Context, f func(context.Context, client.Client) error) error {
+	for try := 1; ; try++ {
+		c, alive, err := e.connected(ctx)
+		if err != nil {
+			return err
+		}
+		during, cancel := context.WithCancel(ctx)
+		unwatch := context.AfterFunc(alive, cancel)
+		err = f(during, c)
+		unwatch()
+		cancel()
+		if err == nil || ctx.Err() != nil || try == serverTries || alive.Err() == nil && !gone(err) {
+			return err
+		}
+	}
+}
+
+// serverTries is how many servers may die under one call.
+const serverTries = 5
+
+func (e *Engine) notice(s string) {
+	if e.o.Notice != nil {
+		e.o.Notice(s)
+	}
+}
+
+// Info is what is known about the server behind this connection.
+func (e *Engine) Info() server.Info {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.info
+}
+
+// Registry is where workflows and activities are made known: a Temporal worker,
+// or the environment of a test.
+type Registry interface {
+	RegisterWorkflowWithOptions(w any, o workflow.RegisterOptions)
+	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
+}
+
+// RegisterWorkflows makes our workflow known to r, and the local activity that
+// comes with it.
+func RegisterWorkflows(r Registry) {
+	r.RegisterWorkflowWithOptions(flow.Run, workflow.RegisterOptions{Name: flow.Workflow})
+	r.RegisterActivityWithOptions(evaluate, activity.RegisterOptions{Name: flow.Evaluate})
+}
+
+// RegisterActivities makes known to r what workers do with these drivers.
+func RegisterActivities(r Registry, drivers map[string]target.Driver) {
+	acts := &workers.Activities{Drivers: drivers, Store: func(dir string) (target.Blobs, error) { return blob.OpenFolder(dir) }}
+	acts.Register(r)
+}

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/amlflow/amlflow/engine/blob"
+	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// Logs copies the log of a stage's last attempt from offset on, as far as it has
+// been written, and returns the offset reached. While the job's folder exists it
+// is read there; afterwards the kept copy is, which is that of the rank that
+// decided the end.
+func (e *Engine) Logs(ctx context.Context, s *flow.StageProgress, store string, rank int, offset int64, w io.Writer) (int64, error) {
+	if s.Job == "" || s.Place == nil {
+		return offset, nil
+	}
+	if s.Log == "" || rank != s.Rank {
+		return e.stream(ctx, s, target.Stream{Name: target.Log, Rank: rank}, offset, w)
+	}
+	b, err := blob.OpenFolder(store)
+	if err != nil {
+		return offset, err
+	}
+	r, err := b.Open(ctx, s.Log)
+	if err != nil {
+		return offset, err
+	}
+	defer r.Close()
+	if _, err := io.CopyN(io.Discard, r, offset); err != nil {
+		if errors.Is(err, io.EOF) {
+			return offset, nil
+		}
+		return offset, err
+	}
+	n, err := io.Copy(w, r)
+	return offset + n, err
+}
+
+// Metrics copies what a running stage has reported so far, as JSON lines.
+func (e *Engine) Metrics(ctx context.Context, s *flow.StageProgress, offset int64, w io.Writer) (int64, error) {
+	if s.Job == "" || s.Place == nil {
+		return offset, nil
+	}
+	return e.stream(ctx, s, target.Stream{Name: target.Metrics}, offset, w)
+}
+
+func (e *Engine) stream(ctx context.Context, s *flow.StageProgress, from target.Stream, offset int64, w io.Writer) (int64, error) {
+	d, ok := e.o.Drivers[s.Place.Kind]
+	if !ok {
+		return offset, fmt.Errorf("this program has no driver for targets of kind %q", s.Place.Kind)
+	}
+	return d.Read(ctx, *s.Place, s.Job, from, offset, w)
+}

@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/amlflow/amlflow/engine/blob"
+	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/engine/snapshot"
+	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// PrepareOptions is what a person decides about a pipeline besides its files.
+type PrepareOptions struct {
+	Profile string
+	Params  map[string]any    // text is read as the parameter's type
+	Targets map[string]string // stage name to target name; "" stands for every stage
+	Drivers map[string]target.Driver
+	Home    string  // the state folder
+	Purpose Purpose // what the plan is wanted for
+}
+
+// Purpose says how far Prepare goes.
+type Purpose int
+
+// The purposes: each does what the one before it does, and more.
+const (
+	ToCheck Purpose = iota // find mistakes; parameters need not be given
+	ToLook                 // and name the code, without keeping it
+	ToRun                  // and keep the code in the artifact store
+)
+
+// Prepared is a pipeline with the files it was read from, ready to be run.
+type Prepared struct {
+	File      string           // the pipeline's, as it was given
+	Pipeline  *schema.Pipeline // nil when the file could not be understood at all
+	Workspace *schema.Workspace
+	Plan      *plan.Plan // nil when there are mistakes
+	Store     string     // the folder of the artifact store
+}
+
+// maxFile bounds what is read of a file before its own checks refuse it.
+const maxFile = 64 << 20
+
+// Prepare reads a pipeline and its workspace, checks them, takes the code of the
+// stages and makes the plan. Findings are the mistakes that the files hold; an
+// error says that something else stood in the way.
+func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, diag.Findings, error) {
+	p := &Prepared{File: file}
+	findings, err := p.read()
+	if err != nil {
+		return p, nil, err
+	}
+	dir := filepath.Dir(file)
+	if p.Pipeline != nil {
+		findings = append(findings, schema.Check(p.Pipeline, p.Workspace, os.DirFS(dir))...)
+	}
+	if findings.Bad() || p.Pipeline == nil {
+		return p, findings.Sort(), nil
+	}
+	p.Store = StoreOf(p.Workspace, o.Home)
+	choices := plan.Options{Profile: o.Profile, Params: o.Params, Targets: o.Targets, Drivers: o.Drivers, Files: os.DirFS(dir)}
+	_, more := plan.Compile(p.Pipeline, p.Workspace, choices) // mistakes first: taking the code may take long
+	if o.Purpose == ToCheck {
+		more = withoutMissing(more)
+	}
+	if findings = append(findings, more...); findings.Bad() || o.Purpose == ToCheck {
+		return p, findings.Sort(), nil
+	}
+	code, bad, err := p.snapshot(ctx, dir, o)
+	if findings = append(findings, bad...); err != nil || bad.Bad() {
+		return p, findings.Sort(), err
+	}
+	choices.Code = code
+	p.Plan, _ = plan.Compile(p.Pipeline, p.Workspace, choices)
+	return p, findings.Sort(), nil
+}
+
+// CheckTargets finds targets of kinds that this program has no driver for.
+func CheckTargets(w *schema.Workspace, drivers map[string]target.Driver) diag.Findings {
+	var out diag.Findings
+	kinds := slices.Sorted(maps.Keys(drivers))
+	for _, t := range w.Targets {
+		if _, ok := drivers[t.Kind]; ok {
+			continue
+		}
+		hint := "the kinds are: " + strings.Join(kinds, ", ")
+		if n := diag.Nearest(t.Kind, kinds); n != "" {
+			hint = fmt.Sprintf("did you mean %q?", n)
+		}
+		at := t.Path + "/kind"
+		out = append(out, diag.Finding{Pos: w.Source.At(at), Path: at, Width: len(t.Kind), Severity: diag.Error, Code: "unknown-kind",
+			Message: fmt.Sprintf("target %q is of kind %q, which this version has no driver for", t.Name, t.Kind), Hint: hint})
+	}
+	return out.Sort()
+}
+
+// read takes in the pipeline and the workspace it belongs to.
+func (p *Prepared) read() (diag.Findings, error) {
+	text, err := ReadFile(p.File)
+	if err != nil {
+		return nil, err
+	}
+	var findings, more diag.Findings
+	p.Pipeline, findings = schema.ReadPipeline(p.File, text)
+	p.Workspace, more, err = OpenWorkspace(filepath.Dir(p.File))
+	return append(findings, more...), err
+}
+
+// OpenWorkspace reads the workspace that dir belongs to, or returns the default
+// one when no amlflow.yaml is there or above.
+func OpenWorkspace(dir string) (*schema.Workspace, diag.Findings, error) {
+	path, ok := schema.FindWorkspace(dir)
+	if !ok {
+		return schema.DefaultWorkspace(dir), nil, nil
+	}
+	text, err := ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, findings := schema.ReadWorkspace(shorter(path), text)
+	if w == nil {
+		w = schema.DefaultWorkspace(dir)
+	}
+	w.Dir = filepath.Dir(path)
+	return w, findings, nil
+}
+
+// ReadFile reads a file that a person named, and no more of it than any check
+// would accept.
+func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, absent(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%q is not a file: name a file ending in .pipeline.yaml: %w", path, fs.ErrInvalid)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile))
+}
+
+// absent says which file is not there, and which one was perhaps meant.
+func absent(path string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var names []string
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	cure := "check the path"
+	if n := diag.Nearest(filepath.Base(path), names); n != "" {
+		cure = fmt.Sprintf("did you mean %q?", filepath.Join(filepath.Dir(path), n))
+	}
+	return fmt.Errorf("there is no file %q: %s: %w", path, cure, fs.ErrNotExist)
+}
+
+// StoreOf is the artifact store that a workspace asks for.
+func StoreOf(w *schema.Workspace, home string) string {
+	if w == nil || w.Store == "" {
+		return Options{Home: home}.StoreDir()
+	}
+	store := w.Store
+	if !filepath.IsAbs(store) {
+		store = filepath.Join(w.Dir, store)
+	}
+	if abs, err := filepath.Abs(store); err == nil {
+		return abs
+	}
+	return store
+}
+
+// snapshot names every distinct code folder of the stages.
+func (p *Prepared) snapshot(ctx context.Context, dir string, o PrepareOptions) (map[string]target.Ref, diag.Findings, error) {
+	code := map[string]target.Ref{}
+	var blobs target.Blobs = blob.Digests{}
+	if o.Purpose == ToRun {
+		store, err := blob.OpenFolder(p.Store)
+		if err != nil {
+			return nil, nil, err
+		}
+		blobs = store
+	}
+	var findings diag.Findings
+	for _, stages := range [][]schema.Stage{p.Pipeline.Stages, p.Pipeline.Finally} {
+		for _, s := range stages {
+			if _, taken := code[s.Code]; taken {
+				continue
+			}
+			ref, err := snapshot.Take(ctx, blobs, filepath.Join(dir, filepath.FromSlash(s.Code)), o.Home, p.Store)
+			if errors.Is(err, target.ErrPermanent) {
+				findings = append(findings, p.unfit(s, err))
+			} else if err != nil {
+				return nil, nil, err
+			}
+			code[s.Code] = ref
+		}
+	}
+	return code, findings, nil
+}
+
+// unfit is a code folder that cannot be taken as it is.
+func (p *Prepared) unfit(s schema.Stage, err error) diag.Finding {
+	at := s.Path + "/code"
+	return diag.Finding{
+		Pos: p.Pipeline.Source.KeyAt(at), Path: at, Severity: diag.Error, Code: "bad-code", Message: err.Error(),
+		Hint: "list it in .amlflowignore, or name another folder in `code`",
+	}
+}
+
+// withoutMissing drops that parameters were not given: a pipeline that wants some
+// is not wrong for that.
+func withoutMissing(fs diag.Findings) diag.Findings {
+	var out diag.Findings
+	for _, f := range fs {
+		if f.Code != "missing-param" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Line is the text of a line of the files that were read, for showing findings.
+func (p *Prepared) Line(file string, n int) string {
+	switch {
+	case p.Pipeline != nil && p.Pipeline.Source != nil && p.Pipeline.Source.Name == file:
+		return p.Pipeline.Source.Line(n)
+	case p.Workspace != nil && p.Workspace.Source != nil && p.Workspace.Source.Name == file:
+		return p.Workspace.Source.Line(n)
+	}
+	return ""
+}
+
+// shorter is a path as a person would write it from the current folder.
+func shorter(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(here, abs); err == nil && len(rel) < len(abs) {
+		return rel
+	}
+	return abs
+}

@@ -1,0 +1,286 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+)
+
+// Errors that a caller may want to tell apart.
+var (
+	ErrNotFound  = errors.New("no such run")
+	ErrAmbiguous = errors.New("several runs")
+)
+
+// Request is a plan to run.
+type Request struct {
+	Plan  *plan.Plan
+	Store string            // the artifact store that holds the plan's code
+	Host  map[string]string // see target.Job.Host
+}
+
+// maxPlan is the size of a plan that Temporal takes as one payload.
+const maxPlan = 1_900_000
+
+// idPrefix sets our workflows apart from others in a shared namespace.
+const idPrefix = "amlflow-"
+
+// Start begins a run and returns its id. Once it has returned, the run goes on
+// whatever happens to this process or to the server.
+func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
+	if size := len(r.Plan.JSON()); size > maxPlan {
+		return "", fmt.Errorf("the plan takes %d bytes, and at most %d can be started in this version: split the pipeline", size, maxPlan)
+	}
+	for {
+		id := strings.ToLower(rand.Text()[:8])
+		err := e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r) })
+		var taken *serviceerror.WorkflowExecutionAlreadyStarted
+		if !errors.As(err, &taken) {
+			return id, err
+		}
+	}
+}
+
+func (e *Engine) start(ctx context.Context, c client.Client, id string, r Request) error {
+	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: idPrefix + id, TaskQueue: e.Info().Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
+		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		Memo:                  map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
+	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Host: r.Host, Control: e.Info().ControlQueue()})
+	return err
+}
+
+// Progress returns a run as it stands.
+func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error) {
+	var p *flow.Progress
+	err := e.do(ctx, func(ctx context.Context, c client.Client) error {
+		d, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
+		if err != nil {
+			return named(id, err)
+		}
+		if d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			p, err = query(ctx, c, id)
+			note(p, d.GetPendingActivities())
+			return err
+		}
+		p, err = record(ctx, c, id)
+		return err
+	})
+	return p, err
+}
+
+func query(ctx context.Context, c client.Client, id string) (*flow.Progress, error) {
+	v, err := c.QueryWorkflow(ctx, idPrefix+id, "", flow.QueryProgress)
+	if err != nil {
+		return nil, err
+	}
+	var p *flow.Progress
+	return p, v.Get(&p)
+}
+
+// note says of a stage what Temporal knows and the workflow does not: that a
+// worker tried something and could not.
+func note(p *flow.Progress, pending []*workflow.PendingActivityInfo) {
+	if p == nil {
+		return
+	}
+	waiting := map[string]*workflow.PendingActivityInfo{}
+	for _, a := range pending {
+		if f := a.GetLastFailure(); f.GetMessage() != "" && f.GetTimeoutFailureInfo() == nil {
+			waiting[a.GetActivityId()] = a
+		}
+	}
+	for i := range p.Stages {
+		if a, ok := waiting[p.Stages[i].Job]; ok && p.Stages[i].Status == target.Running {
+			p.Stages[i].Why = fmt.Sprintf("trying again (%d times so far): %s", a.GetAttempt()-1, a.GetLastFailure().GetMessage())
+		}
+	}
+}
+
+// record is what a closed run left behind.
+func record(ctx context.Context, c client.Client, id string) (*flow.Progress, error) {
+	var p *flow.Progress
+	err := c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, &p)
+	if err == nil {
+		return p, nil
+	}
+	if p, ok := flow.RecordOf(err); ok {
+		return p, nil
+	}
+	var closed *temporal.WorkflowExecutionError
+	if !errors.As(err, &closed) {
+		return nil, named(id, err)
+	}
+	// It was ended from outside, so it could not write its record.
+	if p, err = query(ctx, c, id); err != nil {
+		return nil, err
+	}
+	p.Status, p.Error = target.Failed, "the run was ended from outside: "+closed.Unwrap().Error()
+	return p, nil
+}
+
+// Watch calls changed with the run as it stands now and after every change, and
+// returns its record once it has ended.
+func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progress)) (*flow.Progress, error) {
+	pause := 10 * time.Millisecond
+	for {
+		p, err := e.Progress(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if p.Status != target.Running {
+			return e.final(ctx, id, changed)
+		}
+		changed(p)
+		select {
+		case <-ctx.Done():
+			return p, ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(pause*5/4, 250*time.Millisecond)
+	}
+}
+
+// final waits until the run has closed: it may still be cleaning up.
+func (e *Engine) final(ctx context.Context, id string, changed func(*flow.Progress)) (*flow.Progress, error) {
+	var p *flow.Progress
+	err := e.do(ctx, func(ctx context.Context, c client.Client) (err error) { p, err = record(ctx, c, id); return err })
+	if err == nil {
+		changed(p)
+	}
+	return p, err
+}
+
+// Cancel asks a run to stop and returns at once. A run that has ended is left as
+// it is.
+func (e *Engine) Cancel(ctx context.Context, id string) error {
+	return e.do(ctx, func(ctx context.Context, c client.Client) error {
+		err := c.CancelWorkflow(ctx, idPrefix+id, "")
+		var none *serviceerror.NotFound
+		if errors.As(err, &none) {
+			_, err = c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
+		}
+		return named(id, err)
+	})
+}
+
+// Summary is one line about a run.
+type Summary struct {
+	Run      string       `json:"run"`
+	Pipeline string       `json:"pipeline"`
+	Status   target.State `json:"status"`
+	Started  time.Time    `json:"started"`
+	Ended    time.Time    `json:"ended,omitzero"`
+}
+
+// List returns the newest runs of this state folder, newest first; most is at
+// most 1,000.
+func (e *Engine) List(ctx context.Context, most int) ([]Summary, error) {
+	return e.list(ctx, "", most)
+}
+
+func (e *Engine) list(ctx context.Context, prefix string, most int) (out []Summary, err error) {
+	q := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s'", flow.Workflow, e.Info().Queue)
+	if prefix != "" {
+		q += fmt.Sprintf(" AND WorkflowId STARTS_WITH '%s'", idPrefix+prefix)
+	}
+	err = e.do(ctx, func(ctx context.Context, c client.Client) error {
+		got, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: q, PageSize: int32(min(most, 1000))})
+		if err != nil {
+			return err
+		}
+		out = out[:0]
+		for _, w := range got.GetExecutions() {
+			out = append(out, summary(w))
+		}
+		return nil
+	})
+	slices.SortStableFunc(out, func(a, b Summary) int { return b.Started.Compare(a.Started) })
+	return out, err
+}
+
+func summary(w *workflow.WorkflowExecutionInfo) Summary {
+	s := Summary{Run: strings.TrimPrefix(w.GetExecution().GetWorkflowId(), idPrefix), Started: w.GetStartTime().AsTime(), Status: stateOf(w.GetStatus())}
+	if t := w.GetCloseTime(); t != nil {
+		s.Ended = t.AsTime()
+	}
+	_ = converter.GetDefaultDataConverter().FromPayload(w.GetMemo().GetFields()["pipeline"], &s.Pipeline)
+	return s
+}
+
+func stateOf(s enums.WorkflowExecutionStatus) target.State {
+	switch s {
+	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		return target.Running
+	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return target.Succeeded
+	case enums.WORKFLOW_EXECUTION_STATUS_CANCELED:
+		return target.Cancelled
+	}
+	return target.Failed
+}
+
+// Find returns the id of the run that ref means: an id, a prefix that only one
+// run has, or "@last" for the newest.
+func (e *Engine) Find(ctx context.Context, ref string) (string, error) {
+	prefix := strings.ToLower(ref)
+	if ref == "@last" {
+		prefix = ""
+	} else if !target.ValidID(prefix) {
+		return "", fmt.Errorf("%w: %q is not the id of a run", ErrNotFound, ref)
+	}
+	runs, err := e.list(ctx, prefix, 20)
+	switch {
+	case err != nil:
+		return "", err
+	case len(runs) == 0:
+		return e.exact(ctx, prefix, ref)
+	case ref == "@last" || len(runs) == 1 || slices.ContainsFunc(runs, func(s Summary) bool { return s.Run == prefix }):
+		if ref != "@last" && len(runs) > 1 {
+			return prefix, nil
+		}
+		return runs[0].Run, nil
+	}
+	var ids []string
+	for _, s := range runs {
+		ids = append(ids, s.Run)
+	}
+	return "", fmt.Errorf("%w begin with %q: %s; write more letters", ErrAmbiguous, ref, strings.Join(ids, ", "))
+}
+
+// exact asks for a run that the list may not show yet: it lags a little behind.
+func (e *Engine) exact(ctx context.Context, id, ref string) (string, error) {
+	err := fmt.Errorf("%w: there has been none yet", ErrNotFound)
+	if id != "" {
+		err = e.do(ctx, func(ctx context.Context, c client.Client) error {
+			_, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
+			return named(ref, err)
+		})
+	}
+	return id, err
+}
+
+// named says which run was not found.
+func named(ref string, err error) error {
+	var none *serviceerror.NotFound
+	if errors.As(err, &none) {
+		return fmt.Errorf("%w: %q; `amlflow ps` lists the runs", ErrNotFound, ref)
+	}
+	return err
+}

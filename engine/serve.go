@@ -1,0 +1,30 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/server"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/sdk/worker"
+)
+
+// ServeOptions say how to be the background process.
+type ServeOptions struct {
+	Seat    server.Seat
+	Build   string                   // of this program
+	Idle    time.Duration            // how long to stay when there is nothing to do
+	Drivers map[string]target.Driver // by kind
+	Log     *slog.Logger
+}
+
+// Serve is the background process of a seat; see server.Serve.
+func Serve(ctx context.Context, o ServeOptions) error {
+	return server.Serve(ctx, server.Options{
+		Seat: o.Seat, Build: o.Build, Idle: o.Idle, Log: o.Log,
+		Workflows:  func(r worker.Registry) { RegisterWorkflows(r) },
+		Activities: func(r worker.Registry) { RegisterActivities(r, o.Drivers) },
+	})
+}

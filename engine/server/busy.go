@@ -1,0 +1,28 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+)
+
+// busy reports whether any run of this state folder is open. When Temporal does
+// not answer, it is: a run may be waiting for it to come back.
+func (o Options) busy(ctx context.Context, c client.Client) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	queue, err := o.Seat.queue()
+	if err != nil {
+		return true
+	}
+	got, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Query: fmt.Sprintf("ExecutionStatus = 'Running' AND TaskQueue = '%s'", queue),
+	})
+	if err != nil || got.GetCount() > 0 {
+		return true
+	}
+	return o.Busy != nil && o.Busy(ctx)
+}

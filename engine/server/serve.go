@@ -1,0 +1,166 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/cluster"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+)
+
+// Options say what the process does besides holding Temporal.
+type Options struct {
+	Seat  Seat
+	Build string        // of this program; a client of another build replaces the server
+	Idle  time.Duration // how long to stay when there is nothing to do
+	Log   *slog.Logger
+	// Workflows and Activities make these known to a worker. There are two: one
+	// runs workflows and follows jobs, the other has only activities, which must
+	// not wait behind jobs.
+	Workflows  func(worker.Registry)
+	Activities func(worker.Registry)
+	// Busy reports work that Temporal does not know of. It may be nil.
+	Busy func(ctx context.Context) bool
+}
+
+// ErrTaken says that another process serves this seat.
+var ErrTaken = errors.New("another process serves this state folder")
+
+// Serve is the background process. It returns when it is idle, when it is asked
+// to stop, or when ctx ends. When it cannot start it leaves the reason for
+// whoever started it.
+func Serve(ctx context.Context, o Options) error {
+	if err := o.Seat.Prepare(); err != nil {
+		return err
+	}
+	release, err := lock(o.Seat.lockFile())
+	if err != nil {
+		return err
+	}
+	defer release()
+	_ = os.Remove(o.Seat.failureFile())
+	if err := serve(ctx, o); err != nil {
+		_ = os.WriteFile(o.Seat.failureFile(), []byte(err.Error()), 0o600)
+		return err
+	}
+	return nil
+}
+
+func serve(ctx context.Context, o Options) error {
+	address, failed, stop, err := o.temporal(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	queue, err := o.Seat.queue()
+	if err != nil {
+		return err
+	}
+	c, err := cluster.Dial(ctx, address, o.Log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	info := Info{PID: os.Getpid(), Build: o.Build, Address: address, Queue: queue}
+	stopWorkers, err := o.workers(c, info)
+	if err != nil {
+		return err
+	}
+	defer stopWorkers()
+	control, err := startControl(&info)
+	if err != nil {
+		return err
+	}
+	defer control.close()
+	if err := writeJSON(o.Seat.infoFile(), info); err != nil {
+		return err
+	}
+	defer os.Remove(o.Seat.infoFile())
+	o.Log.Info("serving", "pid", info.PID, "temporal", address, "queue", queue)
+	return o.stay(ctx, c, control, failed)
+}
+
+// temporal returns the Temporal to use, and for the embedded one how it tells
+// that it cannot go on.
+func (o Options) temporal(ctx context.Context) (cluster.Address, <-chan error, func(), error) {
+	if o.Seat.External != nil {
+		return *o.Seat.External, nil, func() {}, nil
+	}
+	s, err := cluster.Start(ctx, cluster.Options{Dir: filepath.Join(o.Seat.Home, "temporal"), Logger: o.Log})
+	if err != nil {
+		return cluster.Address{}, nil, nil, err
+	}
+	return s.Address(), s.Failed(), s.Stop, nil
+}
+
+// maxJobs is how many jobs one server follows at once; more wait their turn.
+const maxJobs = 256
+
+func (o Options) workers(c client.Client, info Info) (stop func(), err error) {
+	options := worker.Options{
+		MaxConcurrentActivityExecutionSize: maxJobs,
+		MaxHeartbeatThrottleInterval:       time.Second,
+		DefaultHeartbeatThrottleInterval:   time.Second,
+		WorkerStopTimeout:                  time.Second,
+	}
+	jobs := worker.New(c, info.Queue, options)
+	options.DisableWorkflowWorker = true
+	control := worker.New(c, info.ControlQueue(), options)
+	o.Workflows(jobs)
+	o.Activities(jobs)
+	o.Activities(control)
+	if err := jobs.Start(); err != nil {
+		return nil, fmt.Errorf("start the worker: %w", err)
+	}
+	if err := control.Start(); err != nil {
+		jobs.Stop()
+		return nil, fmt.Errorf("start the worker: %w", err)
+	}
+	return func() { control.Stop(); jobs.Stop() }, nil
+}
+
+// stay returns when there has been nothing to do for a while, or with the reason
+// why Temporal cannot go on.
+func (o Options) stay(ctx context.Context, c client.Client, control *control, failed <-chan error) error {
+	tick := time.NewTicker(max(o.Idle/10, 50*time.Millisecond))
+	defer tick.Stop()
+	idleSince := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-control.stopped:
+			return nil
+		case err := <-failed:
+			return err
+		case <-tick.C:
+		}
+		if control.held() || o.busy(ctx, c) {
+			idleSince = time.Now()
+		}
+		if time.Since(idleSince) >= o.Idle {
+			o.Log.Info("stopping: nothing to do", "for", o.Idle)
+			return nil
+		}
+	}
+}
+
+// lock takes the file for as long as this process lives.
+func lock(file string) (release func(), err error) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(ErrTaken, f.Close())
+	}
+	return func() { _ = f.Close() }, nil
+}
