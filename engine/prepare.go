@@ -86,12 +86,14 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 	return p, findings.Sort(), nil
 }
 
-// CheckTargets finds targets of kinds that this program has no driver for.
+// CheckTargets finds targets of kinds that this program has no driver for, and
+// settings that their kinds do not have.
 func CheckTargets(w *schema.Workspace, drivers map[string]target.Driver) diag.Findings {
 	var out diag.Findings
 	kinds := slices.Sorted(maps.Keys(drivers))
 	for _, t := range w.Targets {
-		if _, ok := drivers[t.Kind]; ok {
+		if d, ok := drivers[t.Kind]; ok {
+			out = append(out, w.CheckSettings(t, d.Kind().Settings)...)
 			continue
 		}
 		hint := "the kinds are: " + strings.Join(kinds, ", ")

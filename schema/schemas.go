@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -41,21 +42,34 @@ func load(kind string) form {
 	if !ok {
 		panic("no schema for " + kind)
 	}
+	f, err := compile(kind+".schema.json", text)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// compile reads a schema that is part of this program. It fetches nothing.
+func compile(name string, text []byte) (form, error) {
 	var f form
 	if err := json.Unmarshal(text, &f.doc); err != nil {
-		panic(fmt.Sprintf("%s.schema.json: %v", kind, err))
+		return f, fmt.Errorf("%s: %w", name, err)
 	}
-	id, _ := f.doc.(map[string]any)["$id"].(string)
+	id, ok := asMap(f.doc)["$id"].(string)
+	if !ok {
+		id = name
+	}
 	compiler := jsonschema.NewCompiler()
 	compiler.Draft = jsonschema.Draft2020
 	compiler.LoadURL = func(url string) (io.ReadCloser, error) {
 		return nil, errors.New("only the schemas in this program are read, not " + url)
 	}
-	if err := compiler.AddResource(id, strings.NewReader(string(text))); err != nil {
-		panic(fmt.Sprintf("%s.schema.json: %v", kind, err))
+	if err := compiler.AddResource(id, bytes.NewReader(text)); err != nil {
+		return f, fmt.Errorf("%s: %w", name, err)
 	}
-	f.check = compiler.MustCompile(id)
-	return f
+	var err error
+	f.check, err = compiler.Compile(id)
+	return f, err
 }
 
 // at follows a JSON pointer through the schema.

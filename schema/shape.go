@@ -18,6 +18,7 @@ import (
 type shaper struct {
 	form     form
 	kind     string
+	base     string // where in the file the part lies that the schema is about
 	source   *Source
 	nearest  nearest
 	findings diag.Findings
@@ -65,7 +66,7 @@ func (sh *shaper) leaves(e *jsonschema.ValidationError) {
 	if len(e.Causes) > 0 {
 		return
 	}
-	path := unescapeURL(e.InstanceLocation)
+	path := sh.base + unescapeURL(e.InstanceLocation)
 	location := e.AbsoluteKeywordLocation[strings.IndexByte(e.AbsoluteKeywordLocation, '#')+1:]
 	if strings.Contains(e.KeywordLocation, "/propertyNames") {
 		sh.badName(path, location)
@@ -145,6 +146,9 @@ func (sh *shaper) part(location string) string {
 
 func (sh *shaper) extraKeys(path, location string, rule map[string]any, given any) {
 	known := keysOf(rule["properties"])
+	if sh.base != "" && path == sh.base {
+		known = append(known, "kind") // the workspace's own key among a target's settings
+	}
 	for key := range asMap(given) {
 		if slices.Contains(known, key) {
 			continue

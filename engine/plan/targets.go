@@ -78,8 +78,10 @@ func (c *compiler) target(path, name string) (target.Target, bool) {
 
 // known refuses a target of a kind that this program has no driver for.
 func (c *compiler) known(t schema.Target) bool {
-	if _, ok := c.o.Drivers[t.Kind]; ok {
-		return true
+	if d, ok := c.o.Drivers[t.Kind]; ok {
+		bad := c.w.CheckSettings(t, d.Kind().Settings)
+		c.findings = append(c.findings, bad...)
+		return !bad.Bad()
 	}
 	kinds := slices.Sorted(maps.Keys(c.o.Drivers))
 	path := t.Path + "/kind"

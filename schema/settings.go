@@ -1,0 +1,35 @@
+package schema
+
+import (
+	"errors"
+	"maps"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// CheckSettings compares what the workspace says of a target with the JSON
+// Schema that the target's kind publishes. It is a mistake of ours, and panics,
+// when that schema is not one.
+func (w *Workspace) CheckSettings(t Target, settings []byte) diag.Findings {
+	if w.Source == nil {
+		return nil
+	}
+	f, err := compile(t.Kind+".settings.schema.json", settings)
+	if err != nil {
+		panic(err)
+	}
+	v, _ := w.Source.Value(t.Path)
+	given := maps.Clone(asMap(v))
+	if given == nil {
+		return nil // reported as a wrong type before
+	}
+	delete(given, "kind")
+	sh := &shaper{form: f, kind: "target", base: t.Path, source: w.Source}
+	var bad *jsonschema.ValidationError
+	if errors.As(f.check.Validate(given), &bad) {
+		sh.leaves(bad)
+	}
+	return sh.findings.Sort()
+}
