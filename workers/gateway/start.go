@@ -19,7 +19,7 @@ func (i *instance) up(ctx context.Context) error {
 	}
 	limit, cancel := context.WithTimeoutCause(ctx, i.of.Ready, errSlow)
 	defer cancel()
-	said := errors.New("nothing was heard of it")
+	said := errors.New("it gave no answer")
 	for pause := probeFirst; ; pause = min(pause*5/4, lookEvery) {
 		v, err := jobdir.Look(i.folder())
 		if err != nil {
@@ -31,9 +31,13 @@ func (i *instance) up(ctx context.Context) error {
 		if was := i.view(); was.Ready && v.PID == was.PID {
 			return nil // found again, and it was ready before
 		}
-		if said = probe(limit, i.address(), i.of.Health); said == nil {
+		err = probe(limit, i.address(), i.of.Health)
+		if err == nil {
 			i.change(func(s *start) { s.Ready, s.State, s.PID, s.Reason = true, target.Running, v.PID, "" })
 			return nil
+		}
+		if limit.Err() == nil {
+			said = err // and not that we have stopped asking
 		}
 		if err := sleep(limit, pause); errors.Is(err, errSlow) {
 			return i.fail("was not ready within %v: GET %s: %v", i.of.Ready, i.of.Health, said)
