@@ -22,9 +22,32 @@ type ServeOptions struct {
 
 // Serve is the background process of a seat; see server.Serve.
 func Serve(ctx context.Context, o ServeOptions) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go keep(ctx, o)
 	return server.Serve(ctx, server.Options{
 		Seat: o.Seat, Build: o.Build, Idle: o.Idle, Log: o.Log,
 		Workflows:  func(r worker.Registry) { RegisterWorkflows(r) },
 		Activities: func(r worker.Registry) { RegisterActivities(r, o.Drivers) },
 	})
+}
+
+// keepEvery is how often drivers look after their own processes.
+const keepEvery = 5 * time.Second
+
+func keep(ctx context.Context, o ServeOptions) {
+	for {
+		for kind, d := range o.Drivers {
+			if k, ok := d.(target.Keeper); ok {
+				if err := k.Keep(ctx); err != nil && ctx.Err() == nil {
+					o.Log.Warn("a driver could not bring its processes back", "kind", kind, "error", err)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(keepEvery):
+		}
+	}
 }

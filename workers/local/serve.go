@@ -13,14 +13,17 @@ import (
 // Endpoints of this computer live in the folder gateway/ below Dir, behind one
 // gateway for all targets of the kind; see package gateway.
 
-var _ target.Server = Driver{}
+var (
+	_ target.Server = Driver{}
+	_ target.Keeper = Driver{}
+)
 
 // GatewayDir returns the folder whose gateway serves the endpoints.
 func (d Driver) GatewayDir() string { return filepath.Join(d.Dir, "gateway") }
 
-// EnsureGateway brings the gateway back if an endpoint needs it and it was
-// killed. Any look at the endpoints does so, too.
-func (d Driver) EnsureGateway(ctx context.Context) error {
+// Keep implements target.Keeper: it brings the gateway back if an endpoint needs
+// it and it was killed. Any look at the endpoints does so, too.
+func (d Driver) Keep(ctx context.Context) error {
 	return gateway.Ensure(ctx, d.GatewayDir(), d.StartGateway)
 }
 

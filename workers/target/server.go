@@ -32,6 +32,14 @@ type Server interface {
 	Retire(ctx context.Context, t Target, name string) error
 }
 
+// Keeper is a driver with processes of its own on this computer, which may be
+// killed like any other. Keep brings back those that are still needed; the
+// background server calls it when it starts and every few seconds.
+type Keeper interface {
+	Driver
+	Keep(ctx context.Context) error
+}
+
 // Deployment is a model to serve, with nothing left to resolve.
 type Deployment struct {
 	ID       string `json:"id"`       // unique for ever, like Job.ID
