@@ -220,9 +220,13 @@ func (p *Prepared) snapshot(ctx context.Context, dir string, o PrepareOptions) (
 // unfit is a code folder that cannot be taken as it is.
 func (p *Prepared) unfit(s schema.Stage, err error) diag.Finding {
 	at := s.Path + "/code"
+	if _, said := p.Pipeline.Source.Value(at); !said {
+		at = s.Path
+	}
 	return diag.Finding{
-		Pos: p.Pipeline.Source.KeyAt(at), Path: at, Severity: diag.Error, Code: "bad-code", Message: err.Error(),
-		Hint: "list it in .amlflowignore, or name another folder in `code`",
+		Pos: p.Pipeline.Source.KeyAt(at), Path: at, Severity: diag.Error, Code: "bad-code",
+		Message: strings.ReplaceAll(err.Error(), ": "+target.ErrPermanent.Error(), ""),
+		Hint:    "list it in .amlflowignore, or name another folder in `code`",
 	}
 }
 

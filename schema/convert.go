@@ -130,7 +130,7 @@ func (c *converter) fields(v *value, depth int) {
 	content := v.node.Content
 	if len(content)/2 > maxKeys {
 		c.find(v.node, "too-large", "split it into several pipelines", "this map holds %d keys, more than %d", len(content)/2, maxKeys)
-		v.plain = map[string]any{}
+		v.plain = refused
 		return
 	}
 	v.index = make(map[string]int, len(content)/2)
@@ -282,5 +282,5 @@ func (c *converter) float(n *yaml.Node) any {
 		c.find(n, "bad-number", "write a finite number, or quote it to make it text", "%.40s is not a number that can be used here", n.Value)
 		return refused
 	}
-	return f
+	return f + 0 // -0 is 0, as it is for whole numbers
 }

@@ -49,8 +49,10 @@ func Read(name string, data []byte) (*Source, diag.Findings) {
 	}
 	c := converter{source: s, done: map[*yaml.Node]*value{}, open: map[*yaml.Node]bool{}, findings: fs}
 	root := c.value(doc.Content[0], 0)
-	s.root = root
-	if root != nil {
+	if c.full {
+		return s, c.findings.Sort() // half a file would give mistakes that are not in it
+	}
+	if s.root = root; root != nil {
 		s.Tree = root.plain
 	}
 	return s, c.findings.Sort()
@@ -91,8 +93,13 @@ func (s *Source) checkNesting() diag.Findings {
 	deep := func(i int) diag.Findings {
 		return diag.Findings{s.finding(s.posAt(i), "too-deep", fmt.Sprintf("this is nested deeper than %d levels", maxDepth), "put parts of it into files of their own")}
 	}
-	depth, dashes, indent, lead := 0, 0, 0, true
+	depth, dashes, indent, marks, lead := 0, 0, 0, 0, true
 	for i, c := range s.data {
+		if c == ',' || c == '\n' {
+			if marks++; marks > 2*maxValues {
+				return diag.Findings{s.finding(s.posAt(i), "too-large", fmt.Sprintf("the file holds more than %d commas and lines", 2*maxValues), "split it into several pipelines")}
+			}
+		}
 		switch c {
 		case '[', '{':
 			if depth++; depth > 4*maxDepth {

@@ -65,7 +65,24 @@ func (s *Source) width(n *yaml.Node) int {
 // the scalar. It is false when what it reads is not what the parser read: the rules
 // below are those of YAML 1.2 as libyaml has them, and this is the check on them.
 func (s *Source) unfold(n *yaml.Node) (at []int, end int, ok bool) {
-	start := s.afterAnchor(s.offset(n.Line, n.Column))
+	if s.last.node != n {
+		at, end, ok := s.follow(n)
+		s.last = unfolded{n, at, end, ok}
+	}
+	return s.last.at, s.last.end, s.last.ok
+}
+
+// unfolded keeps what was found about one scalar: a long one may be asked for many
+// of its places.
+type unfolded struct {
+	node *yaml.Node
+	at   []int
+	end  int
+	ok   bool
+}
+
+func (s *Source) follow(n *yaml.Node) (at []int, end int, ok bool) {
+	start := s.begin(n)
 	f := follower{data: s.data, i: start, want: n.Value}
 	switch {
 	case n.Style&yaml.DoubleQuotedStyle != 0:
@@ -85,16 +102,21 @@ func (s *Source) unfold(n *yaml.Node) (at []int, end int, ok bool) {
 	return append(f.at, f.i), f.end, true
 }
 
-// afterAnchor skips "&name " at offset.
-func (s *Source) afterAnchor(i int) int {
-	if i >= len(s.data) || s.data[i] != '&' {
+// begin is where a node's own text begins, behind an anchor and comments.
+func (s *Source) begin(n *yaml.Node) int {
+	i := s.offset(n.Line, n.Column)
+	if n.Anchor == "" || i >= len(s.data) || s.data[i] != '&' {
 		return i
 	}
-	for i < len(s.data) && !blank(s.data[i]) && !breaks(s.data[i]) {
-		i++
-	}
-	for i < len(s.data) && (blank(s.data[i]) || breaks(s.data[i])) {
-		i++
+	for i += 1 + len(n.Anchor); i < len(s.data); i++ {
+		switch c := s.data[i]; {
+		case c == '#':
+			for i < len(s.data) && !breaks(s.data[i]) {
+				i++
+			}
+		case !blank(c) && !breaks(c):
+			return i
+		}
 	}
 	return i
 }
@@ -234,6 +256,10 @@ func (f *follower) block(folded bool) {
 		return
 	}
 	f.newline()
+	if strings.TrimSpace(f.want) == "" {
+		f.put(f.want, f.i)
+		return
+	}
 	indent, ok := f.indent()
 	if !ok {
 		return
@@ -278,9 +304,11 @@ func (f *follower) block(folded bool) {
 // indent finds how far the block is indented: by its first line with text, which
 // the parser has read without the indentation.
 func (f *follower) indent() (int, bool) {
-	text := strings.TrimLeft(f.want, "\n")
-	if i := strings.IndexByte(text, '\n'); i >= 0 && strings.Trim(text[:i], " ") != "" {
-		text = text[:i]
+	text := ""
+	for line := range strings.SplitSeq(f.want, "\n") {
+		if text = line; strings.Trim(line, " ") != "" {
+			break
+		}
 	}
 	rest := f.data[f.i:]
 	for len(rest) > 0 {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,6 +23,14 @@ type shaper struct {
 	source   *Source
 	nearest  nearest
 	findings diag.Findings
+	said     map[said]string // and the path that it was said of
+}
+
+// said is a finding without the names in it.
+type said struct {
+	at     diag.Pos
+	code   diag.Code
+	format string
 }
 
 // checkShape compares a file with the schema of its kind.
@@ -59,14 +68,45 @@ func (sh *shaper) otherFile() diag.Findings {
 	return nil
 }
 
+// leaves reports what e is made of, in the order of the file: the validator has
+// none, and of several aliases the first is to be named.
 func (sh *shaper) leaves(e *jsonschema.ValidationError) {
-	for _, cause := range e.Causes {
-		sh.leaves(cause)
+	var leaves []leaf
+	var gather func(e *jsonschema.ValidationError)
+	gather = func(e *jsonschema.ValidationError) {
+		for _, cause := range e.Causes {
+			gather(cause)
+		}
+		if len(e.Causes) == 0 {
+			path := sh.base + unescapeURL(e.InstanceLocation)
+			leaves = append(leaves, leaf{e, path, sh.source.KeyAt(owner(path))})
+		}
 	}
-	if len(e.Causes) > 0 {
-		return
+	gather(e)
+	slices.SortFunc(leaves, func(a, b leaf) int {
+		return cmp.Or(cmp.Compare(a.owner.Line, b.owner.Line), cmp.Compare(a.owner.Col, b.owner.Col), cmp.Compare(a.path, b.path), cmp.Compare(a.error.KeywordLocation, b.error.KeywordLocation))
+	})
+	for _, l := range leaves {
+		sh.leaf(l.error, l.path)
 	}
-	path := sh.base + unescapeURL(e.InstanceLocation)
+}
+
+// leaf is one disagreement, and where the stage or parameter is written that has it.
+type leaf struct {
+	error *jsonschema.ValidationError
+	path  string
+	owner diag.Pos
+}
+
+// owner is the part of path that names a stage, parameter or target.
+func owner(path string) string {
+	if steps := strings.SplitN(path, "/", 4); len(steps) == 4 {
+		return strings.Join(steps[:3], "/")
+	}
+	return path
+}
+
+func (sh *shaper) leaf(e *jsonschema.ValidationError, path string) {
 	location := e.AbsoluteKeywordLocation[strings.IndexByte(e.AbsoluteKeywordLocation, '#')+1:]
 	if strings.Contains(e.KeywordLocation, "/propertyNames") {
 		sh.badName(path, location)
@@ -117,6 +157,14 @@ func (sh *shaper) keyword(path, location, keyword string, given any) {
 }
 
 func (sh *shaper) find(code diag.Code, at diag.Pos, path string, width int, hint, format string, args ...any) {
+	same := said{at, code, format}
+	if first, again := sh.said[same]; again && first != path {
+		return // an alias brings the same mistake to another path
+	}
+	if sh.said == nil {
+		sh.said = map[said]string{}
+	}
+	sh.said[same] = path
 	f := sh.source.finding(at, code, fmt.Sprintf(format, args...), hint)
 	f.Path, f.Width = path, width
 	sh.findings = append(sh.findings, f)

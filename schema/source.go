@@ -13,6 +13,7 @@ import (
 
 // Source is one YAML file that still knows where everything was written. Values
 // are named by JSON pointers: "" is the whole file, "/stages/train/run" a script.
+// It keeps what it has looked up, so only one goroutine at a time may ask.
 type Source struct {
 	Name string
 	// Tree is the content as plain maps, slices and scalars (string, bool, int64,
@@ -23,6 +24,7 @@ type Source struct {
 	data  []byte // without a byte order mark
 	lines []line
 	root  *value
+	last  unfolded
 }
 
 // value is one value of the file; the targets of aliases have one value only.
@@ -133,7 +135,7 @@ func (s *Source) pos(n *yaml.Node) diag.Pos {
 	if n.Kind != yaml.ScalarNode || n.Anchor == "" {
 		return diag.Pos{File: s.Name, Line: max(n.Line, 1), Col: max(n.Column, 1)}
 	}
-	return s.posAt(s.afterAnchor(s.offset(n.Line, n.Column)))
+	return s.posAt(s.begin(n))
 }
 
 // tag returns the tag that is written before n, if any. The parser hides the bare "!".
@@ -141,7 +143,7 @@ func (s *Source) tag(n *yaml.Node) string {
 	if n.Style&yaml.TaggedStyle != 0 {
 		return n.Tag
 	}
-	if at := s.afterAnchor(s.offset(n.Line, n.Column)); n.Kind != yaml.AliasNode && at < len(s.data) && s.data[at] == '!' {
+	if at := s.begin(n); n.Kind != yaml.AliasNode && at < len(s.data) && s.data[at] == '!' {
 		return "!"
 	}
 	return ""

@@ -19,6 +19,7 @@ func TestWithin(t *testing.T) {
 		"plain":                     "a: one X two\n",
 		"plain, folded":             "a: one\n  two   \n\n\n   three X four\nb: 1\n",
 		"plain, anchored":           "a: &here one X two\n",
+		"plain, anchored, comment":  "a: &here # why\n  one X two\n",
 		"plain, umlauts":            "ä: öü X two\n",
 		"plain, tabs":               "a:\t one\t\ttwo X\n",
 		"plain, at the end":         "a: X",

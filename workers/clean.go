@@ -18,8 +18,7 @@ type Finished struct {
 }
 
 // Clean removes what finished jobs left on their targets. It must not come
-// before their outcomes are recorded: a job that was cleaned can no longer be
-// told from one that was never submitted.
+// before their outcomes are recorded: there is nothing left to collect then.
 func (a *Activities) Clean(ctx context.Context, jobs []Finished) error {
 	var errs []error
 	for _, j := range jobs {

@@ -2,6 +2,8 @@ package flow
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
@@ -281,7 +283,10 @@ func blame(c target.Cause) string {
 
 // pointTo moves the place that people are shown to a key of the stage.
 func (r *run) pointTo(s *plan.Stage, p *StageProgress, key string) {
-	if at, ok := s.Places[key]; ok {
-		fmt.Sscanf(at, "%d:%d", &p.At.Line, &p.At.Col)
+	line, col, _ := strings.Cut(s.Places[key], ":")
+	l, err := strconv.Atoi(line)
+	c, err2 := strconv.Atoi(col)
+	if err == nil && err2 == nil {
+		p.At.Line, p.At.Col = l, c
 	}
 }

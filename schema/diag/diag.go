@@ -69,7 +69,7 @@ func (fs Findings) Error() string {
 func (fs Findings) Sort() Findings {
 	slices.SortStableFunc(fs, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col),
-			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message), cmp.Compare(a.Path, b.Path))
 	})
 	return slices.CompactFunc(fs, func(a, b Finding) bool {
 		return a.Pos == b.Pos && a.Code == b.Code && a.Message == b.Message

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/schema"
+
+	"github.com/spf13/cobra"
+)
+
+// choices is what a person may decide for one run without editing a file.
+type choices struct {
+	params     []string
+	paramsFile string
+	targets    []string
+	profile    string
+}
+
+func (c *choices) flags(v *cobra.Command) {
+	f := v.Flags()
+	f.StringArrayVarP(&c.params, "param", "p", nil, "give a parameter a value, as NAME=VALUE; may be repeated")
+	f.StringVar(&c.paramsFile, "params-file", "", "YAML or JSON file with values for parameters; -p comes before it")
+	f.StringArrayVar(&c.targets, "target", nil, "run elsewhere, as [STAGE=]TARGET; may be repeated")
+	f.StringVar(&c.profile, "profile", "", "the workspace's profile to use")
+}
+
+// options reads the flags for a purpose.
+func (c *choices) options(p *program, why engine.Purpose) (engine.PrepareOptions, error) {
+	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, Drivers: p.drivers(), Home: p.home, Purpose: why}
+	if err := c.readParamsFile(o.Params); err != nil {
+		return o, err
+	}
+	for _, kv := range c.params {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok || name == "" {
+			return o, usage(fmt.Errorf("-p %q gives no value: write -p NAME=VALUE", kv))
+		}
+		o.Params[name] = value
+	}
+	for _, st := range c.targets {
+		stage, name, ok := strings.Cut(st, "=")
+		if !ok {
+			stage, name = "", st
+		}
+		if name == "" || ok && stage == "" {
+			return o, usage(fmt.Errorf("--target %q names no target: write --target TARGET or --target STAGE=TARGET", st))
+		}
+		o.Targets[stage] = name
+	}
+	return o, nil
+}
+
+func (c *choices) readParamsFile(into map[string]any) error {
+	if c.paramsFile == "" {
+		return nil
+	}
+	text, err := engine.ReadFile(c.paramsFile)
+	if err != nil {
+		return err
+	}
+	source, findings := schema.Read(c.paramsFile, text)
+	if findings.Bad() {
+		return findings
+	}
+	values, ok := source.Tree.(map[string]any)
+	if !ok {
+		return usage(fmt.Errorf("%q does not hold parameters: write NAME: VALUE, one a line", c.paramsFile))
+	}
+	for name, v := range values {
+		into[name] = v
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) logsVerb() *cobra.Command {
+	var l logWish
+	v := &cobra.Command{
+		Use:   "logs [RUN [STAGE]]",
+		Short: "Print what the jobs of a run print",
+		Long: `Logs prints the output of every stage of a run (the newest when none is named),
+or of one stage. With --follow it goes on until the run ends.`,
+		Args: takes(0, 2), ValidArgsFunction: p.completeStages,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			e, id, err := p.runOf(ctx, args[:min(len(args), 1)], p.notice)
+			if err != nil {
+				return err
+			}
+			defer e.Close()
+			if len(args) == 2 {
+				l.stage = args[1]
+			}
+			err = p.logs(ctx, e, id, &l)
+			if interrupted(ctx, err) {
+				return silently(exitInterrupted)
+			}
+			return err
+		},
+	}
+	v.Flags().BoolVarP(&l.follow, "follow", "f", false, "go on until the run ends")
+	v.Flags().IntVar(&l.rank, "rank", -1, "of a stage on several nodes, the log of this rank (default: the one that decided)")
+	v.Flags().IntVar(&l.tail, "tail", -1, "only the last lines of each stage")
+	return p.prints(v)
+}
+
+// logWish is what a person wants to see of the logs of a run.
+type logWish struct {
+	stage  string
+	rank   int
+	tail   int
+	follow bool
+}
+
+func (p *program) logs(ctx context.Context, e *engine.Engine, id string, l *logWish) error {
+	r, err := e.Progress(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := hasStage(r, l.stage); err != nil {
+		return err
+	}
+	readers := map[string]*logReader{}
+	if err := p.copyLogs(ctx, e, r, l, readers); err != nil || !l.follow || r.Status.Ended() {
+		return err
+	}
+	w := *l
+	w.tail = -1
+	next := time.Now()
+	_, err = e.Watch(ctx, id, func(r *flow.Progress) {
+		if now := time.Now(); r.Status.Ended() || now.After(next) {
+			next = now.Add(150 * time.Millisecond)
+			_ = p.copyLogs(ctx, e, r, &w, readers) // what is wrong now is tried again
+		}
+	})
+	return err
+}
+
+func hasStage(r *flow.Progress, name string) error {
+	if name == "" || r.Stage(name) != nil {
+		return nil
+	}
+	var known []string
+	for _, s := range r.Stages {
+		known = append(known, s.Name)
+	}
+	cure := "the stages are " + strings.Join(known, ", ")
+	if n := diag.Nearest(name, known); n != "" {
+		cure = fmt.Sprintf("did you mean %q?", n)
+	}
+	return ended{exitNotFound, fmt.Errorf("run %s has no stage %q: %s", r.Run, name, cure)}
+}
+
+// copyLogs prints what is new of every stage that is wanted.
+func (p *program) copyLogs(ctx context.Context, e *engine.Engine, r *flow.Progress, l *logWish, readers map[string]*logReader) error {
+	wide := 0
+	for _, s := range r.Stages {
+		wide = max(wide, len(s.Name))
+	}
+	for i := range r.Stages {
+		s := &r.Stages[i]
+		if s.Job == "" || s.Place == nil || l.stage != "" && l.stage != s.Name {
+			continue
+		}
+		lr := readers[s.Name]
+		if lr == nil || lr.job != s.Job {
+			lr = &logReader{job: s.Job, out: p.out}
+			if l.stage == "" {
+				lr.prefix = fmt.Sprintf("%-*s %s ", wide, s.Name, p.paintOut(dim, "|"))
+			}
+			readers[s.Name] = lr
+		}
+		if err := lr.more(ctx, e, r, s, l); err != nil {
+			return fmt.Errorf("read the log of stage %q: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// logReader copies the log of one attempt by whole lines.
+type logReader struct {
+	job    string
+	rank   int
+	prefix string
+	offset int64
+	out    io.Writer
+	rest   []byte
+}
+
+func (lr *logReader) more(ctx context.Context, e *engine.Engine, r *flow.Progress, s *flow.StageProgress, l *logWish) error {
+	rank := l.rank
+	if rank < 0 {
+		rank = s.Rank
+	}
+	if rank != lr.rank { // another rank turned out to be the one that matters
+		lr.rank, lr.offset, lr.rest = rank, 0, nil
+	}
+	var fresh bytes.Buffer
+	reached, err := e.Logs(ctx, s, r.Store, rank, lr.offset, &fresh)
+	if err != nil {
+		return err
+	}
+	lr.offset = reached
+	text := append(lr.rest, fresh.Bytes()...)
+	if lr.prefix == "" && l.tail < 0 {
+		_, err := lr.out.Write(text) // one stage: byte for byte
+		lr.rest = nil
+		return err
+	}
+	return lr.lines(text, s.Status != target.Running, l.tail)
+}
+
+// lines writes whole lines with their prefix; the last one too when it is whole
+// or nothing more will come.
+func (lr *logReader) lines(text []byte, last bool, tail int) error {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	end := len(lines) - 1
+	lr.rest = bytes.Clone(lines[end])
+	lines = lines[:end]
+	if last && len(lr.rest) > 0 {
+		lines, lr.rest = append(lines, append(lr.rest, '\n')), nil
+	}
+	if tail >= 0 && len(lines) > tail {
+		lines = lines[len(lines)-tail:]
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintf(lr.out, "%s%s", lr.prefix, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) planVerb() *cobra.Command {
+	var c choices
+	v := &cobra.Command{
+		Use:   "plan FILE",
+		Short: "Show what a run would do, and start nothing",
+		Long: `Plan decides everything that can be decided before a run: parameters, targets,
+order and resources. The same files and flags give the same plan; -o json prints
+it whole.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			made, err := p.prepare(cmd, args[0], &c, engine.ToLook)
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				_, err := fmt.Fprintf(p.out, "%s\n", made.Plan.JSON())
+				return err
+			}
+			o, err := c.options(p, engine.ToLook)
+			if err == nil {
+				p.showPlan(made, o.Targets)
+			}
+			return err
+		},
+	}
+	c.flags(v)
+	return p.prints(v, "json")
+}
+
+// prepare makes the plan of a file, and shows what is wrong with it.
+func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engine.Purpose) (*engine.Prepared, error) {
+	o, err := c.options(p, why)
+	if err != nil {
+		return nil, err
+	}
+	made, findings, err := engine.Prepare(cmd.Context(), file, o)
+	if err != nil {
+		return nil, err
+	}
+	return made, p.refuse(made, findings)
+}
+
+// showPlan is the plan as a table and, below it, the reasons.
+func (p *program) showPlan(made *engine.Prepared, over map[string]string) {
+	pl := made.Plan
+	p.print("%s", heading(pl))
+	p.print("")
+	rows := [][]string{p.heading("STAGE", "DOES", "TARGET", "NEEDS", "ASKS FOR", "IF")}
+	for _, s := range pl.Stages {
+		when := condition(s.If)
+		if s.Finally {
+			when = "at the end; " + when
+		}
+		rows = append(rows, []string{s.Name, does(&s), places(s.Targets, true), or(needs(&s), "-"), or(asks(s.Asks), "-"), strings.TrimSuffix(when, "; ")})
+	}
+	table(p.out, rows)
+	if why := reasons(made, over); len(why) > 0 {
+		p.print("")
+		for _, w := range why {
+			p.print("%s", w)
+		}
+	}
+}
+
+// briefly is the plan in a few lines, before a run.
+func (p *program) briefly(w io.Writer, made *engine.Prepared) {
+	fmt.Fprintln(w, heading(made.Plan))
+	var rows [][]string
+	for i, s := range made.Plan.Stages {
+		if i == 20 && len(made.Plan.Stages) > 24 {
+			rows = append(rows, []string{"  …", fmt.Sprintf("and %d more", len(made.Plan.Stages)-i)})
+			break
+		}
+		rest := needs(&s)
+		if rest != "" {
+			rest = "after " + rest
+		}
+		if s.Finally {
+			rest = "at the end, whatever happened"
+		}
+		rows = append(rows, []string{"  " + s.Name, "on " + places(s.Targets, false), asks(s.Asks), rest})
+	}
+	table(w, rows)
+}
+
+func heading(pl *plan.Plan) string {
+	s := "pipeline " + pl.Pipeline
+	if pl.Profile != "" {
+		s += ", profile " + pl.Profile
+	}
+	for i, name := range slices.Sorted(maps.Keys(pl.Params)) {
+		sep := " "
+		if i == 0 {
+			sep = ": "
+		}
+		s += sep + name + "=" + value(pl.Params[name])
+	}
+	return s
+}
+
+func does(s *plan.Stage) string {
+	switch {
+	case s.Deploy != nil:
+		return "deploys " + s.Deploy.Endpoint
+	case len(s.Command) > 0:
+		return "command"
+	}
+	return "script"
+}
+
+func places(ts []target.Target, kinds bool) string {
+	var names []string
+	for _, t := range ts {
+		name := t.Name
+		if kinds && t.Kind != t.Name {
+			name += " (" + t.Kind + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", else ")
+}
+
+func needs(s *plan.Stage) string {
+	var names []string
+	for _, n := range s.Needs {
+		names = append(names, n.Stage)
+	}
+	return strings.Join(names, ", ")
+}
+
+func asks(r target.Resources) string {
+	var parts []string
+	if r.Nodes > 1 {
+		parts = append(parts, count(r.Nodes, "node"))
+	}
+	if r.CPUs > 0 {
+		parts = append(parts, number(r.CPUs)+" cpu")
+	}
+	if r.GPUs > 0 {
+		parts = append(parts, count(r.GPUs, "gpu"))
+	}
+	if r.Memory > 0 {
+		parts = append(parts, size(r.Memory))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// size is an amount of memory in the largest unit that divides it.
+func size(n int64) string {
+	units := []string{"", "Ki", "Mi", "Gi", "Ti"}
+	i := 0
+	for ; i < len(units)-1 && n >= 1024 && n%1024 == 0; i++ {
+		n /= 1024
+	}
+	return fmt.Sprintf("%d%s", n, units[i])
+}
+
+func condition(c *plan.Condition) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Expr != "":
+		return strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(c.Expr), "${{"), "}}"))
+	case c.Known:
+		return "yes"
+	}
+	return "no: skipped"
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// reasons says of each stage why it runs where it does, when the file alone does
+// not say that. over holds what --target put elsewhere.
+func reasons(made *engine.Prepared, over map[string]string) []string {
+	var out []string
+	for _, stages := range [][]schema.Stage{made.Pipeline.Stages, made.Pipeline.Finally} {
+		for _, s := range stages {
+			planned := made.Plan.Stage(s.Name)
+			if planned == nil || len(planned.Targets) == 0 {
+				continue
+			}
+			if why := reason(made.Plan, &s, planned, over); why != "" {
+				out = append(out, fmt.Sprintf("%s: %s", s.Name, why))
+			}
+		}
+	}
+	return out
+}
+
+func reason(pl *plan.Plan, s *schema.Stage, planned *plan.Stage, over map[string]string) string {
+	got := planned.Targets[0].Name
+	_, named := over[s.Name]
+	_, all := over[""]
+	asked := "local"
+	if len(s.Target) > 0 {
+		asked = s.Target[0]
+	}
+	switch {
+	case named || all:
+		return fmt.Sprintf("on %q, by --target", got)
+	case len(planned.Targets) > 1:
+		return "on the first of its targets that can be used when it begins"
+	case asked != got && strings.Contains(asked, "${{"):
+		return fmt.Sprintf("on %q, by its expression", got)
+	case asked != got:
+		return fmt.Sprintf("on %q, where the profile %q binds %q", got, pl.Profile, asked)
+	case len(s.Target) == 0:
+		return fmt.Sprintf("on %q, since it names no target", got)
+	}
+	return ""
+}

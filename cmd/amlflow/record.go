@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// runRecord is a run as machines read it: the same object from `run -o json`,
+// `wait -o json` and `status -o json`. Keys may be added, never changed. Times are
+// RFC 3339; what there is none of is null.
+type runRecord struct {
+	Run       string         `json:"run"`
+	Pipeline  string         `json:"pipeline"`
+	Workspace string         `json:"workspace"`
+	Status    target.State   `json:"status"`
+	Started   *time.Time     `json:"started"`
+	Ended     *time.Time     `json:"ended"`
+	Params    map[string]any `json:"params"`
+	Stages    stageRecords   `json:"stages"`
+	Outputs   map[string]any `json:"outputs"`
+	Error     *string        `json:"error"`
+	Plan      string         `json:"plan"`
+}
+
+type stageRecord struct {
+	Status   target.State       `json:"status"`
+	Target   *string            `json:"target"`
+	Attempts int                `json:"attempts"`
+	Started  *time.Time         `json:"started"`
+	Ended    *time.Time         `json:"ended"`
+	Exit     *int               `json:"exit"`
+	Outputs  map[string]any     `json:"outputs"`
+	Metrics  map[string]float64 `json:"metrics"`
+	Error    *string            `json:"error"`
+
+	Cause  target.Cause `json:"cause,omitempty"`
+	Signal int          `json:"signal,omitempty"`
+	Rank   int          `json:"rank,omitempty"`
+	Why    string       `json:"why,omitempty"`
+	Notes  []string     `json:"notes,omitempty"`
+	Tail   []string     `json:"tail,omitempty"`
+	URL    string       `json:"url,omitempty"`
+	Answer any          `json:"answer,omitempty"`
+	At     diag.Pos     `json:"at"`
+}
+
+// stageRecords is a JSON object in the order of the plan.
+type stageRecords []namedStage
+
+type namedStage struct {
+	name string
+	stageRecord
+}
+
+// MarshalJSON writes {NAME: {…}, …}.
+func (ss stageRecords) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, s := range ss {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(s.name)
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(s.stageRecord)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(append(append(name, ':'), text...))
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+func recordOf(p *flow.Progress) runRecord {
+	r := runRecord{
+		Run: p.Run, Pipeline: p.Pipeline, Workspace: p.Workspace, Status: p.Status, Plan: p.Plan,
+		Started: when(p.Started), Ended: when(p.Ended), Params: p.Params, Outputs: p.Outputs, Error: text(sentence(p)),
+	}
+	if r.Outputs == nil {
+		r.Outputs = map[string]any{}
+	}
+	for i := range p.Stages {
+		r.Stages = append(r.Stages, namedStage{p.Stages[i].Name, stageOf(&p.Stages[i])})
+	}
+	return r
+}
+
+func stageOf(s *flow.StageProgress) stageRecord {
+	r := stageRecord{
+		Status: s.Status, Target: text(s.Target), Attempts: s.Attempts, Started: when(s.Started), Ended: when(s.Ended), Exit: s.Exit,
+		Outputs: s.Outputs, Metrics: s.Metrics, Error: text(s.Error), Cause: s.Cause, Signal: s.Signal, Rank: s.Rank,
+		Why: s.Why, Notes: s.Notes, Tail: s.Tail, URL: s.URL, Answer: s.Answer, At: s.At,
+	}
+	if r.Outputs == nil {
+		r.Outputs = map[string]any{}
+	}
+	if r.Metrics == nil {
+		r.Metrics = map[string]float64{}
+	}
+	return r
+}
+
+// when is a time, or null when it has not come.
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

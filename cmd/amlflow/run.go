@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/schema/diag"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) runVerb() *cobra.Command {
+	var c choices
+	var leave bool
+	v := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a pipeline and watch it",
+		Long: `Run checks a pipeline, makes its plan, starts it and watches until it ends.
+Ctrl-C stops watching; the run goes on.
+
+-o json prints one object at the end, the same as ` + "`status -o json`" + `:
+  {"run","pipeline","status","stages":{NAME:{"status","target","attempts","started",
+   "ended","exit","outputs","metrics","error",…}},"outputs",…}
+-o ndjson prints an event a line as they happen:
+  {"time","type":"run"|"stage"|"metric"|"end","run",…}
+Mistakes in the files end it with 3 and, with -o json, {"findings":[…]}.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			cmd.SetContext(ctx)
+			return p.run(cmd, args[0], &c, leave)
+		},
+	}
+	c.flags(v)
+	v.Flags().BoolVarP(&leave, "detach", "d", false, "return as soon as the run has started")
+	return p.prints(v, "json", "ndjson")
+}
+
+func (p *program) run(cmd *cobra.Command, file string, c *choices, leave bool) error {
+	made, err := p.prepare(cmd, file, c, engine.ToRun)
+	if err != nil {
+		return p.before(cmd.Context(), err)
+	}
+	if p.output == "table" && !leave {
+		p.briefly(p.err, made)
+	}
+	v := p.newView(made)
+	e, err := p.open(cmd.Context(), made.Workspace, v.notice)
+	if err != nil {
+		return p.before(cmd.Context(), err)
+	}
+	defer e.Close()
+	// Once asked for, a run may have begun: Ctrl-C must not lose its id.
+	id, err := e.Start(context.WithoutCancel(cmd.Context()), engine.Request{Plan: made.Plan, Store: made.Store, Host: hostEnv(os.Environ())})
+	if err != nil {
+		return err
+	}
+	if leave {
+		return p.left(id)
+	}
+	return p.watch(cmd.Context(), e, id, v)
+}
+
+// before says of a Ctrl-C that it came before there was a run.
+func (p *program) before(ctx context.Context, err error) error {
+	if !interrupted(ctx, err) {
+		return err
+	}
+	p.say("interrupted: no run was started")
+	return silently(exitInterrupted)
+}
+
+// refuse shows the findings, and returns an error when one keeps the pipeline
+// from running. Machines get the errors as data, and only those: what else is
+// printed for them is one object.
+func (p *program) refuse(made *engine.Prepared, findings diag.Findings) error {
+	p.findings(p.err, findings, made.Line)
+	if !findings.Bad() {
+		return nil
+	}
+	if p.output == "json" || p.output == "ndjson" {
+		if err := diag.JSON(p.out, findings); err != nil {
+			return err
+		}
+	}
+	return silently(exitInvalid)
+}
+
+// left says which run was started.
+func (p *program) left(id string) error {
+	if p.output == "json" || p.output == "ndjson" {
+		return p.json(map[string]string{"run": id})
+	}
+	p.print("%s", id)
+	p.say("it runs in the background; watch it with `%s wait %s`", invocation(), id)
+	return nil
+}
+
+// watch follows a run to its end and says how it ended.
+func (p *program) watch(ctx context.Context, e *engine.Engine, id string, v view) error {
+	r, err := v.follow(ctx, e, id)
+	if interrupted(ctx, err) {
+		return p.comeBack(id)
+	}
+	if err != nil {
+		return err
+	}
+	if err := v.end(r); err != nil {
+		return err
+	}
+	return silently(codeOfRun(r))
+}
+
+// comeBack is for a person who stopped watching.
+func (p *program) comeBack(id string) error {
+	do := invocation()
+	p.say("")
+	p.say("run %s goes on without you", id)
+	p.say("  how it stands   %s status %s", do, id)
+	p.say("  watch it again  %s wait %s", do, id)
+	p.say("  what it prints  %s logs %s", do, id)
+	p.say("  stop it         %s cancel %s", do, id)
+	return silently(exitInterrupted)
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
+
+	"github.com/spf13/cobra"
+)
+
+// pipelineSuffix ends the name of every pipeline file.
+const pipelineSuffix = ".pipeline.yaml"
+
+func (p *program) validateVerb() *cobra.Command {
+	var c choices
+	v := &cobra.Command{
+		Use:   "validate FILE|FOLDER…",
+		Short: "Find every mistake in pipeline and workspace files, and start nothing",
+		Long: `Validate reads pipeline files (or all *.pipeline.yaml below a folder) and
+workspace files, and prints every mistake with its place and a cure. It needs no
+network and no engine. It ends with 3 when there is an error.
+
+With -o json it prints
+  {"findings":[{"file","line","column","severity","code","message","hint",…}]}`,
+		Args: takes(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			files, err := pipelinesIn(args)
+			if err != nil {
+				return err
+			}
+			return p.validate(cmd.Context(), files, &c)
+		},
+	}
+	c.flags(v)
+	return p.prints(v, "json")
+}
+
+func (p *program) validate(ctx context.Context, files []string, c *choices) error {
+	var all diag.Findings
+	for _, file := range files {
+		findings, err := p.check(ctx, file, c)
+		if err != nil {
+			return err
+		}
+		all = append(all, findings...)
+	}
+	all = all.Sort()
+	if p.output == "json" {
+		if err := diag.JSON(p.out, all); err != nil {
+			return err
+		}
+	} else {
+		p.findings(p.out, all, lineOf)
+		p.say("%s", verdict(all, len(files)))
+	}
+	if all.Bad() {
+		return silently(exitInvalid)
+	}
+	return nil
+}
+
+// check finds the mistakes of one file, whichever kind it is.
+func (p *program) check(ctx context.Context, file string, c *choices) (diag.Findings, error) {
+	if strings.HasSuffix(file, pipelineSuffix) || !isWorkspace(file) {
+		o, err := c.options(p, engine.ToCheck)
+		if err != nil {
+			return nil, err
+		}
+		_, findings, err := engine.Prepare(ctx, file, o)
+		return findings, err
+	}
+	text, err := engine.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	w, findings := schema.ReadWorkspace(file, text)
+	if w != nil && !findings.Bad() {
+		findings = append(findings, engine.CheckTargets(w, p.drivers())...)
+	}
+	return findings, nil
+}
+
+// isWorkspace tells a workspace file by its name.
+func isWorkspace(file string) bool {
+	base := filepath.Base(file)
+	return base == "amlflow.yaml" || base == "amlflow.yml"
+}
+
+func verdict(all diag.Findings, files int) string {
+	bad := 0
+	for _, f := range all {
+		if f.Severity == diag.Error {
+			bad++
+		}
+	}
+	switch {
+	case bad > 0:
+		return fmt.Sprintf("%s in %s", count(bad, "error"), count(files, "file"))
+	case len(all) > 0:
+		return fmt.Sprintf("ok: %s, with %s", count(files, "file"), count(len(all), "warning"))
+	}
+	return fmt.Sprintf("ok: %s", count(files, "file"))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// pipelinesIn replaces each folder by the pipeline files below it.
+func pipelinesIn(args []string) ([]string, error) {
+	var files []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil || !info.IsDir() {
+			files = append(files, arg) // reading it will say what is wrong
+			continue
+		}
+		before := len(files)
+		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
+				return fs.SkipDir
+			case !d.IsDir() && (strings.HasSuffix(path, pipelineSuffix) || isWorkspace(path)):
+				files = append(files, path)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == before {
+			return nil, fmt.Errorf("there is no *%s below %q: name a pipeline file: %w", pipelineSuffix, arg, fs.ErrNotExist)
+		}
+	}
+	return files, nil
+}

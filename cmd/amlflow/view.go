@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// view is a way to show a run that goes on, and how it ended.
+type view interface {
+	// notice says that something takes long. It may be called at any time.
+	notice(string)
+	// follow shows a run until it ends, and returns its record.
+	follow(ctx context.Context, e *engine.Engine, id string) (*flow.Progress, error)
+	// end shows how the run ended.
+	end(*flow.Progress) error
+}
+
+// newView picks the view for the form of output and the terminal. made is nil
+// when the run was started elsewhere.
+func (p *program) newView(made *engine.Prepared) view {
+	switch {
+	case p.output == "json":
+		return &quiet{p: p}
+	case p.output == "ndjson":
+		return &eventView{p: p, seen: stages{}}
+	case terminal(p.err) && terminal(p.out) && p.colourful(p.err):
+		return &live{p: p, made: made}
+	}
+	return &plain{p: p, made: made, seen: stages{}}
+}
+
+// quiet shows nothing until the end, and then the one object.
+type quiet struct{ p *program }
+
+func (v *quiet) notice(s string) { v.p.say("%s", s) }
+
+func (v *quiet) follow(ctx context.Context, e *engine.Engine, id string) (*flow.Progress, error) {
+	return e.Watch(ctx, id, func(*flow.Progress) {})
+}
+
+func (v *quiet) end(r *flow.Progress) error { return v.p.json(recordOf(r)) }
+
+// plain writes one line for each change: for logs of CI and files.
+type plain struct {
+	p    *program
+	made *engine.Prepared
+	seen stages
+	mu   sync.Mutex // notices come from elsewhere
+}
+
+func (v *plain) line(format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.p.say(format, args...)
+}
+
+func (v *plain) notice(s string) { v.line("%s  %s", time.Now().Format(time.TimeOnly), s) }
+
+func (v *plain) follow(ctx context.Context, e *engine.Engine, id string) (*flow.Progress, error) {
+	v.line("run %s", v.p.paintErr(bold, id))
+	return e.Watch(ctx, id, func(r *flow.Progress) {
+		wide := 0
+		for _, s := range r.Stages {
+			wide = max(wide, len(s.Name))
+		}
+		for _, s := range v.seen.changed(r) {
+			v.line("%s  %-*s  %s", moment(s).Local().Format(time.TimeOnly), wide, s.Name, v.p.news(s))
+		}
+	})
+}
+
+func (v *plain) end(r *flow.Progress) error { v.p.ending(r, v.made); return nil }
+
+// moment is when a stage came into the state it is in.
+func moment(s *flow.StageProgress) time.Time {
+	switch {
+	case !s.Ended.IsZero():
+		return s.Ended
+	case !s.Started.IsZero() && s.Attempts <= 1:
+		return s.Started
+	}
+	return time.Now()
+}
+
+// news is what changed about a stage, in one line.
+func (p *program) news(s *flow.StageProgress) string {
+	out := state(p.colourErr, s.Status)
+	switch {
+	case s.Status == target.Running:
+		out += " on " + s.Target
+		if s.Attempts > 1 {
+			out += ", attempt " + number(float64(s.Attempts))
+		}
+	case s.Status.Ended() && !s.Started.IsZero():
+		out += " in " + span(s.Started, s.Ended)
+	}
+	for _, more := range []string{s.Why, s.Error, metrics(s.Metrics), s.URL} {
+		if more != "" {
+			out += "  " + clean(more)
+		}
+	}
+	return out
+}
+
+// stages remembers what was last shown of each stage.
+type stages map[string]shown
+
+type shown struct {
+	status   target.State
+	attempts int
+	why      string
+}
+
+// changed returns the stages about which there is something new to say, and
+// remembers them. That a stage waits is nothing new at first.
+func (seen stages) changed(r *flow.Progress) []*flow.StageProgress {
+	var out []*flow.StageProgress
+	for i := range r.Stages {
+		s := &r.Stages[i]
+		now := shown{s.Status, s.Attempts, why(s)}
+		before, known := seen[s.Name]
+		if !known {
+			before = shown{status: target.Waiting}
+		}
+		if now != before && !(now.status == target.Running && now.attempts == 0) {
+			out = append(out, s)
+		}
+		seen[s.Name] = now
+	}
+	slices.SortStableFunc(out, func(a, b *flow.StageProgress) int { return moment(a).Compare(moment(b)) })
+	return out
+}
+
+// why leaves out the count of tries, so that each of many is not news.
+func why(s *flow.StageProgress) string {
+	if s.Status == target.Running && s.Why != "" {
+		return "trying again"
+	}
+	return s.Why
+}
+
+// reported follows what stages report while they run.
+type reported map[string]*stream
+
+type stream struct {
+	job    string
+	offset int64
+	rest   []byte
+	last   map[string]float64
+}
+
+// look reads what is new of one stage and returns each report in order.
+func (m reported) look(ctx context.Context, e *engine.Engine, s *flow.StageProgress) []map[string]float64 {
+	at := m[s.Name]
+	if at == nil || at.job != s.Job {
+		at = &stream{job: s.Job, last: map[string]float64{}}
+		m[s.Name] = at
+	}
+	var fresh buffer
+	at.offset, _ = e.Metrics(ctx, s, at.offset, &fresh)
+	var out []map[string]float64
+	for _, line := range fresh.lines(&at.rest) {
+		var values map[string]any
+		if json.Unmarshal(line, &values) != nil {
+			continue
+		}
+		one := map[string]float64{}
+		for name, v := range values {
+			if f, ok := v.(float64); ok {
+				one[name] = f
+			}
+		}
+		maps.Copy(at.last, one)
+		out = append(out, one)
+	}
+	return out
+}
+
+// buffer gathers bytes and hands them out by whole lines.
+type buffer struct{ b []byte }
+
+func (b *buffer) Write(p []byte) (int, error) { b.b = append(b.b, p...); return len(p), nil }
+
+// lines returns the whole lines so far; what is after the last stays in rest.
+func (b *buffer) lines(rest *[]byte) [][]byte {
+	all := append(*rest, b.b...)
+	b.b = nil
+	var out [][]byte
+	for {
+		i := slices.Index(all, '\n')
+		if i < 0 {
+			*rest = slices.Clone(all)
+			return out
+		}
+		out, all = append(out, all[:i:i]), all[i+1:]
+	}
+}
