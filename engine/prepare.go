@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/amlflow/amlflow/engine/blob"
@@ -86,23 +84,11 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 	return p, findings.Sort(), nil
 }
 
-// CheckTargets finds targets of kinds that this program has no driver for, and
-// settings that their kinds do not have.
+// CheckTargets holds every target of a workspace against the drivers.
 func CheckTargets(w *schema.Workspace, drivers map[string]target.Driver) diag.Findings {
 	var out diag.Findings
-	kinds := slices.Sorted(maps.Keys(drivers))
 	for _, t := range w.Targets {
-		if d, ok := drivers[t.Kind]; ok {
-			out = append(out, w.CheckSettings(t, d.Kind().Settings)...)
-			continue
-		}
-		hint := "the kinds are: " + strings.Join(kinds, ", ")
-		if n := diag.Nearest(t.Kind, kinds); n != "" {
-			hint = fmt.Sprintf("did you mean %q?", n)
-		}
-		at := t.Path + "/kind"
-		out = append(out, diag.Finding{Pos: w.Source.At(at), Path: at, Width: len(t.Kind), Severity: diag.Error, Code: "unknown-kind",
-			Message: fmt.Sprintf("target %q is of kind %q, which this version has no driver for", t.Name, t.Kind), Hint: hint})
+		out = append(out, plan.CheckTarget(w, t, drivers)...)
 	}
 	return out.Sort()
 }

@@ -76,11 +76,7 @@ func (a *Activities) Choose(ctx context.Context, ts []target.Target) (Choice, er
 // Run submits a job, follows it to its end and collects what it left. Called
 // again after a worker died, it finds the same job and goes on following.
 func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
-	d, err := a.driver(s.Target)
-	if err != nil {
-		return Outcome{}, err
-	}
-	blobs, err := a.Store(s.Store)
+	d, blobs, err := a.tools(s)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -88,27 +84,34 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	if err := beating(ctx, submit); err != nil {
 		return refused(ctx, err)
 	}
-	st, err := follow(ctx, d, s.Target, s.Job.ID)
-	if err != nil {
-		return Outcome{}, err
-	}
-	return collect(ctx, d, s, st, blobs)
+	return end(ctx, d, s, blobs)
 }
 
 // Stop ends a job, whether or not it was ever submitted, and returns when
 // nothing of it is alive.
 func (a *Activities) Stop(ctx context.Context, s Submission) (Outcome, error) {
-	d, err := a.driver(s.Target)
-	if err != nil {
-		return Outcome{}, err
-	}
-	blobs, err := a.Store(s.Store)
+	d, blobs, err := a.tools(s)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if err := d.Cancel(ctx, s.Target, s.Job.ID, target.CauseCancel); err != nil {
 		return Outcome{}, err
 	}
+	return end(ctx, d, s, blobs)
+}
+
+// tools are what a submission needs: the driver of its target and its store.
+func (a *Activities) tools(s Submission) (target.Driver, target.Blobs, error) {
+	d, err := a.driver(s.Target)
+	if err != nil {
+		return nil, nil, err
+	}
+	blobs, err := a.Store(s.Store)
+	return d, blobs, err
+}
+
+// end waits for the end of a job and gathers what it left.
+func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs) (Outcome, error) {
 	st, err := follow(ctx, d, s.Target, s.Job.ID)
 	if err != nil {
 		return Outcome{}, err

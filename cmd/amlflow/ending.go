@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/flow"
@@ -155,6 +156,9 @@ func (p *program) failure(w io.Writer, colour bool, r *flow.Progress, s *flow.St
 
 // cure is advice for a cause, where there is some.
 func cure(s *flow.StageProgress) string {
+	if strings.Contains(s.Error, syscall.ENOSPC.Error()) {
+		return "make room on that disk, or name a folder on another as `store` in amlflow.yaml"
+	}
 	switch s.Cause {
 	case target.CauseTimeout:
 		return "give it more time here, or make it faster"
@@ -162,6 +166,19 @@ func cure(s *flow.StageProgress) string {
 		return "ask for more memory here, or use less"
 	case target.CauseLost:
 		return "if it may run twice, `retry: { on: [lost] }` starts it again"
+	case target.CauseExit:
+		return cureExit(s.Exit)
+	}
+	return ""
+}
+
+// cureExit knows the two codes that shells give themselves.
+func cureExit(code *int) string {
+	switch {
+	case code != nil && *code == 127:
+		return "a command that it calls is not in the PATH: install it, or correct its name"
+	case code != nil && *code == 126:
+		return "a file that it calls may not be executed: chmod +x FILE, or name its interpreter"
 	}
 	return ""
 }

@@ -76,18 +76,27 @@ func (c *compiler) target(path, name string) (target.Target, bool) {
 	return target.Target{}, false
 }
 
-// known refuses a target of a kind that this program has no driver for.
+// known refuses a target of a kind that this program has no driver for, and
+// settings that the kind does not have.
 func (c *compiler) known(t schema.Target) bool {
-	if d, ok := c.o.Drivers[t.Kind]; ok {
-		bad := c.w.CheckSettings(t, d.Kind().Settings)
-		c.findings = append(c.findings, bad...)
-		return !bad.Bad()
+	bad := CheckTarget(c.w, t, c.o.Drivers)
+	c.findings = append(c.findings, bad...)
+	return !bad.Bad()
+}
+
+// CheckTarget holds one target of a workspace against the drivers, by kind, that
+// this program has.
+func CheckTarget(w *schema.Workspace, t schema.Target, drivers map[string]target.Driver) diag.Findings {
+	if d, ok := drivers[t.Kind]; ok {
+		return w.CheckSettings(t, d.Kind().Settings)
 	}
-	kinds := slices.Sorted(maps.Keys(c.o.Drivers))
-	path := t.Path + "/kind"
-	c.find(diag.Finding{Pos: c.inWorkspace(path), Path: path, Width: len(t.Kind), Code: "unknown-kind",
-		Message: fmt.Sprintf("target %q is of kind %q, which this version has no driver for", t.Name, t.Kind), Hint: nearest(t.Kind, kinds, "kinds")})
-	return false
+	if w.Source == nil {
+		return nil
+	}
+	at := t.Path + "/kind"
+	return diag.Findings{{Pos: w.Source.At(at), Path: at, Width: len(t.Kind), Severity: diag.Error, Code: "unknown-kind",
+		Message: fmt.Sprintf("target %q is of kind %q, which this version has no driver for", t.Name, t.Kind),
+		Hint:    nearest(t.Kind, slices.Collect(maps.Keys(drivers)), "kinds")}}
 }
 
 // capable refuses a stage that asks for more than the target offers.
