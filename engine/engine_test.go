@@ -92,7 +92,7 @@ func options(t testing.TB, external *cluster.Address, idle time.Duration) engine
 		if err := c.Start(); err != nil {
 			return err
 		}
-		go c.Wait() //nolint:errcheck // only so that no zombie stays
+		go c.Wait() // only so that no zombie stays
 		return nil
 	}
 	t.Cleanup(func() {

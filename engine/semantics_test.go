@@ -16,6 +16,7 @@ import (
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/dummy"
 	"github.com/amlflow/amlflow/workers/target"
 
@@ -91,9 +92,9 @@ func compiled(t *testing.T, files map[string]string, drivers map[string]target.D
 	p, fs := schema.ReadPipeline("pipeline.yaml", []byte(files["pipeline.yaml"]))
 	w := schema.DefaultWorkspace(".")
 	if text, ok := files["amlflow.yaml"]; ok {
-		var more = fs
-		w, more = schema.ReadWorkspace("amlflow.yaml", []byte(text))
-		fs = append(fs, more...)
+		var bad diag.Findings
+		w, bad = schema.ReadWorkspace("amlflow.yaml", []byte(text))
+		fs = append(fs, bad...)
 	}
 	if fs.Bad() {
 		t.Fatal(fs)

@@ -130,7 +130,7 @@ func (seen stages) changed(r *flow.Progress) []*flow.StageProgress {
 		if !known {
 			before = shown{status: target.Waiting}
 		}
-		if now != before && !(now.status == target.Running && now.attempts == 0) {
+		if now != before && (now.status != target.Running || now.attempts != 0) {
 			out = append(out, s)
 		}
 		seen[s.Name] = now

@@ -34,18 +34,30 @@ func (p *program) waitVerb() *cobra.Command {
 			if limit <= 0 {
 				return p.watch(ctx, e, id, v)
 			}
-			ctx, cancel := context.WithTimeout(ctx, limit)
-			defer cancel()
-			err = p.watch(ctx, e, id, v)
-			var over ended
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil && !errors.As(err, &over) {
-				return ended{exitRunning, fmt.Errorf("run %s still goes on after %v", id, limit)}
-			}
-			return err
+			return p.watchFor(ctx, limit, e, id, v)
 		},
 	}
 	v.Flags().DurationVar(&limit, "timeout", 0, "stop waiting after this long, such as 10m")
 	return p.prints(v, "json", "ndjson")
+}
+
+// watchFor watches for a limited time. The bound itself is no failure: the run
+// goes on.
+func (p *program) watchFor(ctx context.Context, limit time.Duration, e *engine.Engine, id string, v view) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := p.watch(ctx, e, id, v)
+	var over ended
+	if err == nil || errors.As(err, &over) {
+		return err
+	}
+	if until, _ := ctx.Deadline(); time.Until(until) < time.Second {
+		<-ctx.Done() // a call may notice the end of its time a moment before the context does
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ended{exitRunning, fmt.Errorf("run %s still goes on after %v", id, limit)}
+	}
+	return err
 }
 
 // runOf opens the engine and finds the run that the arguments name.

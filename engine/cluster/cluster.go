@@ -47,15 +47,6 @@ type Options struct {
 	Durable bool
 }
 
-func (o Options) namespace() string {
-	if o.Namespace == "" {
-		return DefaultNamespace
-	}
-	return o.Namespace
-}
-
-func (o Options) logger() *slog.Logger { return orDiscard(o.Logger) }
-
 func orDiscard(l *slog.Logger) *slog.Logger {
 	if l == nil {
 		return slog.New(slog.DiscardHandler)

@@ -134,3 +134,12 @@ func makePrivate(dir string) error {
 	}
 	return nil
 }
+
+func (o Options) namespace() string {
+	if o.Namespace == "" {
+		return DefaultNamespace
+	}
+	return o.Namespace
+}
+
+func (o Options) logger() *slog.Logger { return orDiscard(o.Logger) }

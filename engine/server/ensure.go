@@ -121,7 +121,7 @@ func Stop(ctx context.Context, s Seat) error {
 // it returns ends with release, or as soon as the server has gone.
 func Hold(i Info) (alive context.Context, release func(), err error) {
 	alive, release = context.WithCancel(context.Background())
-	r, err := i.ask(alive, http.MethodGet, "/hold", 0)
+	r, err := i.ask(alive, http.MethodGet, "/hold", 0) //nolint:bodyclose // the goroutine below closes it
 	if err != nil {
 		release()
 		return nil, nil, err

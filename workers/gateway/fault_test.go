@@ -80,7 +80,7 @@ func TestWithoutAnInstanceClientsAreToldToComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/json" {
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("answer: %+v", resp)
 	}
 	if e := p.only(); e.State == target.Running || e.Live != "d1" || !strings.Contains(e.Reason, "ended by itself") {

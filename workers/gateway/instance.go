@@ -21,11 +21,11 @@ const (
 
 // The pace of looking after processes.
 const (
-	lookEvery  = 100 * time.Millisecond
-	probeFirst = 10 * time.Millisecond
-	backoffMin = 200 * time.Millisecond
-	backoffMax = 30 * time.Second
-	stopGrace  = 5 * time.Second
+	lookEvery    = 100 * time.Millisecond
+	probeFirst   = 10 * time.Millisecond
+	firstBackoff = 200 * time.Millisecond
+	lastBackoff  = 30 * time.Second
+	stopGrace    = 5 * time.Second
 )
 
 // portTaken is the exit status by which serve.py asks for another port.

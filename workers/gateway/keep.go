@@ -11,13 +11,13 @@ import (
 
 // keep keeps the instance alive until ctx ends; the process then goes on.
 func (i *instance) keep(ctx context.Context) {
-	pause := backoffMin
+	pause := firstBackoff
 	for {
 		err := i.up(ctx)
 		if err == nil {
 			began := time.Now()
-			if err = i.watch(ctx); time.Since(began) > backoffMax {
-				pause = backoffMin
+			if err = i.watch(ctx); time.Since(began) > lastBackoff {
+				pause = firstBackoff
 			}
 		}
 		if ctx.Err() != nil {
@@ -31,7 +31,7 @@ func (i *instance) keep(ctx context.Context) {
 		if stopFolder(ctx, i.folder()) != nil || sleep(ctx, pause) != nil {
 			return
 		}
-		pause = min(2*pause, backoffMax)
+		pause = min(2*pause, lastBackoff)
 		if err := i.next(ctx, err.Error(), true); err != nil {
 			i.log.Error("start the instance", "error", err)
 		}

@@ -184,7 +184,7 @@ func syncPath(path string) error {
 // syncTree makes all that is in dir durable.
 func syncTree(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !(d.IsDir() || d.Type().IsRegular()) {
+		if err != nil || !d.IsDir() && !d.Type().IsRegular() {
 			return err
 		}
 		return syncPath(path)

@@ -182,7 +182,7 @@ func spawn(dir string, lock *os.File) error {
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("start the supervisor in %q: %w", dir, err)
 	}
-	go c.Wait() // only to reap it; it belongs to the folder, not to us
+	go func() { _ = c.Wait() }() // only to reap it; it belongs to the folder, not to us
 	return nil
 }
 

@@ -34,7 +34,7 @@ func limit(dir string, p Process) (l limits) {
 		if !l.add(sys.group("memory", name, v1, v2)) {
 			l.Notes = append(l.Notes, memoryNote(p.Memory))
 		} else {
-			writeBounds(l.Groups[0], swap) // many systems count no swap
+			_ = writeBounds(l.Groups[0], swap) // many systems count no swap
 		}
 	}
 	if p.CPUs > 0 {

@@ -99,7 +99,7 @@ func killExactly(pid int, mark []byte) {
 	if err != nil {
 		return
 	}
-	defer p.Release()
+	defer func() { _ = p.Release() }()
 	if marked(pid, mark) {
 		_ = p.Signal(syscall.SIGKILL)
 	}
