@@ -167,11 +167,14 @@ func (e *Engine) final(ctx context.Context, id string, changed func(*flow.Progre
 	return p, err
 }
 
-// Cancel asks a run to stop and returns at once. A run that has ended is left as
-// it is.
+// Cancel asks a run to stop and returns at once. Asked again, the run does not
+// finish what is in `finally` either. A run that has ended is left as it is.
 func (e *Engine) Cancel(ctx context.Context, id string) error {
 	return e.do(ctx, func(ctx context.Context, c client.Client) error {
-		err := c.CancelWorkflow(ctx, idPrefix+id, "")
+		err := c.SignalWorkflow(ctx, idPrefix+id, "", flow.SignalCancel, nil)
+		if err == nil {
+			err = c.CancelWorkflow(ctx, idPrefix+id, "")
+		}
 		var none *serviceerror.NotFound
 		if errors.As(err, &none) {
 			_, err = c.DescribeWorkflowExecution(ctx, idPrefix+id, "")

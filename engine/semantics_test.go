@@ -28,8 +28,8 @@ import (
 var update = flag.Bool("update", false, "write what was found into the golden files")
 
 // Each case is a pipeline whose stages say how they come out (see package
-// dummy), and what becomes of its run. "cancel 1s" among the options cancels the
-// run at that time.
+// dummy), and what becomes of its run. Each line "cancel 1s" of the options cancels
+// the run at that time.
 func TestWhatBecomesOfARun(t *testing.T) {
 	cases, err := filepath.Glob("testdata/runs/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -68,12 +68,12 @@ func becomes(t *testing.T, files map[string]string) string {
 	env.SetTestTimeout(time.Minute)
 	engine.RegisterWorkflows(env)
 	engine.RegisterActivities(env, drivers)
-	if after, ok := strings.CutPrefix(strings.TrimSpace(files["options"]), "cancel "); ok {
-		at, err := time.ParseDuration(after)
+	for line := range strings.Lines(files["options"]) {
+		at, err := time.ParseDuration(strings.TrimPrefix(strings.TrimSpace(line), "cancel "))
 		if err != nil {
 			t.Fatal(err)
 		}
-		env.RegisterDelayedCallback(env.CancelWorkflow, at)
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(flow.SignalCancel, nil); env.CancelWorkflow() }, at)
 	}
 	env.ExecuteWorkflow(flow.Workflow, flow.Input{Run: "r", Plan: *compiled(t, files, drivers), Store: t.TempDir(), Control: "control"})
 	var p *flow.Progress

@@ -21,6 +21,7 @@ const (
 	Workflow      = "amlflow.run"
 	Evaluate      = "amlflow.evaluate" // a local activity
 	QueryProgress = "progress"
+	SignalCancel  = "amlflow.cancel" // goes with every request to cancel the workflow
 	// NotSucceeded marks the error of a run that ended failed; its details hold
 	// the Progress.
 	NotSucceeded = "amlflow.not-succeeded"
@@ -62,13 +63,29 @@ func Run(ctx workflow.Context, in Input) (*Progress, error) {
 	r.ended = workflow.NewBufferedChannel(ctx, len(r.plan.Stages)+1)
 	r.stages(ctx, false)
 	// What is in `finally` runs whatever happened, also when the run is cancelled.
+	last, abandon := workflow.NewDisconnectedContext(ctx)
+	defer abandon()
+	r.onSecondCancel(last, abandon)
+	r.stages(last, true)
 	away, release := workflow.NewDisconnectedContext(ctx)
 	defer release()
-	r.stages(away, true)
 	r.outputs(away)
 	r.conclude(ctx)
 	r.clean(away)
 	return r.result(ctx)
+}
+
+// onSecondCancel calls abandon when a run that is being cancelled is cancelled
+// once more: somebody does not want to wait for `finally`. Temporal tells a
+// workflow only once that it is cancelled, so that each wish also comes as a
+// signal.
+func (r *run) onSecondCancel(ctx workflow.Context, abandon workflow.CancelFunc) {
+	wishes := workflow.GetSignalChannel(ctx, SignalCancel)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		wishes.Receive(ctx, nil)
+		wishes.Receive(ctx, nil)
+		abandon()
+	})
 }
 
 // link notes who waits for whom.
