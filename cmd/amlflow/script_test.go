@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 		}
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: dir, Files: files, Setup: ownState, UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir: dir, Files: files, WorkdirRoot: t.TempDir(), Setup: ownState, UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
 		Condition: func(cond string) (bool, error) {
 			switch cond {
 			case "python3":
