@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -86,21 +87,34 @@ func (e *Engine) connected(ctx context.Context) (client.Client, context.Context,
 	}
 	slow := time.AfterFunc(3*time.Second, func() { e.notice("waiting for the engine to start…") })
 	defer slow.Stop()
-	info, err := server.Ensure(ctx, e.o.seat(), e.o.Build, func() error { return e.o.Start(e.o.seat()) })
-	if err != nil {
-		return nil, nil, err
+	for try := 1; ; try++ {
+		info, err := server.Ensure(ctx, e.o.seat(), e.o.Build, func() error { return e.o.Start(e.o.seat()) })
+		if err != nil {
+			return nil, nil, err
+		}
+		err = e.connect(ctx, info)
+		if err == nil {
+			return e.client, e.alive, nil
+		}
+		if now, ok := server.Find(ctx, e.o.seat()); ctx.Err() != nil || try == serverTries || ok && now.PID == info.PID {
+			return nil, nil, err // not because the server went away meanwhile
+		}
 	}
+}
+
+// connect takes hold of a server that answered just now.
+func (e *Engine) connect(ctx context.Context, info server.Info) error {
 	alive, release, err := server.Hold(info)
 	if err != nil {
-		return nil, nil, err
+		return fmt.Errorf("take hold of the background server: %w", err)
 	}
 	c, err := cluster.Dial(ctx, info.Address, e.o.Log)
 	if err != nil {
 		release()
-		return nil, nil, err
+		return err
 	}
 	e.info, e.client, e.alive, e.release = info, c, alive, release
-	return c, alive, nil
+	return nil
 }
 
 // do calls f with a client, and again with a new one when the server went away

@@ -70,7 +70,9 @@ func rolledOut(got target.Rollout, begun time.Time) Outcome {
 	o.Status = target.Status{State: got.State, Reason: got.Reason, Start: begun, End: time.Now()}
 	switch got.State {
 	case target.Failed:
-		o.Cause = target.CauseStart
+		if o.Cause = got.Cause; o.Cause == "" {
+			o.Cause = target.CauseStart
+		}
 	case target.Lost:
 		o.Cause = target.CauseLost
 	case target.Cancelled:

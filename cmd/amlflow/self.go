@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -33,7 +34,7 @@ var invocation = sync.OnceValue(func() string {
 	if onPath, err := exec.LookPath("amlflow"); err == nil && sameFile(onPath, exe) {
 		return "amlflow"
 	}
-	if strings.Contains(filepath.ToSlash(exe), "/go-build") {
+	if builtByRun(exe) {
 		if _, err := os.Stat("cmd/amlflow/main.go"); err == nil {
 			return "go run ./cmd/amlflow"
 		}
@@ -41,6 +42,14 @@ var invocation = sync.OnceValue(func() string {
 	}
 	return os.Args[0]
 })
+
+// builtByRun reports whether exe is where `go run` puts a program: a temporary
+// folder, or the build cache with a folder named after the content.
+func builtByRun(exe string) bool {
+	return strings.Contains(filepath.ToSlash(exe), "/go-build") || cached.MatchString(filepath.ToSlash(exe))
+}
+
+var cached = regexp.MustCompile(`/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
 
 func sameFile(a, b string) bool {
 	x, err1 := os.Stat(a)

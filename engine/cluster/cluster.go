@@ -9,8 +9,8 @@ import (
 	"log/slog"
 )
 
-// DefaultNamespace is the Temporal namespace that an Address or Options without one means.
-const DefaultNamespace = "amlflow"
+// DefaultNamespace is the Temporal namespace that an Address or Options without one means. It is Temporal's own default.
+const DefaultNamespace = "default"
 
 // The search attributes that the embedded server knows, all keywords. An external cluster may lack them, so what must be found
 // again belongs in the memo or the workflow's id; these only make listing cheaper where they exist.

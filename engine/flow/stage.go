@@ -277,6 +277,8 @@ func blame(c target.Cause) string {
 		return "outputs"
 	case target.CauseLost:
 		return "retry"
+	case target.CauseSample:
+		return "deploy/sample"
 	}
 	return "run"
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/amlflow/amlflow/engine/blob"
@@ -73,5 +74,32 @@ func TestTake(t *testing.T) {
 	both[".amlflowignore"] = "out/\n"
 	if got, want := take(t, both), []string{".amlflowignore", ".gitignore", "a.log", "lib/net.py", "train.py"}; !slices.Equal(got, want) {
 		t.Errorf(".amlflowignore replaces .gitignore: got %q, want %q", got, want)
+	}
+}
+
+// People link to files beside their code; what a link means must not depend on
+// the machine.
+func TestLinks(t *testing.T) {
+	for name, c := range map[string]struct {
+		to   string
+		fine bool
+	}{
+		"a file in the folder":   {"lib/net.py", true},
+		"a file by its own path": {"DIR/lib/net.py", true},
+		"a folder":               {"lib", false},
+		"a file elsewhere":       {"/etc/hostname", false},
+		"above":                  {"../x", false},
+		"nothing":                {"gone.py", false},
+		"itself":                 {"link.py", false},
+	} {
+		dir := t.TempDir()
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, "lib"), 0o755), os.WriteFile(filepath.Join(dir, "lib", "net.py"), []byte("1"), 0o644),
+			os.Symlink(strings.Replace(c.to, "DIR", dir, 1), filepath.Join(dir, "link.py"))); err != nil {
+			t.Fatal(err)
+		}
+		_, err := snapshot.Take(t.Context(), blob.Digests{}, dir)
+		if fine := err == nil; fine != c.fine || !fine && (!errors.Is(err, target.ErrPermanent) || !strings.Contains(err.Error(), `"link.py"`)) {
+			t.Errorf("a link to %s: %v", name, err)
+		}
 	}
 }

@@ -120,7 +120,8 @@ func (i *instance) suspect(unreachable bool) {
 type failure struct {
 	reason string
 	log    string
-	again  bool // the instance is not to blame: another start may succeed
+	cause  target.Cause // empty: it did not start
+	again  bool         // the instance is not to blame: another start may succeed
 }
 
 func (f *failure) Error() string { return f.reason }
@@ -128,6 +129,13 @@ func (f *failure) Error() string { return f.reason }
 func (i *instance) fail(format string, args ...any) *failure {
 	reason := fmt.Sprintf("instance %d ", i.number) + fmt.Sprintf(format, args...)
 	return &failure{reason: reason, log: i.tail()}
+}
+
+// answers is fail for an instance that runs, but not as its sample wants it.
+func (i *instance) answers(format string, args ...any) *failure {
+	f := i.fail(format, args...)
+	f.cause = target.CauseSample
+	return f
 }
 
 // tail returns the last lines that this start wrote.

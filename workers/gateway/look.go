@@ -35,7 +35,7 @@ func (f Folder) Deployed(ctx context.Context, id string) (target.Rollout, error)
 	if d.end == nil {
 		return f.starting(ctx, d)
 	}
-	r := target.Rollout{State: d.end.State, Reason: d.end.Reason, Answer: d.end.Answer, Log: d.end.Log}
+	r := target.Rollout{State: d.end.State, Cause: d.end.Cause, Reason: d.end.Reason, Answer: d.end.Answer, Log: d.end.Log}
 	if r.State == target.Succeeded {
 		r.URL = f.url(d.Endpoint)
 	}

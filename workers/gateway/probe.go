@@ -55,24 +55,24 @@ func (i *instance) trySample(ctx context.Context) (json.RawMessage, error) {
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := prober.Do(req)
 	if err != nil && errors.Is(context.Cause(limit), errSlow) {
-		return nil, i.fail("did not answer the sample within %v", i.of.Ready)
+		return nil, i.answers("did not answer the sample within %v", i.of.Ready)
 	}
 	if err != nil {
-		return nil, i.fail("did not answer the sample: %v", err)
+		return nil, i.answers("did not answer the sample: %v", err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, sampleLimit+1))
 	switch {
 	case err != nil:
-		return nil, i.fail("broke off its answer to the sample: %v", err)
+		return nil, i.answers("broke off its answer to the sample: %v", err)
 	case resp.StatusCode != http.StatusOK:
-		return nil, i.fail("answered the sample with %d %s", resp.StatusCode, brief(text))
+		return nil, i.answers("answered the sample with %d %s", resp.StatusCode, brief(text))
 	case len(text) > sampleLimit:
-		return nil, i.fail("answered the sample with more than %d bytes", sampleLimit)
+		return nil, i.answers("answered the sample with more than %d bytes", sampleLimit)
 	case !json.Valid(text):
-		return nil, i.fail("answered the sample with what is not JSON: %s", brief(text))
+		return nil, i.answers("answered the sample with what is not JSON: %s", brief(text))
 	case s.Answer != nil && !sameJSON(text, s.Answer):
-		return nil, i.fail("answered the sample with %s, and the answer wanted is %s", brief(text), brief(s.Answer))
+		return nil, i.answers("answered the sample with %s, and the answer wanted is %s", brief(text), brief(s.Answer))
 	}
 	return text, nil
 }

@@ -26,6 +26,7 @@ type wish struct {
 // switch: the live deployment of an endpoint is the last that succeeded.
 type end struct {
 	State  target.State    `json:"state"`
+	Cause  target.Cause    `json:"cause,omitempty"`
 	Reason string          `json:"reason,omitempty"`
 	Answer json.RawMessage `json:"answer,omitempty"`
 	Log    string          `json:"log,omitempty"`

@@ -105,7 +105,7 @@ func outcome(answer json.RawMessage, err error) end {
 	case err == nil:
 		return end{State: target.Succeeded, Answer: answer}
 	case errors.As(err, &f):
-		return end{State: target.Failed, Reason: f.reason, Log: f.log}
+		return end{State: target.Failed, Cause: f.cause, Reason: f.reason, Log: f.log}
 	}
 	return end{State: target.Failed, Reason: err.Error()}
 }

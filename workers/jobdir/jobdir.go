@@ -9,7 +9,7 @@
 //	starting    durable before anything starts; holds the boot id of the machine
 //	wrapper.sh  the supervisor
 //	process.sh  what it runs: limits, working directory, environment, command
-//	started     the wrapper's pid, its line in /proc/PID/stat, the boot id
+//	started     the wrapper's pid, its line in /proc/PID/stat, the boot id; there before the process is
 //	log         standard output and standard error of the process
 //	stop        who asked it to end, why, when, and with what grace; durable before the signal
 //	unstarted   the command could not be executed
@@ -23,6 +23,7 @@
 //	lock held, starting             running
 //	lock free, starting, no exit    lost (or ended, when it was asked to stop)
 //	lock free, no starting          safe to start
+//	lock free, no started           safe to start, too, until the machine was restarted or a reader called it lost
 package jobdir
 
 import (
@@ -30,9 +31,11 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -77,15 +80,23 @@ type Process struct {
 // standard output and standard error.
 func Log(dir string) string { return filepath.Join(dir, logFile) }
 
-// Started reports whether the process of dir was started, or is about to be, so
-// that it never will be again.
-func Started(dir string) bool { return exists(dir, startingFile) }
+// Started reports whether the process of dir may have run, so that it is never
+// started again. The wrapper writes its record before it runs anything: a mark of
+// this boot without that record is of a starter that died before there was a
+// wrapper, or whose wrapper is about to write.
+func Started(dir string) bool {
+	boot, err := os.ReadFile(filepath.Join(dir, startingFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	return err != nil || strings.TrimSpace(string(boot)) != BootID() || exists(dir, startedFile) || exists(dir, exitFile)
+}
 
 // Start runs p in the folder dir, an absolute path, unless the folder has run a
 // process before or was stopped. It returns nil once it is certain that the
 // process was started, here or elsewhere; it does not wait for it to end.
 func Start(ctx context.Context, dir string, p Process) error {
-	if exists(dir, startingFile) {
+	if Started(dir) {
 		return nil
 	}
 	if err := p.check(); err != nil {
@@ -98,7 +109,7 @@ func Start(ctx context.Context, dir string, p Process) error {
 		return err
 	}
 	// Whoever holds the lock may yet die before the start is certain.
-	lock, err := acquire(ctx, dir, func() bool { return exists(dir, startingFile) })
+	lock, err := acquire(ctx, dir, func() bool { return Started(dir) })
 	if lock == nil {
 		return err
 	}
@@ -132,7 +143,7 @@ func acquire(ctx context.Context, dir string, enough func() bool) (*os.File, err
 
 // launch starts the wrapper. The caller holds the lock.
 func launch(dir string, p Process, lock *os.File) error {
-	if exists(dir, startingFile) || exists(dir, stopFile) || exists(dir, endFile) {
+	if Started(dir) || exists(dir, stopFile) || exists(dir, endFile) {
 		return nil
 	}
 	if err := prepare(dir, p); err != nil {

@@ -198,7 +198,7 @@ func TestCrashAtEachStep(t *testing.T) {
 		at   string
 		want Phase
 		runs int
-	}{{"prepared", Ended, 1}, {"marked", Lost, 0}, {"spawned", Ended, 1}} {
+	}{{"prepared", Ended, 1}, {"marked", Ended, 1}, {"spawned", Ended, 1}} {
 		t.Run(c.at, func(t *testing.T) {
 			dir := folder(t)
 			worker := func(at string) error {

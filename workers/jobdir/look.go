@@ -64,19 +64,20 @@ func Look(dir string) (View, error) {
 	if ended, err := readExit(dir, &v); ended || err != nil {
 		return conclude(dir, v, err)
 	}
-	held, err := lockHeld(dir)
+	lock, held, err := keepFree(dir)
 	if err != nil {
 		return v, err
 	}
 	if held {
 		return lookRunning(dir)
 	}
+	defer lock.Close()
 	// The wrapper writes the exit record before its lock becomes free, so only
 	// now does the absence of the record mean anything.
 	if ended, err := readExit(dir, &v); ended || err != nil {
 		return conclude(dir, v, err)
 	}
-	return lookFree(dir)
+	return lookFree(dir, lock != nil)
 }
 
 func lookRunning(dir string) (View, error) {
@@ -94,13 +95,17 @@ func lookRunning(dir string) (View, error) {
 }
 
 // lookFree looks at a folder without a supervisor and without an exit record.
-func lookFree(dir string) (View, error) {
+// Without a lock nothing was started when we looked for one.
+func lookFree(dir string, locked bool) (View, error) {
 	v := View{Phase: New}
 	s, stopped, err := readStop(dir)
 	if err != nil {
 		return v, err
 	}
 	boot, err := os.ReadFile(filepath.Join(dir, startingFile))
+	if !locked {
+		err = fs.ErrNotExist
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !stopped:
 		return v, nil
@@ -172,20 +177,26 @@ func ignoreMissing(err error) error {
 	return err
 }
 
+// keepFree reports whether someone holds the lock of dir for good. If not, no one
+// starts the process before the file is closed: what is found out until then
+// stays true. There is no file, and nothing to keep, when nothing was ever started.
+func keepFree(dir string) (lock *os.File, held bool, err error) {
+	if !exists(dir, lockFile) && !exists(dir, startingFile) {
+		return nil, false, nil
+	}
+	lock, err = tryLock(dir, syscall.LOCK_SH)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, true, nil
+	}
+	return lock, false, err
+}
+
 // lockHeld reports whether someone holds the lock of dir for good. Other
 // readers hold it, too, but together with us.
 func lockHeld(dir string) (bool, error) {
-	if !exists(dir, lockFile) {
-		return false, nil
-	}
-	f, err := tryLock(dir, syscall.LOCK_SH)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return false, f.Close()
+	lock, held, err := keepFree(dir)
+	lock.Close()
+	return held, err
 }
 
 // startTime tells when the process of dir started, as well as it is known.

@@ -14,7 +14,9 @@ if [ -r /proc/$$/stat ]; then
 	read -r stat </proc/$$/stat
 	read -r boot </proc/sys/kernel/random/boot_id
 fi
-printf '%s\n' "$$" "$stat" "$boot" >started
+# Without this record the job counts as never started, so it comes first, and a
+# full disk keeps the job waiting.
+until printf '%s\n' "$$" "$stat" "$boot" >started; do sleep 1; done
 enter_limits
 
 folder=$PWD

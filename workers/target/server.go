@@ -72,7 +72,8 @@ type Sample struct {
 // Rollout is how far one deployment has come.
 type Rollout struct {
 	State  State           `json:"state"`
-	URL    string          `json:"url,omitempty"` // where clients ask, once live
+	Cause  Cause           `json:"cause,omitempty"` // of a failure: CauseStart or CauseSample
+	URL    string          `json:"url,omitempty"`   // where clients ask, once live
 	Reason string          `json:"reason,omitempty"`
 	Answer json.RawMessage `json:"answer,omitempty"` // what came back for the sample
 	Log    string          `json:"log,omitempty"`    // the last lines of the instance that failed

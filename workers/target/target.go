@@ -155,7 +155,8 @@ const (
 	CauseTimeout Cause = "timeout"
 	CauseLost    Cause = "lost"
 	CauseCancel  Cause = "cancelled"
-	CauseStart   Cause = "start" // it could not be started at all
+	CauseStart   Cause = "start"  // it could not be started at all
+	CauseSample  Cause = "sample" // a deployment started, and did not answer its sample as it must
 )
 
 // Status is one look at a job.

@@ -34,7 +34,9 @@ type Keep func(path string, dir bool) bool
 // PutTree stores the folder dir and returns its name: the digest of a manifest
 // that lists every file, sorted, with the digest of its content. Equal folders
 // have equal names on every machine. Links and special files are refused, since
-// they would mean something else elsewhere. keep may be nil.
+// they would mean something else elsewhere; but where keep is given, as for the
+// code that people write, a link to a file in the same folder is taken as a copy
+// of it. keep may be nil.
 func PutTree(ctx context.Context, b Blobs, dir string, keep Keep) (Ref, error) {
 	var es []entry
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
@@ -52,6 +54,11 @@ func PutTree(ctx context.Context, b Blobs, dir string, keep Keep) (Ref, error) {
 			}
 			return nil
 		}
+		if keep != nil && d.Type()&fs.ModeSymlink != 0 {
+			if d, p, err = behind(dir, rel); err != nil {
+				return err
+			}
+		}
 		e, err := putEntry(ctx, b, p, rel, d)
 		if err == nil && e != nil {
 			es = append(es, *e)
@@ -68,6 +75,32 @@ func PutTree(ctx context.Context, b Blobs, dir string, keep Keep) (Ref, error) {
 	}
 	ref, err := b.Put(ctx, bytes.NewReader(text))
 	return treePrefix + ref, err
+}
+
+// behind finds the file that a link in the folder stands for.
+func behind(dir, rel string) (fs.DirEntry, string, error) {
+	refused := func(why string) error {
+		return fmt.Errorf("%q is a link %s: replace it by a copy, or leave it out: %w", rel, why, ErrPermanent)
+	}
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	to, err := filepath.EvalSymlinks(filepath.Join(root, filepath.FromSlash(rel)))
+	if err != nil {
+		return nil, "", refused("to nothing that can be read")
+	}
+	if inside, err := filepath.Rel(root, to); err != nil || !filepath.IsLocal(inside) {
+		return nil, "", refused("that leaves the folder")
+	}
+	info, err := os.Lstat(to)
+	if err != nil {
+		return nil, "", err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, "", refused("to a folder or a special file")
+	}
+	return fs.FileInfoToDirEntry(info), to, nil
 }
 
 func putEntry(ctx context.Context, b Blobs, p, rel string, d fs.DirEntry) (*entry, error) {
