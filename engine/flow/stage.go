@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,43 +74,38 @@ func (r *run) held(ctx workflow.Context, s *plan.Stage) string {
 
 func anyway(s *plan.Stage) bool { return s.If != nil && s.If.Anyway }
 
-// broken reports whether name, or anything that it needs, failed, was lost or
-// was cancelled.
+// broken reports whether name, or anything that it needs, ended badly.
 func (r *run) broken(name string) bool {
 	seen := map[string]bool{}
 	queue := []string{name}
 	for len(queue) > 0 {
 		n := queue[0]
 		queue = queue[1:]
-		if seen[n] {
+		status := r.progress.Stages[r.index[n]].Status
+		if bad(status) {
+			return true
+		}
+		if seen[n] || status == target.Succeeded {
 			continue
 		}
 		seen[n] = true
-		switch r.progress.Stages[r.index[n]].Status {
-		case target.Failed, target.Lost, target.Cancelled:
-			return true
-		case target.Succeeded:
-			continue
-		}
 		queue = append(queue, needNames(r.plan.Stages[r.index[n]].Needs)...)
 	}
 	return false
 }
 
+func bad(s target.State) bool {
+	return s == target.Failed || s == target.Lost || s == target.Cancelled
+}
+
 // upstreamFailed is what failed() says in a stage's condition. In `finally` it
 // speaks of the whole pipeline.
 func (r *run) upstreamFailed(s *plan.Stage) bool {
-	names := needNames(s.Needs)
-	if s.Finally {
-		names = nil
-		for _, other := range r.plan.Stages {
-			if !other.Finally {
-				names = append(names, other.Name)
-			}
-		}
+	if !s.Finally {
+		return slices.ContainsFunc(needNames(s.Needs), r.broken)
 	}
-	for _, n := range names {
-		if r.broken(n) {
+	for i, other := range r.plan.Stages {
+		if !other.Finally && bad(r.progress.Stages[i].Status) {
 			return true
 		}
 	}
