@@ -56,6 +56,8 @@ type checker struct {
 
 	edges   map[string][]edge // which stages each stage waits for
 	reports int               // errors of expressions so far
+	steps   int               // instructions of the patterns so far
+	loose   int               // expressions without their braces so far
 	used    map[string]bool   // params that expressions read
 	allUsed bool              // one reads params as a whole
 }

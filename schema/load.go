@@ -65,25 +65,34 @@ func (s *Source) finding(at diag.Pos, code diag.Code, message, hint string) diag
 // checkBytes refuses what is not UTF-8, and characters that show one thing and
 // mean another.
 func (s *Source) checkBytes() (fs diag.Findings) {
+	lead := true // only blanks so far on this line: there, a no-break space looks like indentation and is part of a key
 	for i := 0; i < len(s.data) && len(fs) < maxNoise; {
 		r, size := utf8.DecodeRune(s.data[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:
 			return append(fs, s.finding(s.posAt(i), "bad-character", fmt.Sprintf("the byte 0x%02X is not UTF-8", s.data[i]), "save the file as UTF-8"))
 		case r < 0x80 && r >= 0x20 && r != 0x7f || r == '\n' || r == '\r' || r == '\t':
-		case hidden(r):
+		case hidden(r) || r == 0xa0 && lead:
 			fs = append(fs, s.finding(s.posAt(i), "bad-character", fmt.Sprintf("the character U+%04X cannot be seen, and is not taken here", r),
-				"remove it; inside double quotes it can be written as an escape"))
+				hiddenCure(r)))
 		}
+		lead = r == '\n' || r == '\r' || lead && (r == ' ' || r == '\t')
 		i += size
 	}
 	return fs
 }
 
+func hiddenCure(r rune) string {
+	if r == 0xa0 {
+		return "indent with plain spaces"
+	}
+	return "remove it; inside double quotes it can be written as an escape"
+}
+
 // hidden: control characters, line ends that only some programs know, marks that
-// change the direction of text, byte order marks and what is no character.
+// change the direction of text, blanks without width, byte order marks and what is no character.
 func hidden(r rune) bool {
-	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0x200e || r == 0x200f || r == 0x061c ||
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0xad || r == 0x200b || r == 0x2060 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0x200e || r == 0x200f || r == 0x061c ||
 		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || unicode.Is(unicode.Noncharacter_Code_Point, r)
 }
 

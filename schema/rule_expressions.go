@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -77,7 +76,7 @@ func (c *checker) condition(s *Stage) {
 	_, single := t.Single()
 	switch {
 	case len(errs) == 0 && t.IsLiteral():
-		c.value("unwrapped-expression", path, fmt.Sprintf("write ${{ %s }}", shorten(strings.TrimSpace(s.If))), "the condition of stage %q is text, not an expression", s.Name)
+		c.value("unwrapped-expression", path, fmt.Sprintf("write ${{ %s }}", shorten(strings.Trim(s.If, "{} "))), "the condition of stage %q is text, not an expression", s.Name)
 		return
 	case len(errs) == 0 && !single:
 		c.value("unwrapped-expression", path, "put the whole condition inside one ${{ }}", "the condition of stage %q has text around its expression, so it is never true or false", s.Name)
@@ -89,9 +88,6 @@ func (c *checker) condition(s *Stage) {
 	c.text(place{path: path, text: s.If, stage: s, want: want, condition: true})
 }
 
-// reference looks like an expression that lost its braces.
-var reference = regexp.MustCompile(`^(params\.[A-Za-z_]\w*|stages\.[\w-]+\.(outputs|metrics)\.\w+)$`)
-
 // text checks a text whose expressions become its value.
 func (c *checker) text(p place) {
 	if p.text == "" || p.text == refused {
@@ -101,9 +97,8 @@ func (c *checker) text(p place) {
 	for _, e := range errs {
 		c.report(p, e)
 	}
-	if len(errs) == 0 && t.IsLiteral() && reference.MatchString(p.text) {
-		c.value("unwrapped-expression", p.path, fmt.Sprintf("write ${{ %s }}", p.text), "this is the text %q, not the value of an expression", p.text)
-		c.findings[len(c.findings)-1].Severity = diag.Warning
+	if len(errs) == 0 {
+		c.unwrapped(p, t.IsLiteral())
 	}
 	want := p.want
 	if _, single := t.Single(); !single {
@@ -122,6 +117,9 @@ func (c *checker) script(p place) {
 	script, errs := expr.EmbedShell(p.text)
 	for _, e := range errs {
 		c.report(p, e)
+	}
+	if len(errs) == 0 {
+		c.unwrapped(p, false)
 	}
 	wants := map[string]expr.Type{}
 	for _, v := range script.Vars {
@@ -223,6 +221,12 @@ func (c *checker) report(p place, e expr.Error) {
 	if e.Code == expr.CodeName {
 		code, message, hint = c.unknown(e)
 	}
+	if cure := otherFunctions[strings.ToLower(e.Name)]; e.Code == expr.CodeFunction && cure != "" {
+		hint = cure
+	}
+	if m := shellBraces.FindString(p.text[min(max(e.Offset-2, 0), len(p.text)):]); e.Code == expr.CodeShell && hint == "" && m != "" {
+		hint = "write ${{ " + strings.Trim(m, "${}") + " }}"
+	}
 	if e.Code == expr.CodeFunction && hint == "" {
 		hint = c.nearest.hint(e.Name, e.Known, "functions")
 	}
@@ -238,6 +242,9 @@ func (c *checker) report(p place, e expr.Error) {
 // unknown says which name of the pipeline there is not.
 func (c *checker) unknown(e expr.Error) (code diag.Code, message, hint string) {
 	hint = e.Hint
+	if cure := c.meant(e); cure != "" {
+		hint = cure
+	}
 	what := func(code diag.Code, format string, args ...any) (diag.Code, string, string) {
 		if hint == "" {
 			hint = c.nearest.hint(e.Name, e.Known, strings.TrimPrefix(string(code), "unknown-")+"s")

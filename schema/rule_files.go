@@ -76,6 +76,9 @@ func (c *checker) nearFile(name string) string {
 	dir, base := path.Split(path.Clean(name))
 	entries, err := fs.ReadDir(c.folder, path.Clean("./"+dir))
 	if err != nil {
+		if _, err := fs.Stat(c.folder, base); err == nil {
+			return fmt.Sprintf("did you mean %q?", base)
+		}
 		return fmt.Sprintf("there is no folder %q either; make it, or correct the path", path.Clean(dir))
 	}
 	var names []string

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -13,9 +14,9 @@ func (c *checker) params() {
 			continue // shape has reported the type
 		}
 		c.paramBounds(p)
-		if p.Default != nil {
+		if p.Default != nil && c.steps <= maxAll {
 			if _, problem := p.Accept(p.Default); problem != "" {
-				c.value("param-value", p.Path+"/default", "change the default, or the type or bounds of the parameter", "the default of parameter %q does not fit: %s", p.Name, problem)
+				c.value("param-value", p.Path+"/default", p.defaultCure(), "the default of parameter %q does not fit: %s", p.Name, problem)
 			}
 		}
 		for i, allowed := range p.Enum {
@@ -25,6 +26,30 @@ func (c *checker) params() {
 		}
 	}
 }
+
+// defaultCure is for a default that the parameter does not accept.
+func (p Param) defaultCure() string {
+	text, isText := p.Default.(string)
+	_, fits := p.Type.of(p.Default)
+	switch {
+	case fits || p.Default == nil:
+	case p.Type == String && !isList(p.Default):
+		return "put it in quotes"
+	case p.Type == List && !isList(p.Default):
+		return fmt.Sprintf("write [%s]", compact(p.Default))
+	case p.Type == Boolean && (text == "true" || text == "false"):
+		return "remove the quotes"
+	case p.Type == Boolean && slices.Contains([]string{"yes", "on", "y", "true"}, strings.ToLower(text)):
+		return "write true"
+	case p.Type == Boolean && slices.Contains([]string{"false", "no", "off", "n"}, strings.ToLower(text)):
+		return "write false"
+	case isText && (p.Type == Integer || p.Type == Number) && plainNumeral.MatchString(text):
+		return "remove the quotes"
+	}
+	return "change the default, or the type or bounds of the parameter"
+}
+
+var plainNumeral = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
 // paramBounds checks that the bounds fit the type and each other.
 func (c *checker) paramBounds(p Param) {
@@ -44,9 +69,14 @@ func (c *checker) paramBounds(p Param) {
 	if p.Type != String {
 		c.key("param-bounds", p.Path+"/pattern", "remove it, or make the type `string`", "parameter %q is %s, and a pattern is for text", p.Name, p.Type.words())
 	}
-	if _, err := regexp.Compile(p.Pattern); err != nil {
-		problem := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-		c.value("bad-pattern", p.Path+"/pattern", "patterns are RE2, without look-ahead and back-references", "this is not a regular expression: %s", problem)
+	if c.steps > maxAll {
+		c.value("bad-pattern", p.Path+"/pattern", "use fewer patterns, or shorter ones", "the patterns of this file are too large together")
+		return
+	}
+	compiled, err := compilePattern(p.Pattern)
+	c.steps += compiled.steps
+	if err != nil {
+		c.value("bad-pattern", p.Path+"/pattern", "patterns are short, and RE2: without look-ahead and back-references", "this pattern cannot be used: %s", err)
 	}
 }
 

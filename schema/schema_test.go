@@ -255,6 +255,8 @@ func TestAccept(t *testing.T) {
 		{Param{Type: String, Pattern: "a+"}, "aaa", "aaa", true}, {Param{Type: String, Pattern: "a|b"}, "ab", nil, false}, {Param{Type: String, Minimum: &five}, "äöüß", nil, false},
 		{Param{Type: String, Enum: []any{"x", "y"}}, "y", "y", true}, {Param{Type: String, Enum: []any{"x", "1"}}, "z", nil, false}, {Param{Type: Number, Enum: []any{1, 2.5}}, 1.0, 1.0, true},
 		{Param{Type: List, Maximum: &one}, []any{1, 2}, nil, false}, {Param{Type: List, Enum: []any{1, 2}}, []any{2, 1}, []any{2, 1}, true}, {Param{Type: List, Enum: []any{1, 2}}, []any{3}, nil, false},
+		{Param{Type: List, Enum: []any{1, "2"}}, []any{1.0, "2"}, []any{1.0, "2"}, true}, {Param{Type: List, Enum: []any{1, "2"}}, []any{"1"}, nil, false}, {Param{Type: List, Enum: []any{1}}, []any{}, nil, false},
+		{Param{Type: String, Pattern: "(a|b){1,900}"}, strings.Repeat("a", 100_000), nil, false}, // in no time, because it is not tried
 	} {
 		got, problem := c.p.Accept(c.v)
 		if (problem == "") != c.fits || c.fits && !reflect.DeepEqual(got, c.want) {

@@ -24,6 +24,7 @@ type shaper struct {
 	nearest  nearest
 	findings diag.Findings
 	said     map[said]string // and the path that it was said of
+	strayed  map[string]bool // paths of keys that were meant to stand below an empty one
 }
 
 // said is a finding without the names in it.
@@ -42,10 +43,14 @@ func (s *Source) checkShape(kind string, f form) diag.Findings {
 	if other := sh.otherFile(); other != nil {
 		return other
 	}
+	if other := sh.foreign(); other != nil {
+		return other
+	}
 	var bad *jsonschema.ValidationError
 	if errors.As(f.check.Validate(s.Tree), &bad) {
 		sh.leaves(bad)
 	}
+	sh.findings = slices.DeleteFunc(sh.findings, sh.astray)
 	return sh.findings.Sort()
 }
 
@@ -142,7 +147,7 @@ func (sh *shaper) keyword(path, location, keyword string, given any) {
 	case "additionalProperties":
 		sh.extraKeys(path, location, rule, given)
 	case "required":
-		sh.missingKeys(path, rule["required"], given)
+		sh.missingKeys(path, rule, given)
 	case "dependentRequired":
 		sh.missingPartner(path, rule, given)
 	case "type":
@@ -207,7 +212,9 @@ func (sh *shaper) extraKeys(path, location string, rule map[string]any, given an
 			continue
 		}
 		hint := sh.nearest.hint(key, known, "keys")
-		if where := sh.elsewhere(sh.part(location), key); where != "" && !strings.HasPrefix(hint, "did you mean") {
+		if cure := habit(sh.part(location), key); cure != "" {
+			hint = cure
+		} else if where := sh.elsewhere(sh.part(location), key); where != "" && !strings.HasPrefix(hint, "did you mean") {
 			hint = where
 		}
 		sh.atKey("unknown-key", at, hint, "unknown key %q in %s", key, sh.place(path))
@@ -218,7 +225,7 @@ func (sh *shaper) extraKeys(path, location string, rule map[string]any, given an
 func (sh *shaper) elsewhere(part, key string) string {
 	for _, other := range []string{"stage", "resources", "deploy", "retry"} {
 		definition := asMap(asMap(asMap(sh.form.doc)["$defs"])[other])
-		if other == part || asMap(definition["properties"])[key] == nil {
+		if other == part || asMap(definition["properties"])[key] == nil || part == sh.kind && other != "stage" {
 			continue
 		}
 		if other == "stage" {
@@ -229,17 +236,18 @@ func (sh *shaper) elsewhere(part, key string) string {
 	return ""
 }
 
-func (sh *shaper) missingKeys(path string, required, given any) {
-	for _, key := range asList(required) {
+func (sh *shaper) missingKeys(path string, rule map[string]any, given any) {
+	known := keysOf(rule["properties"])
+	unknown := slices.DeleteFunc(keysOf(given), func(key string) bool { return slices.Contains(known, key) })
+	for _, key := range asList(rule["required"]) {
 		name := fmt.Sprint(key)
 		if _, ok := asMap(given)[name]; ok {
 			continue
 		}
-		hint := "add " + sh.sample(name)
-		if near := sh.nearest.name(name, keysOf(given)); near != "" {
-			hint = fmt.Sprintf("is %q meant to be %q?", near, name)
+		if near := sh.nearest.name(name, unknown); near != "" && sh.nearest.name(near, known) == name {
+			continue // the unknown key is reported, with this one as its cure
 		}
-		sh.atKey("missing-key", path, hint, "%s has no %q", sh.place(path), name)
+		sh.atKey("missing-key", path, "add "+sh.sample(name), "%s has no %q", sh.place(path), name)
 	}
 }
 
@@ -284,7 +292,7 @@ func (sh *shaper) stageKind(path string) {
 			kinds = append(kinds, key)
 		}
 		l, ok := comingKey("stage", key)
-		coming = coming || ok && (l.kind || key == "batch")
+		coming = coming || ok && (l.kind || key == "batch") || works(key)
 		coming = coming || !ok && diag.Nearest(key, []string{"run", "command", "deploy"}) != "" && sh.form.at("/$defs/stage/properties/"+key) == nil
 	}
 	switch {

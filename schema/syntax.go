@@ -34,6 +34,11 @@ func (s *Source) syntax(err error) diag.Finding {
 	if f, ok := s.unquoted(at, opened); ok {
 		return f
 	}
+	if strings.Contains(message, "mapping values") {
+		if f, ok := s.stepped(at); ok {
+			return f
+		}
+	}
 	if strings.Contains(message, "quoted scalar: found unexpected end of stream") && opened.Line > 0 {
 		at = opened // the end of the file says nothing
 	}

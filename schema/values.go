@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,38 +65,30 @@ func ParseBytes(text string) (int64, error) {
 func (p Param) Accept(v any) (value any, problem string) {
 	v, ok := p.Type.of(v)
 	if !ok {
-		return v, fmt.Sprintf("%s is not %s", compact(v), p.Type.words())
+		return v, fmt.Sprintf("%s is not %s", shown(v), p.Type.words())
 	}
 	if problem := p.bounds(v); problem != "" {
 		return v, problem
 	}
 	if text, ok := v.(string); ok && p.Pattern != "" {
-		if whole, err := regexp.Compile(`^(?:` + p.Pattern + `)$`); err == nil && !whole.MatchString(text) {
-			return v, fmt.Sprintf("%q does not match the pattern %s", shorten(text), p.Pattern)
+		if pattern, err := compilePattern(p.Pattern); err == nil {
+			if problem := pattern.problem(text, p.Pattern); problem != "" {
+				return v, problem
+			}
 		}
 	}
-	if len(p.Enum) > 0 && !slices.ContainsFunc(p.Enum, func(allowed any) bool { return p.same(v, allowed) }) {
+	if len(p.Enum) > 0 && !p.among(v) {
 		return v, fmt.Sprintf("%s is not one of %s", compact(v), strings.Trim(compact(p.Enum), "[]"))
 	}
 	return v, ""
 }
 
-func (p Param) same(v, allowed any) bool {
-	if list, ok := v.([]any); ok { // each item of a list must be among those allowed
-		return len(list) > 0 && !slices.ContainsFunc(list, func(item any) bool {
-			return !slices.ContainsFunc(p.Enum, func(a any) bool { return equal(item, a) })
-		})
+// shown is a value in a sentence: text is told from the rest by its quotes.
+func shown(v any) string {
+	if isText(v) {
+		return fmt.Sprintf("%q", compact(v))
 	}
-	return equal(v, allowed)
-}
-
-func equal(a, b any) bool {
-	x, isNumber := number(a)
-	y, both := number(b)
-	if isNumber && both {
-		return x == y
-	}
-	return fmt.Sprintf("%T %v", a, a) == fmt.Sprintf("%T %v", b, b)
+	return compact(v)
 }
 
 func number(v any) (float64, bool) {

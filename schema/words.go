@@ -40,10 +40,18 @@ func (sh *shaper) wrongType(path string, rule map[string]any, given any) {
 	wanted := typesOf(rule["type"])
 	words := wantedWords(rule, wanted)
 	if given == nil {
-		sh.atKey("wrong-type", path, "write "+words+", or remove the key", "%s has no value", sh.place(path))
+		cure := "write " + words + ", or remove the key"
+		if below := sh.dedented(path, rule); below != "" {
+			cure = fmt.Sprintf("indent what belongs to it: %q stands beside it, not below", below)
+		}
+		sh.atKey("wrong-type", path, cure, "%s has no value", sh.place(path))
 		return
 	}
-	sh.atValue("wrong-type", path, typeCure(wanted, words, given), "%s must be %s, not %s", sh.place(path), words, givenWords(given))
+	cure := placeCure(path, given)
+	if cure == "" {
+		cure = typeCure(wanted, words, given)
+	}
+	sh.atValue("wrong-type", path, cure, "%s must be %s, not %s", sh.place(path), words, givenWords(given))
 }
 
 func typesOf(v any) []string {
@@ -103,6 +111,10 @@ func typeCure(wanted []string, words string, given any) string {
 		return fmt.Sprintf("write [%s]", compact(given))
 	case slices.Contains(wanted, "integer") && isText(given):
 		return "write a whole number, without quotes"
+	case slices.Contains(wanted, "integer") && scalar:
+		return "write " + words
+	case slices.Contains(wanted, "object") && isList(given):
+		return "write `key: value` lines without dashes, indented below the key"
 	case slices.Contains(wanted, "string") && strings.Contains(words, "length of time") && scalar:
 		return fmt.Sprintf("say the unit: %vs, %vm or %vh", given, given, given)
 	case slices.Contains(wanted, "string") && scalar:
@@ -114,6 +126,7 @@ func typeCure(wanted []string, words string, given any) string {
 }
 
 func isText(v any) bool { _, ok := v.(string); return ok }
+func isList(v any) bool { _, ok := v.([]any); return ok }
 
 // compact shows a value on one line.
 func compact(v any) string {
@@ -152,12 +165,23 @@ func (sh *shaper) wrongValue(path, keyword string, rule map[string]any, given an
 		if near := diag.Nearest(fmt.Sprint(given), allowed); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
+		if same := otherWords[strings.ToLower(fmt.Sprint(given))]; slices.Contains(allowed, same) {
+			hint = "write " + same
+		}
 		if given == nil {
 			shown = "empty"
 		}
 		sh.atValue("wrong-value", path, hint, "%s is %s, and must be one of %s", sh.place(path), shown, strings.Join(allowed, ", "))
 	case "const":
 		sh.atValue("wrong-value", path, fmt.Sprintf("write %v", rule["const"]), "%s is %s, and this program reads %v", sh.place(path), shown, rule["const"])
+	case "minimum", "maximum":
+		if rule["title"] == nil {
+			bound := map[string]string{"minimum": "at least", "maximum": "at most"}[keyword]
+			words = fmt.Sprintf("%s %v", bound, rule[keyword])
+			sh.atValue("wrong-value", path, "write "+words, "%s is %s, and must be %s", sh.place(path), shown, words)
+			return
+		}
+		sh.atValue("wrong-value", path, valueCure(words, given), "%s is %s, and must be %s", sh.place(path), shown, words)
 	case "minLength", "minItems", "minProperties":
 		sh.atValue("wrong-value", path, "write "+words+", or remove the key", "%s is empty", sh.place(path))
 	default:
@@ -175,6 +199,10 @@ func valueCure(words string, given any) string {
 	switch {
 	case strings.HasPrefix(words, "a name") && mend(text, words) != "" && mend(text, words) != text:
 		return "write " + mend(text, words)
+	case strings.HasPrefix(words, "a length of time") && mendTime(text) != "":
+		return "write " + mendTime(text)
+	case strings.HasPrefix(words, "a size") && mendSize(text) != "":
+		return "write " + mendSize(text)
 	case strings.HasPrefix(words, "a length of time"):
 		return "write a number with ms, s, m, h or d behind it"
 	case strings.HasPrefix(words, "a size"):

@@ -185,24 +185,30 @@ func cureExit(code *int) string {
 
 // unchanged looks up lines of files that were not edited since the run started.
 func unchanged(r *flow.Progress) diag.Lookup {
+	lines := fileLines()
 	return func(file string, n int) string {
 		info, err := os.Stat(file)
 		if err != nil || info.ModTime().After(r.Started) {
 			return ""
 		}
-		return lineOf(file, n)
+		return lines(file, n)
 	}
 }
 
-// lineOf is line n of a file on the disk, or nothing.
-func lineOf(file string, n int) string {
-	text, err := engine.ReadFile(file)
-	if err != nil {
-		return ""
+// fileLines looks lines up in files on the disk, each of which it reads once. A
+// line that is not there is empty.
+func fileLines() diag.Lookup {
+	read := map[string][]string{}
+	return func(file string, n int) string {
+		lines, ok := read[file]
+		if !ok {
+			text, _ := engine.ReadFile(file) // a file that cannot be read has no lines
+			lines = strings.Split(string(text), "\n")
+			read[file] = lines
+		}
+		if n < 1 || n > len(lines) {
+			return ""
+		}
+		return strings.TrimSuffix(lines[n-1], "\r")
 	}
-	lines := strings.Split(string(text), "\n")
-	if n < 1 || n > len(lines) {
-		return ""
-	}
-	return strings.TrimSuffix(lines[n-1], "\r")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/cluster"
@@ -69,7 +70,7 @@ func (p *program) exit(err error) int {
 		return code
 	}
 	if findings := diag.Of(err); len(findings) > 0 {
-		_ = diag.Text(p.err, findings, lineOf, p.colourErr)
+		_ = diag.Text(p.err, findings, fileLines(), p.colourErr)
 		return code
 	}
 	p.say("%s %s", p.paintErr(red, "error:"), strings.TrimSuffix(err.Error(), ": "+fs.ErrNotExist.Error()))
@@ -115,6 +116,7 @@ var codes = []struct {
 	{fs.ErrNotExist, exitNotFound},
 	{fs.ErrExist, exitConflict},
 	{fs.ErrPermission, exitNotAllowed},
+	{syscall.EROFS, exitNotAllowed},
 	{fs.ErrInvalid, exitUsage},
 	{context.Canceled, exitInterrupted},
 	{context.DeadlineExceeded, exitUnreachable},

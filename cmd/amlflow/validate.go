@@ -57,7 +57,7 @@ func (p *program) validate(ctx context.Context, files []string, c *choices) erro
 			return err
 		}
 	} else {
-		p.findings(p.out, all, lineOf)
+		p.findings(p.out, all, fileLines())
 		p.say("%s", verdict(all, len(files)))
 	}
 	if all.Bad() {

@@ -53,7 +53,7 @@ func text(f Finding, lookup Lookup, colour bool) string {
 	fmt.Fprintf(&b, "%s %s %s %s\n", paint(bold, f.Pos.String()+":"), paint(loud, string(f.Severity)+":"), f.Message, paint(dim, "["+string(f.Code)+"]"))
 	line := ""
 	if lookup != nil && f.Line > 0 {
-		line = lookup(f.File, f.Line)
+		line = strings.TrimPrefix(lookup(f.File, f.Line), "\ufeff") // which no column counts
 	}
 	if line == "" {
 		if f.Hint != "" {

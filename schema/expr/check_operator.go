@@ -69,7 +69,7 @@ func (c *checker) equality(n *ast.BinaryNode) Type {
 	}
 	left, right := c.check(n.Left), c.check(n.Right)
 	if !comparable(left, right) {
-		c.fail(n, CodeType, "", "%s and %s are never equal", left, right)
+		c.fail(n, CodeType, literalCure(n, left, right), "%s and %s are never equal", left, right)
 	}
 	return Type{Kind: Bool}
 }
@@ -91,9 +91,39 @@ func (c *checker) ordering(n *ast.BinaryNode) Type {
 	right := c.want(n.Right, setOf(Number, Text), "the right side of "+n.Operator)
 	mixed := left.isNumber() && right.Kind == Text || left.Kind == Text && right.isNumber()
 	if mixed {
-		c.fail(n, CodeType, "write int(…) or float(…) round the text", "%s cannot be compared with %s", left, right)
+		cure := literalCure(n, left, right)
+		if cure == "" {
+			cure = "write int(…) or float(…) round the text"
+		}
+		c.fail(n, CodeType, cure, "%s cannot be compared with %s", left, right)
 	}
 	return Type{Kind: Bool}
+}
+
+// literalCure is for a value that is compared with a literal of another type, when only quotes are wrong.
+func literalCure(n *ast.BinaryNode, left, right Type) string {
+	literal, other := n.Right, left
+	if _, isText := n.Left.(*ast.StringNode); isText || isNumeral(n.Left) {
+		literal, other = n.Left, right
+	}
+	text, isText := literal.(*ast.StringNode)
+	switch {
+	case isText && other.isNumber() && numeral.MatchString(text.Value), isText && other.Kind == Bool && (text.Value == "true" || text.Value == "false"):
+		return fmt.Sprintf("write %s without quotes", text.Value)
+	case isNumeral(literal) && other.Kind == Text:
+		return "put the number in quotes"
+	}
+	return ""
+}
+
+var numeral = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+func isNumeral(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+		return true
+	}
+	return false
 }
 
 func (c *checker) arithmetic(n *ast.BinaryNode) Type {

@@ -65,7 +65,14 @@ func unknown(code, what string, parent []string, name string, known []string) Er
 	return Error{Code: code, Message: message, Hint: nearest(name, known), Parent: parent, Name: name, Known: known}
 }
 
+// manyNames is how many names are too many to compare each unknown one with them: the owner of the file, who has
+// Known, may look at some of them.
+const manyNames = 1000
+
 func nearest(name string, known []string) string {
+	if len(known) > manyNames {
+		return ""
+	}
 	if near := diag.Nearest(name, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}

@@ -165,7 +165,11 @@ func (t *tree) plainWords(message string, e *Error) (words, hint string) {
 	case strings.Contains(message, "coalesce"):
 		return "?? stands beside another operator, and it is not plain which goes first", "put brackets round it: (a ?? b) >= c"
 	case strings.Contains(message, "unrecognized character"):
-		return fmt.Sprintf("%q has no meaning in an expression", t.src[e.Offset:e.End]), ""
+		word, cure := t.src[e.Offset:e.End], ""
+		if strings.Contains("“”„«»‘’‚`´", word) {
+			cure = `write straight quotes: "…"`
+		}
+		return fmt.Sprintf("%q has no meaning in an expression", word), cure
 	case strings.Contains(message, "bad number"):
 		return "this number cannot be read", "a name that starts with a digit is written in brackets: stages[\"2nd\"]"
 	case strings.Contains(message, "invalid char escape") || strings.Contains(message, "unable to unescape"):
@@ -187,6 +191,8 @@ func (t *tree) plainWords(message string, e *Error) (words, hint string) {
 // cures for what people bring along from other languages.
 var cures = map[string]string{
 	"=": "compare with ==", "&": "write && or and", "|": "write || or or", "then": "write condition ? one : other",
+	"contains": `write text contains "part"`, "startsWith": `write text startsWith "part"`, "endsWith": `write text endsWith "part"`,
+	"AND": "write && or and", "OR": "write || or or", "NOT": "write ! or not", "is": "compare with ==", "!=": "compare with !=",
 	"if": "write condition ? one : other", "else": "write condition ? one : other", "::": "write the name alone",
 }
 
