@@ -131,8 +131,13 @@ func (e *Engine) do(ctx context.Context, f func(context.Context, client.Client) 
 		err = f(during, c)
 		unwatch()
 		cancel()
-		if err == nil || ctx.Err() != nil || try == serverTries || alive.Err() == nil && !gone(err) {
+		switch {
+		case err == nil || ctx.Err() != nil || alive.Err() == nil && !gone(err):
 			return err
+		case try == serverTries:
+			return fmt.Errorf("%w: it did not answer: %w", cluster.ErrUnreachable, err)
+		case alive.Err() == nil: // an external engine is away
+			e.notice("waiting for the engine to answer…")
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -223,6 +224,41 @@ func TestAKilledServerLosesNothing(t *testing.T) {
 	}
 }
 
+// A server that dies while commands connect to it costs them time, and nothing
+// else.
+func TestAServerKilledWhileCommandsConnect(t *testing.T) {
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	o := options(t, nil, time.Minute)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 8 {
+				e, err := engine.Open(t.Context(), o)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				e.Close()
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	r := rand.New(rand.NewSource(seed))
+	for kills := 0; kills < 3; time.Sleep(time.Duration(r.Intn(20)) * time.Millisecond) {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		if i, ok := server.Find(t.Context(), server.Seat{Home: o.Home}); ok && syscall.Kill(i.PID, syscall.SIGKILL) == nil {
+			kills++
+		}
+	}
+	<-done
+}
+
 func TestCancelLeavesNothingAlive(t *testing.T) {
 	o := options(t, nil, time.Minute)
 	e := open(t, o)
@@ -263,6 +299,48 @@ func TestAnExternalEngine(t *testing.T) {
 	p := wait(t, e, start(t, e, o, scripts("true", "exit 7")))
 	if p.Status != target.Failed || p.Stages[0].Status != target.Succeeded || *p.Stages[1].Exit != 7 {
 		t.Errorf("got %+v", p)
+	}
+}
+
+// An external engine that goes away while a run is watched is waited for: the job
+// goes on, is not started again, and the watcher sees the end.
+func TestAnExternalEngineThatComesBack(t *testing.T) {
+	s, err := cluster.Start(t.Context(), cluster.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	way := newPassage(t, s.Address().HostPort)
+	a := s.Address()
+	a.HostPort = way.address
+	o := options(t, &a, time.Minute)
+	waiting := make(chan struct{})
+	once := sync.OnceFunc(func() { close(waiting) })
+	o.Notice = func(string) { once() }
+	e := open(t, o)
+	dir := t.TempDir()
+	starts, gate := filepath.Join(dir, "starts"), filepath.Join(dir, "gate")
+	id := start(t, e, o, scripts(fmt.Sprintf("echo x >>%s; until [ -e %s ]; do sleep 0.05; done", starts, gate), "true"))
+	eventually(t, "the stage starts", func() bool { return exists(starts) })
+	way.close()
+	done := make(chan *flow.Progress, 1)
+	go func() {
+		p, err := e.Watch(t.Context(), id, func(*flow.Progress) {})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- p
+	}()
+	<-waiting
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	way.open(t)
+	if p := <-done; p == nil || p.Status != target.Succeeded || p.Stages[0].Attempts != 1 {
+		t.Errorf("got %+v", p)
+	}
+	if b, _ := os.ReadFile(starts); string(b) != "x\n" {
+		t.Errorf("the stage was started %d times", len(b)/2)
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/api/enums/v1"
@@ -61,7 +63,10 @@ func (e *Engine) start(ctx context.Context, c client.Client, id string, r Reques
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: idPrefix + id, TaskQueue: e.Info().Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		Memo:                  map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
+		// When the server dies while it decides what comes next, the run stands
+		// still, and does not answer, for this long.
+		WorkflowTaskTimeout: workers.Heartbeat,
+		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
 	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Host: r.Host, Control: e.Info().ControlQueue()})
 	return err
 }
@@ -136,18 +141,24 @@ func record(ctx context.Context, c client.Client, id string) (*flow.Progress, er
 }
 
 // Watch calls changed with the run as it stands now and after every change, and
-// returns its record once it has ended.
+// returns its record once it has ended. A run outlives the absence of its engine,
+// so an engine that does not answer is waited for as long as ctx lasts.
 func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progress)) (*flow.Progress, error) {
 	pause := 10 * time.Millisecond
 	for {
 		p, err := e.Progress(ctx, id)
-		if err != nil {
+		if err == nil && p.Status != target.Running {
+			p, err = e.final(ctx, id, changed)
+			if err == nil {
+				return p, nil
+			}
+		}
+		switch {
+		case err == nil:
+			changed(p)
+		case !errors.Is(err, cluster.ErrUnreachable):
 			return nil, err
 		}
-		if p.Status != target.Running {
-			return e.final(ctx, id, changed)
-		}
-		changed(p)
 		select {
 		case <-ctx.Done():
 			return p, ctx.Err()

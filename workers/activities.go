@@ -30,7 +30,7 @@ const (
 const (
 	Heartbeat = 5 * time.Second
 	beat      = time.Second
-	lookFirst = 5 * time.Millisecond
+	lookFirst = 2 * time.Millisecond
 	lookMost  = 200 * time.Millisecond
 )
 
@@ -136,7 +136,7 @@ func follow(ctx context.Context, d target.Driver, t target.Target, id string) (t
 			return st, ctx.Err()
 		case <-time.After(pause):
 		}
-		pause = min(pause*3/2, lookMost)
+		pause = min(pause*5/4, lookMost)
 	}
 }
 

@@ -32,6 +32,9 @@ func Ensure(ctx context.Context, s Seat, build string, start func() error) (Info
 	if err := s.Prepare(); err != nil {
 		return Info{}, err
 	}
+	if err := s.writable(); err != nil {
+		return Info{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_ = os.Remove(s.failureFile())
@@ -56,6 +59,9 @@ func (s Seat) await(ctx context.Context, start func() error) (Info, error) {
 			return Info{}, fmt.Errorf("%w: %s", ErrNotStarted, strings.TrimSpace(string(why)))
 		}
 		if time.Now().After(look) && s.vacant() {
+			if err := s.writable(); err != nil {
+				return Info{}, err
+			}
 			if tries++; tries > startTries {
 				return Info{}, fmt.Errorf("%w: it ended without a word; its log is %s", ErrNotStarted, s.LogFile())
 			}

@@ -71,6 +71,17 @@ func (s Seat) Prepare() error {
 	return writeJSON(s.AddressFile(), s.External)
 }
 
+// writable reports why no server can live in the seat: one that cannot write, say
+// on a full disk, could not even leave word of it.
+func (s Seat) writable() error {
+	probe := filepath.Join(s.dir(), "probe."+rand.Text()[:8])
+	defer os.Remove(probe)
+	if err := os.WriteFile(probe, []byte("x"), 0o600); err != nil {
+		return fmt.Errorf("%w: make room, or set AMLFLOW_HOME to a folder elsewhere: %w", ErrNotStarted, err)
+	}
+	return nil
+}
+
 // ReadAddress reads what Prepare wrote for an external engine.
 func ReadAddress(file string) (*cluster.Address, error) {
 	var a cluster.Address

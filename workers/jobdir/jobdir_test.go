@@ -309,6 +309,24 @@ func TestSupervisorKilledIsLost(t *testing.T) {
 	}
 }
 
+// A start that died before there was a supervisor may be made again, unless a
+// reader has called it lost before.
+func TestADeadStartThatWasSeenIsLost(t *testing.T) {
+	dir := folder(t)
+	os.MkdirAll(dir, 0o700)
+	os.WriteFile(filepath.Join(dir, startingFile), []byte(BootID()+"\n"), 0o600)
+	if Started(dir) {
+		t.Error("it counts as started")
+	}
+	if v := until(t, dir, ended); v.Phase != Lost {
+		t.Errorf("got %+v", v)
+	}
+	start(t, dir, counting(dir))
+	if v, _ := Look(dir); v.Phase != Lost || starts(dir) != 0 {
+		t.Errorf("got %+v after %d starts", v, starts(dir))
+	}
+}
+
 func TestFalseRecordsAreLostAndHarmNoOne(t *testing.T) {
 	bystander := exec.Command("sleep", "300")
 	if err := bystander.Start(); err != nil {
