@@ -44,7 +44,7 @@ func (p *program) cancel(ctx context.Context, e *engine.Engine, id string, leave
 		return err
 	}
 	if before.Status.Ended() {
-		p.say("run %s had ended already: it %s", id, before.Status)
+		p.say("run %s had ended already, as %s", id, before.Status)
 		return p.cancelled(before)
 	}
 	if err := e.Cancel(ctx, id); err != nil {
