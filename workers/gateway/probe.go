@@ -79,6 +79,10 @@ func (i *instance) trySample(ctx context.Context) (json.RawMessage, error) {
 
 // brief shortens an answer for a message.
 func brief(text []byte) string {
+	var one bytes.Buffer // a JSON value on one line, however it was kept
+	if json.Compact(&one, text) == nil {
+		text = one.Bytes()
+	}
 	s := strings.ToValidUTF8(strings.TrimSpace(string(text)), "\uFFFD")
 	if s == "" {
 		return "and an empty body"
