@@ -72,17 +72,13 @@ func (i *instance) trySample(ctx context.Context) (json.RawMessage, error) {
 	case !json.Valid(text):
 		return nil, i.answers("answered the sample with what is not JSON: %s", brief(text))
 	case s.Answer != nil && !sameJSON(text, s.Answer):
-		return nil, i.answers("answered the sample with %s, and the answer wanted is %s", brief(text), brief(s.Answer))
+		return nil, i.answers("answered the sample with %s, and the answer wanted is %s", brief(text), brief(onOneLine(s.Answer)))
 	}
 	return text, nil
 }
 
 // brief shortens an answer for a message.
 func brief(text []byte) string {
-	var one bytes.Buffer // a JSON value on one line, however it was kept
-	if json.Compact(&one, text) == nil {
-		text = one.Bytes()
-	}
 	s := strings.ToValidUTF8(strings.TrimSpace(string(text)), "\uFFFD")
 	if s == "" {
 		return "and an empty body"
@@ -91,6 +87,15 @@ func brief(text []byte) string {
 		s = strings.ToValidUTF8(s[:300], "") + "…"
 	}
 	return s
+}
+
+// onOneLine is a JSON value without the blanks that it was kept with.
+func onOneLine(text []byte) []byte {
+	var b bytes.Buffer
+	if json.Compact(&b, text) != nil {
+		return text
+	}
+	return b.Bytes()
 }
 
 // sameJSON reports whether a and b are the same JSON value: the order of keys
