@@ -187,11 +187,13 @@ func (c *checker) declaration(n *ast.VariableDeclaratorNode) Type {
 }
 
 func (c *checker) array(n *ast.ArrayNode) Type {
-	elem := Type{Kind: Nothing}
+	elem, empty := Type{Kind: Nothing}, false
 	for _, item := range n.Nodes {
-		elem = join(elem, c.check(item))
+		t := c.check(item)
+		empty = empty || t.Kind == Nothing
+		elem = join(elem, t)
 	}
-	if len(n.Nodes) == 0 {
+	if empty || len(n.Nodes) == 0 { // an item that is nothing is of no item's type
 		elem = Type{}
 	}
 	return Type{Kind: List, Elem: &elem}
