@@ -54,7 +54,7 @@ func endAll(t *testing.T, home string) {
 
 func TestStateFolderOnFullDisk(t *testing.T) {
 	if !cluster.Available {
-		t.Skip("the slim build keeps no engine in the state folder")
+		t.Skip("the slim build keeps no engine in the state folder: run without -tags slim")
 	}
 	work, disk := t.TempDir(), smallDisk(t, "256k")
 	home := filepath.Join(disk, "state")
@@ -73,7 +73,7 @@ func TestStateFolderOnFullDisk(t *testing.T) {
 
 func TestStoreOnFullDisk(t *testing.T) {
 	if !cluster.Available {
-		t.Skip("the slim build runs nothing by itself")
+		t.Skip("the slim build runs nothing by itself: run without -tags slim")
 	}
 	work, store, home := t.TempDir(), smallDisk(t, "1m"), filepath.Join(t.TempDir(), "state")
 	endAll(t, home)

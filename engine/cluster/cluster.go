@@ -12,14 +12,6 @@ import (
 // DefaultNamespace is the Temporal namespace that an Address or Options without one means. It is Temporal's own default.
 const DefaultNamespace = "default"
 
-// The search attributes that the embedded server knows, all keywords. An external cluster may lack them, so what must be found
-// again belongs in the memo or the workflow's id; these only make listing cheaper where they exist.
-const (
-	AttributePipeline = "AmlflowPipeline"
-	AttributeHome     = "AmlflowHome"
-	AttributeStatus   = "AmlflowStatus"
-)
-
 // Errors of Start that a caller may want to tell apart with errors.Is; the text around them says what to do.
 var (
 	// ErrBusy says that another process runs the embedded server of this folder; see BusyError for its process id.

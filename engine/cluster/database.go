@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/headers"
 	"go.temporal.io/server/common/persistence/sql/sqlplugin"
@@ -90,10 +89,7 @@ func (d database) prepare(ctx context.Context, namespace string) error {
 }
 
 func namespaceConfig(name string) (*sqlite.NamespaceConfig, error) {
-	const keyword = enumspb.INDEXED_VALUE_TYPE_KEYWORD
-	ns, err := sqlite.NewNamespaceConfig(clusterName, name, false, map[string]enumspb.IndexedValueType{
-		AttributePipeline: keyword, AttributeHome: keyword, AttributeStatus: keyword,
-	})
+	ns, err := sqlite.NewNamespaceConfig(clusterName, name, false, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,5 @@ func (o Options) busy(ctx context.Context, c client.Client) bool {
 	got, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 		Query: fmt.Sprintf("ExecutionStatus = 'Running' AND TaskQueue = '%s'", queue),
 	})
-	if err != nil || got.GetCount() > 0 {
-		return true
-	}
-	return o.Busy != nil && o.Busy(ctx)
+	return err != nil || got.GetCount() > 0
 }

@@ -27,8 +27,6 @@ type Options struct {
 	// not wait behind jobs.
 	Workflows  func(worker.Registry)
 	Activities func(worker.Registry)
-	// Busy reports work that Temporal does not know of. It may be nil.
-	Busy func(ctx context.Context) bool
 }
 
 // ErrTaken says that another process serves this seat.

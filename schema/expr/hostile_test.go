@@ -54,7 +54,7 @@ func TestHostile(t *testing.T) {
 		return
 	}
 	if testing.Short() {
-		t.Skip("starts a process for each expression")
+		t.Skip("it starts a process for each expression: run without -short")
 	}
 	for i, src := range hostile {
 		wall, rss, out := hostileChild(t, i)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -140,18 +141,15 @@ func readJSON(dir, name string, v any) error {
 // writeDurable writes the record so that it is absent or whole, and there to
 // stay, whatever happens to this process or to the machine.
 func writeDurable(dir, name string, v any) error {
-	if err := writeRecord(dir, name, v, (*os.File).Sync); err != nil {
+	text, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
 		return err
 	}
-	return syncPath(dir)
+	return jobdir.WriteDurable(dir, name, append(text, '\n'))
 }
 
 // writeQuick is writeDurable for what means nothing after a restart of the machine.
 func writeQuick(dir, name string, v any) error {
-	return writeRecord(dir, name, v, func(*os.File) error { return nil })
-}
-
-func writeRecord(dir, name string, v any, sync func(*os.File) error) error {
 	text, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return err
@@ -161,9 +159,6 @@ func writeRecord(dir, name string, v any, sync func(*os.File) error) error {
 		return err
 	}
 	_, err = f.Write(append(text, '\n'))
-	if err == nil {
-		err = sync(f)
-	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, name))
 	}
