@@ -37,7 +37,7 @@ func (c *compiler) value(scope expr.Scope, at, text string) resolved {
 		}
 		r.refs, r.calls = append(r.refs, x.Refs...), append(r.calls, x.Calls...)
 		r.artifact = isArtifact(x.Type)
-		later = later || len(x.Calls) > 0 || x.Moment == expr.RunTime || readsRun(x.Refs)
+		later = later || len(x.Calls) > 0 || x.Moment == expr.RunTime
 	}
 	if _, single := t.Single(); !single {
 		r.artifact = false
@@ -85,17 +85,6 @@ func (c *compiler) now(at, text string) (string, bool) {
 	}
 	s, err := expr.Format(v.Known)
 	return s, err == nil
-}
-
-// readsRun: the id of a run is not known when its plan is made, since the same
-// files and parameters must give the same plan.
-func readsRun(refs []expr.Ref) bool {
-	for _, r := range refs {
-		if r.Path[0] == "run" {
-			return true
-		}
-	}
-	return false
 }
 
 func isArtifact(t expr.Type) bool {
