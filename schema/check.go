@@ -22,29 +22,75 @@ var rules = []struct {
 	{"times, sizes and causes make sense", (*checker).amounts},
 	{"environment variables are the user's to set", (*checker).environment},
 	{"expressions use what there is, where it is known, as what it is", (*checker).expressions},
+	{"what templates and pipelines are given fits them", (*checker).uses},
+	{"stages run over something", (*checker).fanOut},
+	{"secrets are the workspace's", (*checker).secrets},
 	{"needs name stages that can be waited for", (*checker).needs},
 	{"no stage waits for itself", (*checker).cycles},
 	{"targets exist", (*checker).targets},
 	{"profiles give parameters values that fit", (*checker).profiles},
 	{"files that stages name are there", (*checker).files},
 	{"nothing is written in vain", (*checker).vain},
+	{"keys suit what the stage does", (*checker).suits},
 }
 
-// Check finds what is wrong with a pipeline in its workspace, beyond what
-// ReadPipeline and ReadWorkspace have reported already. Files is the pipeline's folder; nil leaves
-// out the rules that look into it. The findings are sorted.
+// Check finds what is wrong with a pipeline in its workspace, and with what it uses,
+// beyond what ReadPipeline, ReadWorkspace and Link have reported already. Files is the
+// pipeline's folder; nil leaves out the rules that look into it. The findings are
+// sorted.
 func Check(p *Pipeline, w *Workspace, files fs.FS) diag.Findings {
 	if w == nil {
 		w = DefaultWorkspace("")
 	}
-	c := &checker{p: p, w: w, folder: files, edges: map[string][]edge{}, used: map[string]bool{}}
-	if p.Source.root == nil {
-		return nil
+	all := &checked{w: w, seen: map[any]bool{}}
+	all.pipeline(p, files)
+	return all.findings.Sort()
+}
+
+// Check finds what is wrong with a template by itself; see the function Check.
+func (t *Template) Check(w *Workspace) diag.Findings {
+	if w == nil {
+		w = DefaultWorkspace("")
 	}
+	all := &checked{w: w, seen: map[any]bool{}}
+	all.template(t)
+	return all.findings.Sort()
+}
+
+// checked goes through a file and those that it uses, the used ones first: what they
+// decide early is known then.
+type checked struct {
+	w        *Workspace
+	seen     map[any]bool
+	findings diag.Findings
+}
+
+func (a *checked) pipeline(p *Pipeline, files fs.FS) {
+	if p.Source.root == nil || a.seen[p] {
+		return
+	}
+	a.seen[p] = true
+	for _, s := range p.all() {
+		switch {
+		case s.Template != nil:
+			a.template(s.Template)
+		case s.Nested != nil:
+			a.pipeline(s.Nested, s.Nested.Import.Files)
+		}
+	}
+	c := &checker{p: p, w: a.w, folder: files, edges: map[string][]edge{}, used: map[string]bool{}, early: map[string]bool{}}
 	for _, rule := range rules {
 		rule.check(c)
 	}
-	return c.findings.Sort()
+	p.early = c.early
+	a.findings = append(a.findings, c.findings...)
+}
+
+func (a *checked) template(t *Template) {
+	if !a.seen[t] {
+		a.seen[t] = true
+		a.pipeline(t.Alone(), t.Import.Files)
+	}
 }
 
 type checker struct {
@@ -59,6 +105,7 @@ type checker struct {
 	steps   int               // instructions of the patterns so far
 	loose   int               // expressions without their braces so far
 	used    map[string]bool   // params that expressions read
+	early   map[string]bool   // params that decide something before the run
 	allUsed bool              // one reads params as a whole
 }
 
@@ -70,13 +117,16 @@ type edge struct {
 	path  string
 }
 
-func (c *checker) stages() []*Stage {
-	var all []*Stage
-	for i := range c.p.Stages {
-		all = append(all, &c.p.Stages[i])
+func (c *checker) stages() []*Stage { return c.p.all() }
+
+// all are the stages of the file, those of `finally` last.
+func (p *Pipeline) all() []*Stage {
+	all := make([]*Stage, 0, len(p.Stages)+len(p.Finally))
+	for i := range p.Stages {
+		all = append(all, &p.Stages[i])
 	}
-	for i := range c.p.Finally {
-		all = append(all, &c.p.Finally[i])
+	for i := range p.Finally {
+		all = append(all, &p.Finally[i])
 	}
 	return all
 }

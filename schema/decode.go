@@ -17,9 +17,7 @@ func ReadPipeline(name string, data []byte) (*Pipeline, diag.Findings) {
 	p := &Pipeline{Source: s, scope: &scopeOnce{}, broken: fs.Bad()}
 	p.Name = s.text("/pipeline")
 	p.Description = s.text("/description")
-	for _, key := range s.Keys("/params") {
-		p.Params = append(p.Params, s.param(join("/params", key), key))
-	}
+	p.Params = s.params()
 	for _, key := range s.Keys("/stages") {
 		p.Stages = append(p.Stages, s.stage(join("/stages", key), key))
 	}
@@ -27,6 +25,7 @@ func ReadPipeline(name string, data []byte) (*Pipeline, diag.Findings) {
 		p.Finally = append(p.Finally, s.stage(join("/finally", key), key))
 	}
 	p.Outputs = s.named("/outputs")
+	p.Concurrency = s.concurrency("/concurrency")
 	return p, fs.Sort()
 }
 
@@ -36,11 +35,20 @@ func (s *Source) text(path string) string {
 	return text
 }
 
+func (s *Source) said(path string) bool {
+	v, ok := s.Value(path)
+	return ok && v != nil
+}
+
+// named reads a map of scalars or, for arguments, of lists.
 func (s *Source) named(path string) []Named {
 	var list []Named
 	for _, key := range s.Keys(path) {
-		if text, ok := s.Text(join(path, key)); ok {
-			list = append(list, Named{Name: key, Text: text})
+		at := join(path, key)
+		if text, ok := s.Text(at); ok {
+			list = append(list, Named{Name: key, Text: text, Path: at})
+		} else if v, ok := s.Value(at); ok && isList(v) {
+			list = append(list, Named{Name: key, Path: at, List: asList(v)})
 		}
 	}
 	return list
@@ -67,6 +75,22 @@ func (s *Source) texts(path string) []string {
 	return list
 }
 
+// list reads a list of scalars; nothing else will do.
+func (s *Source) list(path string) []string {
+	if _, ok := s.Text(path); ok {
+		return nil
+	}
+	return s.texts(path)
+}
+
+func (s *Source) params() []Param {
+	var list []Param
+	for _, key := range s.Keys("/params") {
+		list = append(list, s.param(join("/params", key), key))
+	}
+	return list
+}
+
 func (s *Source) param(path, name string) Param {
 	p := Param{Name: name, Path: path, Type: Type(s.text(path + "/type")), Description: s.text(path + "/description"), Pattern: s.text(path + "/pattern")}
 	p.Minimum, p.Maximum = s.number(path+"/minimum"), s.number(path+"/maximum")
@@ -89,48 +113,13 @@ func (s *Source) number(path string) *float64 {
 	return nil
 }
 
-func (s *Source) stage(path, name string) Stage {
-	st := Stage{
-		Name: name, Path: path,
-		Run: s.text(path + "/run"), Command: s.list(path + "/command"),
-		Target: s.texts(path + "/target"), Needs: s.list(path + "/needs"), If: s.text(path + "/if"),
-		Inputs: s.named(path + "/inputs"), Outputs: s.declared(path + "/outputs"), Metrics: s.declared(path + "/metrics"), Env: s.named(path + "/env"),
-		Code:      s.text(path + "/code"),
-		Resources: Resources{CPUs: s.text(path + "/resources/cpus"), Memory: s.text(path + "/resources/memory"), Nodes: s.text(path + "/resources/nodes")},
-		Timeout:   s.duration(path + "/timeout"),
-		Retry:     Retry{Attempts: 1, Backoff: s.duration(path + "/retry/backoff"), On: s.list(path + "/retry/on")},
-	}
-	if n, ok := s.Value(path + "/retry/attempts"); ok {
-		if attempts, isInt := n.(int); isInt {
-			st.Retry.Attempts = max(attempts, 1)
+func (s *Source) integer(path string, otherwise int) int {
+	if v, ok := s.Value(path); ok {
+		if n, isInt := v.(int); isInt {
+			return n
 		}
 	}
-	if st.Retry.Backoff == 0 {
-		st.Retry.Backoff = time.Second
-	}
-	if _, said := s.Value(path + "/target"); !said {
-		st.Target = []string{"local"}
-	}
-	if s.Keys(path+"/deploy") != nil {
-		st.Deploy = s.deploy(path + "/deploy")
-	}
-	return st
-}
-
-// list reads a list of scalars; nothing else will do.
-func (s *Source) list(path string) []string {
-	if _, ok := s.Text(path); ok {
-		return nil
-	}
-	return s.texts(path)
-}
-
-func (s *Source) deploy(path string) *Deploy {
-	return &Deploy{
-		Endpoint: s.text(path + "/endpoint"), Model: s.text(path + "/model"), Score: s.text(path + "/score"), Run: s.text(path + "/run"),
-		Sample: s.text(path + "/sample"), Answer: s.text(path + "/answer"), Instances: s.text(path + "/instances"),
-		Health: s.text(path + "/health"), Path: s.text(path + "/path"), Ready: s.duration(path + "/ready"),
-	}
+	return otherwise
 }
 
 func (s *Source) duration(path string) time.Duration {
@@ -156,6 +145,13 @@ func ReadWorkspace(name string, data []byte) (*Workspace, diag.Findings) {
 	for _, key := range s.Keys("/profiles") {
 		w.Profiles = append(w.Profiles, s.profile(join("/profiles", key), key))
 	}
+	for _, key := range s.Keys("/secrets") {
+		w.Secrets = append(w.Secrets, s.secret(join("/secrets", key), key))
+	}
+	w.Groups = map[string][]string{}
+	for _, key := range s.Keys("/groups") {
+		w.Groups[key] = s.list(join("/groups", key))
+	}
 	w.Engine = Engine{Address: s.text("/engine/address"), Namespace: s.text("/engine/namespace"), APIKeyEnv: s.text("/engine/api_key_env")}
 	if v, ok := s.Value("/engine/tls"); ok && asMap(v) != nil {
 		w.Engine.TLS = &TLS{CA: s.text("/engine/tls/ca"), Cert: s.text("/engine/tls/cert"), Key: s.text("/engine/tls/key"), ServerName: s.text("/engine/tls/server_name")}
@@ -165,10 +161,13 @@ func ReadWorkspace(name string, data []byte) (*Workspace, diag.Findings) {
 
 func (s *Source) target(path, name string) Target {
 	t := Target{Name: name, Path: path, Kind: s.text(path + "/kind")}
+	if cost := s.number(path + "/cost"); cost != nil {
+		t.Cost = *cost
+	}
 	v, _ := s.Value(path)
 	settings := map[string]any{}
 	for key, setting := range asMap(v) {
-		if key != "kind" && setting != refused {
+		if key != "kind" && key != "cost" && setting != refused {
 			settings[key] = setting
 		}
 	}
@@ -179,6 +178,11 @@ func (s *Source) target(path, name string) Target {
 		t.Settings = text
 	}
 	return t
+}
+
+func (s *Source) secret(path, name string) Secret {
+	stored, _ := s.Value(path + "/store")
+	return Secret{Name: name, Path: path, Env: s.text(path + "/env"), File: s.text(path + "/file"), Store: stored == true}
 }
 
 func (s *Source) profile(path, name string) Profile {

@@ -12,16 +12,22 @@ type Pipeline struct {
 	Stages      []Stage
 	Finally     []Stage // run whatever happened to Stages
 	Outputs     []Named
+	Concurrency *Concurrency // of runs as a whole
 
-	scope  *scopeOnce // see Scope
-	broken bool       // reading found errors, so that what seems unused may not be
+	Import Import // where the file came from; see Link
+
+	scope  *scopeOnce      // see Scope
+	alone  bool            // it stands for a template: its one stage sees params only
+	later  map[string]bool // parameters that are known only during the run; see Later
+	early  map[string]bool // parameters that decide something before the run; Check fills it in
+	broken bool            // reading found errors, so that what seems unused may not be
 }
 
 // Param is one typed parameter.
 type Param struct {
 	Name        string
 	Path        string // JSON pointer of its declaration
-	Type        Type   // String, Integer, Number, Boolean or List
+	Type        Type   // String, Integer, Number, Boolean, List, File, Folder or Model
 	Default     any    // nil: must be given
 	Description string
 	Minimum     *float64
@@ -48,38 +54,131 @@ const (
 // IsArtifact reports whether t names content rather than a value.
 func (t Type) IsArtifact() bool { return t == File || t == Folder || t == Model }
 
-// Stage is one step of the pipeline. Exactly one of Run, Command and Deploy is set.
+// Stage is one step of the pipeline. Exactly one of Run, Command, Deploy, Approve,
+// Pipeline and Uses is set.
 type Stage struct {
 	Name string
-	Path string // JSON pointer: "/stages/train"; a key of the stage is at Path + "/" + key
+	Path string // JSON pointer: "/stages/train"; see At for its keys
 
-	Run     string
-	Command []string
-	Deploy  *Deploy
+	Run      string
+	Command  []string
+	Deploy   *Deploy
+	Approve  *Approve
+	Pipeline string // path of another pipeline file
+	Uses     string // reference of a template
+	With     []Named
 
-	Target    []string // in order of preference, "local" when the file says none; each may hold expressions over params
-	Needs     []string
-	If        string // "" or one ${{ expression }}
-	Inputs    []Named
-	Outputs   []Declared
-	Metrics   []Declared
-	Env       []Named
-	Code      string // folder relative to the pipeline's own; "" means that folder itself
-	Resources Resources
-	Timeout   time.Duration
-	Retry     Retry
+	Target      []string // in order of preference, "local" when nothing is said; each may hold expressions over params and matrix
+	AnyOf       bool     // any of Target will do
+	Prefer      string   // of any_of: "cheapest" or "first"
+	Needs       []string
+	If          string // "" or one ${{ expression }}
+	Matrix      *Matrix
+	Each        *Each
+	Parallel    string // of Matrix and Each: a whole number, may be an expression over params; "" means no bound
+	Until       *Until
+	Concurrency *Concurrency
+	Inputs      []Named
+	Outputs     []Declared
+	Metrics     []Declared
+	Env         []Named
+	Secrets     []Named // variable and name of a secret
+	Environment Environment
+	Cache       *Cache // nil: nothing is said
+	Code        string // folder relative to the file's own; "" means the pipeline's folder
+	Resources   Resources
+	Timeout     time.Duration
+	Retry       Retry
+
+	// Template and Nested are what Uses and Pipeline name, once they were found; see Link.
+	Template *Template
+	Nested   *Pipeline
+
+	defaults map[string]bool // keys, as At takes them, that come from the pipeline's defaults
+}
+
+// At is the JSON pointer of a key of the stage, "timeout" or "env/NAME": where it
+// is written, which may be among the pipeline's defaults.
+func (s *Stage) At(key string) string {
+	if s.defaults[key] {
+		return "/defaults/" + key
+	}
+	return s.Path + "/" + key
 }
 
 // Named is a name and the text that gives its value.
 type Named struct {
 	Name string
 	Text string // may hold expressions; numbers and booleans as written
+	Path string // JSON pointer of the value
+	List []any  // the value, when it is a list that holds no expression
 }
 
 // Declared is a name and the type of what is to come.
 type Declared struct {
 	Name string
 	Type Type
+}
+
+// Matrix is what a stage is multiplied by.
+type Matrix struct {
+	Axes    []Axis
+	Include []map[string]any
+	Exclude []map[string]any
+}
+
+// Axis is one name of a matrix: its values, or the expression that gives them.
+type Axis struct {
+	Name   string
+	Path   string // JSON pointer
+	Values []any
+	Text   string // "" when Values are written out
+}
+
+// Each is the list that a stage runs over.
+type Each struct {
+	Text string // an expression; "" when Items are written out
+	List []any
+}
+
+// Until says how often a stage runs, and what for.
+type Until struct {
+	When     string // one ${{ expression }} over outputs, metrics and attempt
+	Attempts int
+	Every    time.Duration
+}
+
+// Approve waits for a person.
+type Approve struct {
+	By      []string // names of users and groups; empty: anyone
+	Message string   // may hold expressions
+	Timeout time.Duration
+}
+
+// Concurrency bounds how many of a group run at once.
+type Concurrency struct {
+	Group string // may hold expressions over params and matrix
+	Limit int
+	Path  string // JSON pointer of the group's name
+}
+
+// Environment is the software that a stage asks for. At most one is set.
+type Environment struct {
+	Python *Python
+	Image  string // may hold expressions over params and matrix
+}
+
+// Python is a virtual environment.
+type Python struct {
+	Version      string // "3.11"; "" means the target's python3
+	Requirements string // file in the code folder
+	Packages     []string
+}
+
+// Cache says whether results of earlier runs may be used.
+type Cache struct {
+	Use    bool
+	MaxAge time.Duration // 0: any age
 }
 
 // Resources are texts, since each may be an expression over params.

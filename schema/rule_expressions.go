@@ -17,21 +17,25 @@ type place struct {
 	want  expr.Type // of the whole text, when it is one expression
 
 	size      bool // text or a whole number of bytes
-	early     bool // decided before the run: params only
+	early     bool // decided before the run: params and matrix only
+	own       bool // speaks of the stage's own results; see Pipeline.UntilScope
+	alone     bool // sees what other stages do not, so that it is no reason to wait: matrix values
 	condition bool // may ask always() and failed()
 	bare      bool // becomes text for a program, where an artifact means nothing
+
+	argument string // the parameter that the text is the value of, in words
 }
 
 // expressions checks every text that may hold an expression.
 func (c *checker) expressions() {
 	for _, s := range c.stages() {
 		c.condition(s)
-		c.early(s)
+		c.decided(s)
 		for _, in := range s.Inputs {
-			c.text(place{path: join(s.Path, "inputs", in.Name), text: in.Text, stage: s})
+			c.text(place{path: in.Path, text: in.Text, stage: s})
 		}
 		for _, e := range s.Env {
-			c.text(place{path: join(s.Path, "env", e.Name), text: e.Text, stage: s, bare: true})
+			c.text(place{path: e.Path, text: e.Text, stage: s, bare: true})
 		}
 		for i, arg := range s.Command {
 			c.text(place{path: fmt.Sprintf("%s/command/%d", s.Path, i), text: arg, stage: s, bare: true})
@@ -41,28 +45,54 @@ func (c *checker) expressions() {
 			c.text(place{path: s.Path + "/deploy/model", text: s.Deploy.Model, stage: s, want: expr.Type{Kind: expr.Artifact}})
 			c.script(place{path: s.Path + "/deploy/run", text: s.Deploy.Run, stage: s, bare: true})
 		}
+		if s.Approve != nil {
+			c.text(place{path: s.Path + "/approve/message", text: s.Approve.Message, stage: s, bare: true})
+		}
 	}
 	for _, out := range c.p.Outputs {
-		c.text(place{path: join("/outputs", out.Name), text: out.Text})
+		c.text(place{path: out.Path, text: out.Text})
+	}
+	c.group(c.p.Concurrency, nil)
+}
+
+// decided checks the texts that are decided before the run.
+func (c *checker) decided(s *Stage) {
+	c.target(s)
+	now := func(key, text string, want expr.Kind) {
+		c.text(place{path: s.At(key), text: text, stage: s, early: true, want: expr.Type{Kind: want}})
+	}
+	now("resources/cpus", s.Resources.CPUs, expr.Number)
+	now("resources/nodes", s.Resources.Nodes, expr.Int)
+	c.text(place{path: s.At("resources/memory"), text: s.Resources.Memory, stage: s, early: true, size: true})
+	now("parallel", s.Parallel, expr.Int)
+	if s.Environment.Image != "" {
+		c.text(place{path: s.At("environment") + "/image", text: s.Environment.Image, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
+	}
+	c.group(s.Concurrency, s)
+	if s.Deploy != nil {
+		now("deploy/endpoint", s.Deploy.Endpoint, expr.Text)
+		now("deploy/instances", s.Deploy.Instances, expr.Int)
 	}
 }
 
-// early are the texts that are decided before the run.
-func (c *checker) early(s *Stage) {
-	list, isList := c.valueOf(s.Path + "/target").([]any)
+func (c *checker) group(g *Concurrency, s *Stage) {
+	if g != nil {
+		c.text(place{path: g.Path, text: g.Group, stage: s, early: true, bare: true})
+	}
+}
+
+func (c *checker) target(s *Stage) {
+	at := s.At("target")
+	if s.AnyOf {
+		at += "/any_of"
+	}
+	list, isList := c.valueOf(at).([]any)
 	for i, name := range s.Target {
-		path := s.Path + "/target"
+		path := at
 		if isList && i < len(list) {
-			path = fmt.Sprintf("%s/%d", path, i)
+			path = fmt.Sprintf("%s/%d", at, i)
 		}
 		c.text(place{path: path, text: name, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
-	}
-	c.text(place{path: s.Path + "/resources/cpus", text: s.Resources.CPUs, stage: s, early: true, want: expr.Type{Kind: expr.Number}})
-	c.text(place{path: s.Path + "/resources/nodes", text: s.Resources.Nodes, stage: s, early: true, want: expr.Type{Kind: expr.Int}})
-	c.text(place{path: s.Path + "/resources/memory", text: s.Resources.Memory, stage: s, early: true, size: true})
-	if s.Deploy != nil {
-		c.text(place{path: s.Path + "/deploy/endpoint", text: s.Deploy.Endpoint, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
-		c.text(place{path: s.Path + "/deploy/instances", text: s.Deploy.Instances, stage: s, early: true, want: expr.Type{Kind: expr.Int}})
 	}
 }
 
@@ -146,7 +176,14 @@ func (c *checker) expression(p place, src string, offset int, want expr.Type) {
 	if c.reports > maxReports {
 		return
 	}
-	x, errs := expr.Compile(src, c.p.Scope(p.stage), want)
+	scope := c.p.Scope(p.stage)
+	switch {
+	case p.own:
+		scope = c.p.UntilScope(p.stage)
+	case p.alone:
+		scope = c.p.shared(p.stage)
+	}
+	x, errs := expr.Compile(src, scope, want)
 	for _, e := range errs {
 		e.Offset, e.End = e.Offset+offset, e.End+offset
 		c.report(p, e)
@@ -158,8 +195,19 @@ func (c *checker) expression(p place, src string, offset int, want expr.Type) {
 	for _, ref := range x.Refs {
 		c.use(ref.Path)
 		c.edge(p, ref, offset)
+		if p.early {
+			c.decides(ref)
+		}
 	}
 	c.rules(p, x, offset)
+}
+
+// decides notes that a parameter decides something before the run, so that whoever
+// uses this file cannot give it a result of a stage.
+func (c *checker) decides(ref expr.Ref) {
+	if len(ref.Path) > 1 && ref.Path[0] == "params" {
+		c.early[ref.Path[1]] = true
+	}
 }
 
 // rules are those of the place rather than of the expression.
@@ -170,7 +218,7 @@ func (c *checker) rules(p place, x *expr.Compiled, offset int) {
 		if i := slices.IndexFunc(x.Refs, func(r expr.Ref) bool { return r.Moment == expr.RunTime }); i >= 0 {
 			from, to = offset+x.Refs[i].Offset, offset+x.Refs[i].End
 		}
-		c.within("too-early", p.path, from, to, "use params here, or decide inside the script", fmt.Sprintf("%s is decided before the run starts, and this is known only during it", placeWords("pipeline", p.path)))
+		c.within("too-early", p.path, from, to, "use params or matrix here, or decide inside the script", fmt.Sprintf("%s is decided before the run starts, and this is known only during it", p.words()))
 		return
 	}
 	if len(x.Calls) > 0 && !p.condition {
@@ -184,6 +232,14 @@ func (c *checker) rules(p place, x *expr.Compiled, offset int) {
 		c.within("artifact-as-text", p.path, offset, end, fmt.Sprintf("write `inputs: { %s: \"${{ %s }}\" }` and use $AMLFLOW_INPUT_%s", name, x.Source, variableName(name)),
 			fmt.Sprintf("this is %s, which a stage must be given as an input to have it as a path", x.Type))
 	}
+}
+
+// words are what the place is called.
+func (p place) words() string {
+	if p.argument != "" {
+		return p.argument
+	}
+	return placeWords("pipeline", p.path)
 }
 
 func isArtifact(t expr.Type) bool {
@@ -239,6 +295,9 @@ func (c *checker) report(p place, e expr.Error) {
 	c.within(code, p.path, e.Offset, e.End, hint, message)
 }
 
+// onlyWith are names that exist where a stage has a certain key.
+var onlyWith = map[string]string{"matrix": "matrix", "each": "each", "outputs": "until", "metrics": "until", "attempt": "until"}
+
 // unknown says which name of the pipeline there is not.
 func (c *checker) unknown(e expr.Error) (code diag.Code, message, hint string) {
 	hint = e.Hint
@@ -254,6 +313,14 @@ func (c *checker) unknown(e expr.Error) (code diag.Code, message, hint string) {
 	switch path := e.Parent; {
 	case len(path) == 0 && namesToCome[e.Name] != "":
 		return "not-yet", fmt.Sprintf("the language has %s, but this version of amlflow does not have it yet", later{what: namesToCome[e.Name]}.named(e.Name)), "use params and results of stages"
+	case len(path) == 0 && c.p.alone && e.Name == "stages":
+		return "unknown-name", "a template sees its parameters, and nothing of the pipeline that uses it", "make it a parameter, and give it in `with`"
+	case len(path) == 1 && path[0] == "matrix":
+		return what("unknown-name", "the matrix has no %q", e.Name)
+	case len(path) == 1 && (path[0] == "outputs" || path[0] == "metrics"):
+		return what(diag.Code("unknown-"+strings.TrimSuffix(path[0], "s")), "the stage declares no %s %q", strings.TrimSuffix(path[0], "s"), e.Name)
+	case len(path) == 0 && onlyWith[e.Name] != "":
+		return "unknown-name", fmt.Sprintf("%q is known only in a stage with `%s`", e.Name, onlyWith[e.Name]), fmt.Sprintf("add `%s:` to the stage, or use params", onlyWith[e.Name])
 	case len(path) == 1 && path[0] == "params":
 		return what("unknown-param", "no parameter named %q", e.Name)
 	case len(path) == 1 && path[0] == "stages" && slices.ContainsFunc(c.p.Finally, func(s Stage) bool { return s.Name == e.Name }):

@@ -169,7 +169,7 @@ func TestDecode(t *testing.T) {
 	}
 	train := p.Stages[1]
 	train.Run = ""
-	want := Stage{Name: "train", Path: "/stages/train", Target: []string{"training"}, Inputs: []Named{{"data", "${{ stages.prepare.outputs.data }}"}}, Outputs: []Declared{{"model", Folder}},
+	want := Stage{Name: "train", Path: "/stages/train", Target: []string{"training"}, Inputs: []Named{{Name: "data", Text: "${{ stages.prepare.outputs.data }}", Path: "/stages/train/inputs/data"}}, Outputs: []Declared{{"model", Folder}},
 		Metrics: []Declared{{"accuracy", Number}}, Resources: Resources{CPUs: "0.5", Memory: "1Gi", Nodes: "${{ params.nodes }}"}, Timeout: 90 * 60 * 1e9,
 		Retry: Retry{Attempts: 3, Backoff: 10e9, On: []string{"lost", "exit 75"}}}
 	if d := cmp.Diff(want, train); d != "" {
@@ -178,7 +178,7 @@ func TestDecode(t *testing.T) {
 	if d := cmp.Diff(&Deploy{Endpoint: "digits", Model: "${{ stages.train.outputs.model }}", Score: "score.py", Sample: "sample.json", Instances: "2"}, p.Stages[2].Deploy); d != "" {
 		t.Error(d)
 	}
-	if p.Finally[0].Name != "report" || p.Outputs[0] != (Named{"accuracy", "${{ stages.train.metrics.accuracy }}"}) {
+	if p.Finally[0].Name != "report" || p.Outputs[0].Name != "accuracy" || p.Outputs[0].Text != "${{ stages.train.metrics.accuracy }}" {
 		t.Error(p.Finally, p.Outputs)
 	}
 }

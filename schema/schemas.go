@@ -33,6 +33,7 @@ type form struct {
 }
 
 var pipelineForm = sync.OnceValue(func() form { return load("pipeline") })
+var templateForm = sync.OnceValue(func() form { return load("template") })
 var workspaceForm = sync.OnceValue(func() form { return load("workspace") })
 
 // load compiles an embedded schema. It panics when that is wrong, since it is part

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/amlflow/amlflow/schema/expr"
@@ -10,18 +11,43 @@ import (
 // them for each of ten thousand stages would take the square of that.
 type scopeOnce struct {
 	once sync.Once
-	body expr.Scope // for stages and outputs
-	last expr.Scope // for stages of `finally`, which also see each other
+	body expr.Scope            // for stages and outputs
+	last expr.Scope            // for stages of `finally`, which also see each other
+	own  map[string]expr.Scope // of stages that see more, by path
 }
 
 // Scope returns the names that expressions of a stage may use, and what is known
 // of them; with nil, those of the pipeline's outputs. What Check has accepted in
 // this scope compiles in it again.
 func (p *Pipeline) Scope(stage *Stage) expr.Scope {
+	shared := p.shared(stage)
+	if stage == nil || stage.Matrix == nil && stage.Each == nil {
+		return shared
+	}
+	if own, ok := p.scope.own[stage.Path]; ok {
+		return own
+	}
+	own := expr.Scope{Names: maps.Clone(shared.Names), Functions: shared.Functions}
+	if stage.Matrix != nil {
+		own.Names["matrix"] = p.combination(stage.Matrix, shared)
+	}
+	if stage.Each != nil {
+		own.Names["each"] = expr.Type{Kind: expr.Object, Fields: map[string]expr.Type{
+			"item": p.item(stage.Each, shared), "index": {Kind: expr.Int, Moment: expr.RunTime},
+		}}
+	}
+	p.scope.own[stage.Path] = own
+	return own
+}
+
+// shared is the scope of all stages, or of those of `finally`, without what only
+// one stage sees.
+func (p *Pipeline) shared(stage *Stage) expr.Scope {
 	if p.scope == nil {
 		p.scope = &scopeOnce{}
 	}
 	p.scope.once.Do(func() {
+		p.scope.own = map[string]expr.Scope{}
 		p.scope.body = p.names(p.Stages)
 		p.scope.last = p.names(p.Stages, p.Finally)
 	})
@@ -31,6 +57,27 @@ func (p *Pipeline) Scope(stage *Stage) expr.Scope {
 	return p.scope.body
 }
 
+// UntilScope is the scope of `until.when`: what the stage sees, and its own results.
+func (p *Pipeline) UntilScope(stage *Stage) expr.Scope {
+	scope := p.Scope(stage)
+	own := p.results(stage, false)
+	names := maps.Clone(scope.Names)
+	names["outputs"], names["metrics"] = own.Fields["outputs"], own.Fields["metrics"]
+	names["attempt"] = expr.Type{Kind: expr.Int, Moment: expr.RunTime}
+	return expr.Scope{Names: names, Functions: scope.Functions}
+}
+
+// Later is the pipeline as it is seen when the parameters named in later are known
+// only during the run, because the stage that uses it gives them results of stages.
+func (p *Pipeline) Later(later map[string]bool) *Pipeline {
+	if len(later) == 0 {
+		return p
+	}
+	q := *p
+	q.scope, q.later = &scopeOnce{}, later
+	return &q
+}
+
 func (p *Pipeline) inFinally(stage *Stage) bool {
 	return len(stage.Path) > len("/finally/") && stage.Path[:len("/finally/")] == "/finally/"
 }
@@ -38,46 +85,168 @@ func (p *Pipeline) inFinally(stage *Stage) bool {
 func (p *Pipeline) names(lists ...[]Stage) expr.Scope {
 	params := map[string]expr.Type{}
 	for _, param := range p.Params {
-		params[param.Name] = param.Type.known(expr.PlanTime)
-	}
-	stages := map[string]expr.Type{}
-	for _, list := range lists {
-		for i := range list {
-			stages[list[i].Name] = p.results(&list[i])
+		at := expr.PlanTime
+		if p.later[param.Name] || param.Type.IsArtifact() {
+			at = expr.RunTime
 		}
+		params[param.Name] = param.Type.known(at)
 	}
 	text := expr.Type{Kind: expr.Text, Moment: expr.RunTime}
-	return expr.Scope{
+	scope := expr.Scope{
 		Names: map[string]expr.Type{
 			"params": {Kind: expr.Object, Fields: params},
 			"run":    {Kind: expr.Object, Fields: map[string]expr.Type{"id": text, "pipeline": text}},
-			"stages": {Kind: expr.Object, Fields: stages},
 		},
 		Functions: []string{"always", "failed"},
 	}
+	if p.alone {
+		return scope
+	}
+	stages := map[string]expr.Type{}
+	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages}
+	for _, list := range lists {
+		for i := range list {
+			stages[list[i].Name] = p.results(&list[i], true)
+		}
+	}
+	return scope
 }
 
 // results are what others may read of a stage. A part that could not be understood
-// may be anything, so that its mistake is reported once, where it is.
-func (p *Pipeline) results(s *Stage) expr.Type {
+// may be anything, so that its mistake is reported once, where it is. With whole,
+// the results of a stage that runs over many items are lists.
+func (p *Pipeline) results(s *Stage, whole bool) expr.Type {
 	unknown := expr.Type{Moment: expr.RunTime}
 	v, _ := p.Source.Value(s.Path)
 	if p.Source != nil && p.Source.root != nil && asMap(v) == nil {
 		return unknown
 	}
-	part := func(key string, list []Declared) expr.Type {
-		if v, ok := p.Source.Value(s.Path + "/" + key); ok && asMap(v) == nil {
-			return unknown
-		}
+	fields := map[string]expr.Type{"outputs": p.outputs(s), "metrics": p.declared(s, "metrics"), "status": {Kind: expr.Text, Moment: expr.RunTime}}
+	if whole && (s.Matrix != nil || s.Each != nil) {
+		fields["outputs"], fields["metrics"] = lists(fields["outputs"]), lists(fields["metrics"])
+		item := unknown
+		fields["items"] = expr.Type{Kind: expr.List, Elem: &item, Moment: expr.RunTime}
+	}
+	return expr.Type{Kind: expr.Object, Fields: fields}
+}
+
+// lists is an object whose fields have become lists.
+func lists(t expr.Type) expr.Type {
+	if t.Kind != expr.Object || t.Fields == nil {
+		return t
+	}
+	fields := map[string]expr.Type{}
+	for name, field := range t.Fields {
+		fields[name] = expr.Type{Kind: expr.List, Elem: &field, Moment: expr.RunTime}
+	}
+	return expr.Type{Kind: expr.Object, Fields: fields}
+}
+
+func (p *Pipeline) outputs(s *Stage) expr.Type {
+	text := expr.Type{Kind: expr.Text, Moment: expr.RunTime}
+	switch {
+	case s.Template != nil:
+		return s.Template.alone.outputs(&s.Template.Stage)
+	case s.Uses != "", s.Pipeline != "" && s.Nested == nil:
+		return expr.Type{Moment: expr.RunTime} // what it names was not found
+	case s.Nested != nil:
 		fields := map[string]expr.Type{}
-		for _, d := range list {
-			fields[d.Name] = d.Type.known(expr.RunTime)
+		for _, o := range s.Nested.Outputs {
+			fields[o.Name] = s.Nested.typeOf(o.Text)
 		}
 		return expr.Type{Kind: expr.Object, Fields: fields}
+	case s.Approve != nil:
+		return expr.Type{Kind: expr.Object, Fields: map[string]expr.Type{"by": text, "comment": text}}
+	case s.Deploy != nil:
+		return expr.Type{Kind: expr.Object, Fields: map[string]expr.Type{"url": text}}
 	}
-	return expr.Type{Kind: expr.Object, Fields: map[string]expr.Type{
-		"outputs": part("outputs", s.Outputs), "metrics": part("metrics", s.Metrics), "status": {Kind: expr.Text, Moment: expr.RunTime},
-	}}
+	return p.declared(s, "outputs")
+}
+
+// declared are the results that a stage declares under key.
+func (p *Pipeline) declared(s *Stage, key string) expr.Type {
+	if s.Template != nil {
+		return s.Template.alone.declared(&s.Template.Stage, key)
+	}
+	unknown := expr.Type{Moment: expr.RunTime}
+	if v, ok := p.Source.Value(s.Path + "/" + key); ok && asMap(v) == nil || s.Uses != "" {
+		return unknown
+	}
+	list := s.Outputs
+	if key == "metrics" {
+		list = s.Metrics
+	}
+	fields := map[string]expr.Type{}
+	for _, d := range list {
+		fields[d.Name] = d.Type.known(expr.RunTime)
+	}
+	return expr.Type{Kind: expr.Object, Fields: fields}
+}
+
+// typeOf is the type of a text of the pipeline's outputs.
+func (p *Pipeline) typeOf(text string) expr.Type {
+	t, errs := expr.Split(text)
+	part, single := t.Single()
+	if len(errs) > 0 || !single {
+		return expr.Type{Kind: expr.Text, Moment: expr.RunTime}
+	}
+	x, errs := expr.Compile(part.Expr, p.Scope(nil), expr.Type{})
+	if len(errs) > 0 {
+		return expr.Type{Moment: expr.RunTime}
+	}
+	got := x.Type
+	got.Moment = expr.RunTime
+	return got
+}
+
+// combination is what ${{ matrix }} holds: of each name what its values have in common.
+func (p *Pipeline) combination(m *Matrix, scope expr.Scope) expr.Type {
+	fields := map[string]expr.Type{}
+	for _, axis := range m.Axes {
+		fields[axis.Name] = p.common(axis.Values, axis.Text, scope, expr.PlanTime)
+	}
+	for _, more := range m.Include {
+		for name, v := range more {
+			if _, ok := fields[name]; !ok {
+				fields[name] = expr.Type{Kind: expr.KindOf(v)}
+			} else if k := expr.KindOf(v); fields[name].Kind != k {
+				fields[name] = expr.Type{}
+			}
+		}
+	}
+	return expr.Type{Kind: expr.Object, Fields: fields}
+}
+
+func (p *Pipeline) item(e *Each, scope expr.Scope) expr.Type {
+	return p.common(e.List, e.Text, scope, expr.RunTime)
+}
+
+// common is the type that all values of a list have, or of the items that text gives.
+func (p *Pipeline) common(values []any, text string, scope expr.Scope, at expr.Moment) expr.Type {
+	if text != "" {
+		t, _ := expr.Split(text)
+		if part, single := t.Single(); single {
+			if x, errs := expr.Compile(part.Expr, scope, expr.Type{}); len(errs) == 0 && x.Type.Kind == expr.List && x.Type.Elem != nil {
+				got := *x.Type.Elem
+				got.Moment = at
+				return got
+			}
+		}
+		return expr.Type{Moment: at}
+	}
+	got := expr.Type{Moment: at}
+	for i, v := range values {
+		k := expr.KindOf(v)
+		switch {
+		case i == 0:
+			got.Kind = k
+		case got.Kind == expr.Int && k == expr.Number || got.Kind == expr.Number && k == expr.Int:
+			got.Kind = expr.Number
+		case got.Kind != k:
+			return expr.Type{Moment: at}
+		}
+	}
+	return got
 }
 
 // known is the type of an expression that reads a value of type t.

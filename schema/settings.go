@@ -26,6 +26,7 @@ func (w *Workspace) CheckSettings(t Target, settings []byte) diag.Findings {
 		return nil // reported as a wrong type before
 	}
 	delete(given, "kind")
+	delete(given, "cost")
 	sh := &shaper{form: f, kind: "target", base: t.Path, source: w.Source}
 	var bad *jsonschema.ValidationError
 	if errors.As(f.check.Validate(given), &bad) {

@@ -10,16 +10,29 @@ type Workspace struct {
 	Name     string
 	Targets  []Target
 	Profiles []Profile
-	Store    string // folder, relative to Dir; "" means the user's state folder
+	Secrets  []Secret
+	Groups   map[string][]string // of people, by name
+	Store    string              // folder, relative to Dir; "" means the user's state folder
 	Engine   Engine
 }
 
-// Target is a named place. Settings is what the file says besides kind, as JSON.
+// Target is a named place. Settings is what the file says besides
+// kind and cost, as JSON.
 type Target struct {
 	Name     string
 	Path     string // JSON pointer
 	Kind     string
+	Cost     float64 // of a node for an hour, in any currency
 	Settings json.RawMessage
+}
+
+// Secret says where one secret is kept. Exactly one of Env, File and Store is set.
+type Secret struct {
+	Name  string
+	Path  string // JSON pointer
+	Env   string // environment variable of the command that starts a run
+	File  string // relative to the workspace, or with ~/
+	Store bool   // in the encrypted file beside the workspace's
 }
 
 // Profile binds names of targets to other targets, and changes params' defaults.

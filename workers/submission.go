@@ -15,6 +15,18 @@ type Submission struct {
 	// "number", "string", "boolean", "list").
 	Values  map[string]string `json:"values,omitempty"`
 	Metrics map[string]string `json:"metrics,omitempty"`
+	// Secrets are fetched by the worker, just before the job is submitted.
+	Secrets []Secret `json:"secrets,omitempty"`
+}
+
+// Secret is a variable of a job and where its value is kept. Exactly one of Env,
+// File and Store is set. It never holds the value.
+type Secret struct {
+	Var   string `json:"var"`             // the environment variable of the job
+	Name  string `json:"name"`            // as the workspace calls it
+	Env   string `json:"env,omitempty"`   // a variable of the command that started the run; see package secrets
+	File  string `json:"file,omitempty"`  // the path of a file, absolute or with ~/
+	Store string `json:"store,omitempty"` // the path of an encrypted file that holds the workspace's secrets
 }
 
 // Rollout is a deployment and the place it goes to.

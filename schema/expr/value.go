@@ -40,6 +40,16 @@ func kindOf(v any) (Kind, bool) {
 	return Number, true
 }
 
+// KindOf is the kind of a value whose shape is that of decoded JSON, and Any for
+// anything else.
+func KindOf(v any) Kind {
+	k, ok := kindOf(v)
+	if !ok {
+		return Any
+	}
+	return k
+}
+
 // numberOf reads any of Go's numbers that a decoder or a caller may give.
 func numberOf(v any) (number, error) {
 	switch x := v.(type) {

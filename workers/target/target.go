@@ -90,6 +90,12 @@ type Job struct {
 	Command []string `json:"command,omitempty"`
 	// Env is what the job was declared to see, on top of what the contract sets.
 	Env map[string]string `json:"env,omitempty"`
+	// Secrets are variables like Env, whose values must not be kept: they are in no
+	// JSON, a driver hands them to the job and to nothing else, and a Submit that
+	// finds the job not yet started is given them again.
+	Secrets map[string]string `json:"-"`
+	// Environment is the software that the job finds; nil: what the target has.
+	Environment *Environment `json:"environment,omitempty"`
 	// Host is the part of the submitting shell's environment that a job on the
 	// same computer starts from (PATH, HOME, LANG…). Targets elsewhere ignore it.
 	Host map[string]string `json:"host,omitempty"`
@@ -102,6 +108,20 @@ type Job struct {
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Grace is the time between TERM and KILL when the job is stopped.
 	Grace time.Duration `json:"grace,omitempty"`
+}
+
+// Environment is the software that a job asks for. Exactly one is set.
+type Environment struct {
+	Python *Python `json:"python,omitempty"`
+	Image  string  `json:"image,omitempty"` // a container image; see Can.Images
+}
+
+// Python is a virtual environment, made once for each content on a target and used
+// by every job that asks for the same.
+type Python struct {
+	Version      string   `json:"version,omitempty"`      // "3.11"; empty: the target's python3
+	Requirements string   `json:"requirements,omitempty"` // what a requirements file says
+	Packages     []string `json:"packages,omitempty"`     // requirements, one each: "numpy==2.1.0"
 }
 
 // Resources is what a job asks for; zero means that nothing was said.

@@ -1,0 +1,161 @@
+package schema
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/amlflow/amlflow/schema/diag"
+)
+
+// MaxNested is how deep templates and pipelines may use each other.
+const MaxNested = 10
+
+// Import is where a file came from that another one names. It is zero for the file
+// that a person named.
+type Import struct {
+	Ref    string // as it was written
+	Key    string // tells files apart, however they were named
+	Folder string // the absolute folder that the file lies in; whoever ships code looks there
+	Files  fs.FS  // that folder; nil: what lies beside the file is not looked at
+	Origin any    // the importer's own note, for files that this one names
+}
+
+// Importer finds the files that `uses` and `pipeline` name. Kind is "template" or
+// "pipeline", and from is where the file came from that names it. A problem needs a
+// code, a message and a hint; its place is filled in.
+type Importer interface {
+	Import(kind, ref string, from Import) (name string, text []byte, in Import, problem *diag.Finding)
+}
+
+// Link reads the templates and pipelines that the stages of p name, and those that
+// they name, and sets Stage.Template and Stage.Nested. The same file is read once.
+func (p *Pipeline) Link(im Importer) diag.Findings {
+	l := &linker{importer: im, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}}
+	l.pipeline(p)
+	return l.findings.Sort()
+}
+
+// Link reads the templates that t's stage names; see Pipeline.Link.
+func (t *Template) Link(im Importer) diag.Findings {
+	l := &linker{importer: im, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}}
+	l.stage(t.Source, &t.Stage, t.Import)
+	return l.findings.Sort()
+}
+
+type linker struct {
+	importer  Importer
+	templates map[string]*Template // by Import.Key
+	pipelines map[string]*Pipeline
+	open      []string // keys on the way to where we are
+	names     []string // and the names of those files
+	findings  diag.Findings
+}
+
+func (l *linker) pipeline(p *Pipeline) {
+	for i := range p.Stages {
+		l.stage(p.Source, &p.Stages[i], p.Import)
+	}
+	for i := range p.Finally {
+		l.stage(p.Source, &p.Finally[i], p.Import)
+	}
+}
+
+func (l *linker) stage(s *Source, st *Stage, from Import) {
+	if ref := st.Uses; ref != "" && ref != refused && !isExpression(ref) {
+		st.Template, _ = l.load(s, st.Path+"/uses", "template", ref, from).(*Template)
+	}
+	if ref := st.Pipeline; ref != "" && ref != refused && pathOrURL(ref) {
+		st.Nested, _ = l.load(s, st.Path+"/pipeline", "pipeline", ref, from).(*Pipeline)
+	}
+}
+
+func isExpression(text string) bool { return strings.Contains(text, "${{") }
+
+// pathOrURL leaves out what the shape has refused.
+func pathOrURL(ref string) bool { return !isExpression(ref) && !strings.HasPrefix(ref, "/") }
+
+// load gives the file that ref names, or nil after a finding.
+func (l *linker) load(s *Source, at, kind, ref string, from Import) any {
+	name, text, in, problem := l.importer.Import(kind, ref, from)
+	if problem != nil {
+		f := *problem
+		f.Pos, f.Width, f.Path = s.At(at), s.Width(at), at
+		if f.Severity == "" {
+			f.Severity = diag.Error
+		}
+		l.findings = append(l.findings, f)
+		return nil
+	}
+	in.Ref = ref
+	if !l.enter(s, at, kind, name, in.Key) {
+		return nil
+	}
+	defer l.leave()
+	if kind == "template" {
+		return l.template(name, text, in)
+	}
+	return l.nested(name, text, in)
+}
+
+// enter refuses files that use themselves, and chains of files that are too long.
+func (l *linker) enter(s *Source, at, kind, name, key string) bool {
+	code, message, hint := diag.Code(""), "", ""
+	if i := slices.Index(l.open, key); i >= 0 {
+		ring := append(slices.Clone(l.names[i:]), name)
+		code, message, hint = "import-cycle", fmt.Sprintf("this %s uses itself: %s", kind, strings.Join(ring, " -> ")), "remove one of these uses"
+	} else if len(l.open) >= MaxNested {
+		code, message, hint = "import-depth", fmt.Sprintf("files use each other more than %d deep", MaxNested), "write some of them into one file"
+	}
+	if code != "" {
+		f := s.finding(s.At(at), code, message, hint)
+		f.Path, f.Width = at, s.Width(at)
+		l.findings = append(l.findings, f)
+		return false
+	}
+	l.open, l.names = append(l.open, key), append(l.names, name)
+	return true
+}
+
+func (l *linker) leave() {
+	l.open, l.names = l.open[:len(l.open)-1], l.names[:len(l.names)-1]
+}
+
+func (l *linker) template(name string, text []byte, in Import) any {
+	if t, ok := l.templates[in.Key]; ok {
+		return t
+	}
+	t, found := ReadTemplate(name, text)
+	t.Import = in
+	l.findings = append(l.findings, found...)
+	if found.Bad() {
+		t = nil // its mistakes are said; those of its users would only follow from them
+	} else {
+		l.stage(t.Source, &t.Stage, in)
+	}
+	l.templates[in.Key] = t
+	if t == nil {
+		return nil
+	}
+	return t
+}
+
+func (l *linker) nested(name string, text []byte, in Import) any {
+	if p, ok := l.pipelines[in.Key]; ok {
+		return p
+	}
+	p, found := ReadPipeline(name, text)
+	p.Import = in
+	l.findings = append(l.findings, found...)
+	if found.Bad() {
+		p = nil
+	} else {
+		l.pipeline(p)
+	}
+	l.pipelines[in.Key] = p
+	if p == nil {
+		return nil
+	}
+	return p
+}
