@@ -23,6 +23,7 @@ type PrepareOptions struct {
 	Profile string
 	Params  map[string]any    // text is read as the parameter's type
 	Targets map[string]string // stage name to target name; "" stands for every stage
+	NoCache map[string]bool   // stages that do not use earlier results; "" stands for every stage
 	Drivers map[string]target.Driver
 	Home    string  // the state folder
 	Purpose Purpose // what the plan is wanted for
@@ -67,7 +68,7 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 		return p, findings.Sort(), nil
 	}
 	p.Store = StoreOf(p.Workspace, o.Home)
-	choices := plan.Options{Profile: o.Profile, Params: o.Params, Targets: o.Targets, Drivers: o.Drivers, Files: os.DirFS(dir)}
+	choices := plan.Options{Profile: o.Profile, Params: o.Params, Targets: o.Targets, NoCache: o.NoCache, Drivers: o.Drivers, Files: os.DirFS(dir)}
 	_, more := plan.Compile(p.Pipeline, p.Workspace, choices) // mistakes first: taking the code may take long
 	if o.Purpose == ToCheck {
 		more = withoutMissing(more)
@@ -75,12 +76,16 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 	if findings = append(findings, more...); findings.Bad() || o.Purpose == ToCheck {
 		return p, findings.Sort(), nil
 	}
+	choices.Artifact = p.artifact(ctx, o.Purpose)
 	code, bad, err := p.snapshot(ctx, dir, o)
 	if findings = append(findings, bad...); err != nil || bad.Bad() {
 		return p, findings.Sort(), err
 	}
 	choices.Code = code
-	p.Plan, _ = plan.Compile(p.Pipeline, p.Workspace, choices)
+	p.Plan, more = plan.Compile(p.Pipeline, p.Workspace, choices)
+	if p.Plan == nil {
+		findings = append(findings, more...) // what was given for a parameter could not be taken
+	}
 	return p, findings.Sort(), nil
 }
 
@@ -175,42 +180,71 @@ func StoreOf(w *schema.Workspace, home string) string {
 }
 
 // snapshot names every distinct code folder of the stages.
-func (p *Prepared) snapshot(ctx context.Context, dir string, o PrepareOptions) (map[string]target.Ref, diag.Findings, error) {
-	code := map[string]target.Ref{}
-	var blobs target.Blobs = blob.Digests{}
-	if o.Purpose == ToRun {
-		store, err := blob.OpenFolder(p.Store)
-		if err != nil {
-			return nil, nil, err
-		}
-		blobs = store
+func (p *Prepared) snapshot(ctx context.Context, dir string, o PrepareOptions) (map[plan.Folder]target.Ref, diag.Findings, error) {
+	code := map[plan.Folder]target.Ref{}
+	blobs, err := p.blobs(o.Purpose)
+	if err != nil {
+		return nil, nil, err
 	}
 	var findings diag.Findings
-	for _, stages := range [][]schema.Stage{p.Pipeline.Stages, p.Pipeline.Finally} {
-		for _, s := range stages {
-			if _, taken := code[s.Code]; taken {
-				continue
-			}
-			ref, err := snapshot.Take(ctx, blobs, filepath.Join(dir, filepath.FromSlash(s.Code)), o.Home, p.Store)
-			if errors.Is(err, target.ErrPermanent) {
-				findings = append(findings, p.unfit(s, err))
-			} else if err != nil {
-				return nil, nil, err
-			}
-			code[s.Code] = ref
+	for _, h := range plan.Homes(p.Pipeline) {
+		base := h.Base
+		if base == "" {
+			base = dir
 		}
+		ref, err := snapshot.Take(ctx, blobs, filepath.Join(base, filepath.FromSlash(h.Path)), o.Home, p.Store)
+		if errors.Is(err, target.ErrPermanent) {
+			findings = append(findings, unfit(h, err))
+		} else if err != nil {
+			return nil, nil, err
+		}
+		code[h.Folder] = ref
 	}
 	return code, findings, nil
 }
 
+// blobs is where what a run needs is kept: nowhere, unless it is to be run.
+func (p *Prepared) blobs(why Purpose) (target.Blobs, error) {
+	if why != ToRun {
+		return blob.Digests{}, nil
+	}
+	return blob.OpenFolder(p.Store)
+}
+
+// artifact takes in what was given for a parameter that is a file or a folder.
+func (p *Prepared) artifact(ctx context.Context, why Purpose) func(string, schema.Type) (target.Ref, error) {
+	return func(path string, t schema.Type) (target.Ref, error) {
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return "", errors.New("it is not there")
+		case err != nil:
+			return "", err
+		case t == schema.File && !info.Mode().IsRegular():
+			return "", errors.New("it is not a file")
+		case t == schema.Folder && !info.IsDir():
+			return "", errors.New("it is not a folder")
+		}
+		blobs, err := p.blobs(why)
+		if err != nil {
+			return "", err
+		}
+		if info.IsDir() {
+			return target.PutTree(ctx, blobs, path, nil)
+		}
+		return target.PutFile(ctx, blobs, path)
+	}
+}
+
 // unfit is a code folder that cannot be taken as it is.
-func (p *Prepared) unfit(s schema.Stage, err error) diag.Finding {
-	at := s.Path + "/code"
-	if _, said := p.Pipeline.Source.Value(at); !said {
-		at = s.Path
+func unfit(h plan.Home, err error) diag.Finding {
+	s := h.Pipeline.Source
+	at := h.Stage.At("code")
+	if _, said := s.Value(at); !said {
+		at = h.Stage.Path
 	}
 	return diag.Finding{
-		Pos: p.Pipeline.Source.KeyAt(at), Path: at, Severity: diag.Error, Code: "bad-code",
+		Pos: s.KeyAt(at), Path: at, Severity: diag.Error, Code: "bad-code",
 		Message: strings.ReplaceAll(err.Error(), ": "+target.ErrPermanent.Error(), ""),
 		Hint:    "list it in .amlflowignore, or name another folder in `code`",
 	}

@@ -57,6 +57,10 @@ func (p *Pipeline) shared(stage *Stage) expr.Scope {
 	return p.scope.body
 }
 
+// ScopeAround is the scope of a stage without what only that stage sees: the scope of
+// what it is multiplied by.
+func (p *Pipeline) ScopeAround(stage *Stage) expr.Scope { return p.shared(stage) }
+
 // UntilScope is the scope of `until.when`: what the stage sees, and its own results.
 func (p *Pipeline) UntilScope(stage *Stage) expr.Scope {
 	scope := p.Scope(stage)

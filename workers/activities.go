@@ -23,6 +23,7 @@ const (
 	Deploy   = "amlflow.deploy"
 	Withdraw = "amlflow.withdraw"
 	Clean    = "amlflow.clean"
+	Gather   = "amlflow.gather"
 )
 
 // The bounds of following a job. A worker that stays silent for Heartbeat is
@@ -44,7 +45,7 @@ type Activities struct {
 func (a *Activities) Register(r interface {
 	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
 }) {
-	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean} {
+	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Gather: a.Gather} {
 		r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
 }
@@ -80,11 +81,20 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	old, why, ok := Recall(ctx, blobs, s)
+	if ok {
+		return old, nil
+	}
 	submit := func(ctx context.Context) error { return d.Submit(ctx, s.Target, s.Job, blobs) }
 	if err := beating(ctx, submit); err != nil {
 		return refused(ctx, err)
 	}
-	return end(ctx, d, s, blobs)
+	o, err := end(ctx, d, s, blobs)
+	o.Fresh = why
+	if err == nil {
+		remember(ctx, blobs, s, o)
+	}
+	return o, err
 }
 
 // Stop ends a job, whether or not it was ever submitted, and returns when

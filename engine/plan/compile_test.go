@@ -112,7 +112,7 @@ func options(t *testing.T, text string, files fs.FS) plan.Options {
 	o := plan.Options{
 		Params: map[string]any{}, Targets: map[string]string{}, Files: files,
 		Drivers: map[string]target.Driver{"local": local.Driver{Dir: "unused"}},
-		Code:    map[string]target.Ref{"": "tree:sha256:code"},
+		Code:    map[plan.Folder]target.Ref{{}: "tree:sha256:code"},
 	}
 	for line := range strings.Lines(text) {
 		flag, value, _ := strings.Cut(strings.TrimSpace(line), " ")

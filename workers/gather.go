@@ -1,0 +1,43 @@
+package workers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/sdk/temporal"
+)
+
+// Gathering asks for one folder that holds several artifacts.
+type Gathering struct {
+	Store string `json:"store"`
+	List  string `json:"list"` // a JSON list of names of artifacts; null leaves its place empty
+}
+
+// Gather makes a folder whose entries are the artifacts of a list, each under its
+// number: 00000, 00001 and so on. Nothing is copied, since contents have names.
+func (a *Activities) Gather(ctx context.Context, g Gathering) (target.Ref, error) {
+	var refs []target.Ref
+	if err := json.Unmarshal([]byte(g.List), &refs); err != nil {
+		return "", temporal.NewNonRetryableApplicationError(fmt.Sprintf("%.60q is not a list of artifacts", g.List), "not-artifacts", err)
+	}
+	blobs, err := a.Store(g.Store)
+	if err != nil {
+		return "", err
+	}
+	parts := make([]target.Part, 0, len(refs))
+	for i, ref := range refs {
+		switch {
+		case ref == "":
+		case !ref.Valid():
+			return "", temporal.NewNonRetryableApplicationError(fmt.Sprintf("item %d is %.60q, which is not the name of an artifact", i, ref), "not-artifacts", nil)
+		default:
+			parts = append(parts, target.Part{Name: fmt.Sprintf("%05d", i), Ref: ref})
+		}
+	}
+	var ref target.Ref
+	err = beating(ctx, func(ctx context.Context) (err error) { ref, err = target.JoinTree(ctx, blobs, parts); return err })
+	return ref, err
+}
