@@ -34,8 +34,8 @@ type remembered struct {
 // asks to be cached.
 func (s Submission) Parts() map[string]string {
 	j := s.Job
-	parts := map[string]string{"the code": string(j.Code), "the script": digest(j.Script), "the command": digest(j.Command), "the environment": digest(j.Environment),
-		"the number of nodes": digest(j.Needs.Nodes), "the declared outputs": digest([]any{j.Outputs, s.Values, s.Metrics})}
+	parts := map[string]string{"the code": string(j.Code), "the script": digest(j.Script), "the command": digest(strings.Join(j.Command, "\x00")), "the environment": digest(j.Environment),
+		"the number of nodes": digest(j.Needs.Nodes), "the declared outputs": digest(s.promises())}
 	for _, in := range j.Inputs {
 		parts[fmt.Sprintf("the input %q", in.Name)] = string(in.Ref)
 	}
@@ -46,6 +46,22 @@ func (s Submission) Parts() map[string]string {
 		parts["the secret "+secret.Var] = digest(secret.Name)
 	}
 	return parts
+}
+
+// promises are what the stage says it leaves, as one text: what is empty here may be
+// absent on the other side of Temporal.
+func (s Submission) promises() string {
+	var b strings.Builder
+	for _, o := range s.Job.Outputs {
+		fmt.Fprintf(&b, "%s %s\n", o.Name, o.Type)
+	}
+	for _, declared := range []map[string]string{s.Values, s.Metrics} {
+		b.WriteString("\n")
+		for _, name := range sortedKeys(declared) {
+			fmt.Fprintf(&b, "%s %s\n", name, declared[name])
+		}
+	}
+	return b.String()
 }
 
 // called names a variable as people know it: expressions of a script have become
@@ -79,8 +95,11 @@ func (c Cache) latest() string { return "latest/" + digest([]string{c.Stage, c.I
 // why says what is different from the last one.
 func Recall(ctx context.Context, blobs target.Blobs, s Submission) (o Outcome, why string, ok bool) {
 	records, keeps := blobs.(Records)
-	if s.Cache == nil || !keeps {
+	switch {
+	case s.Cache == nil:
 		return o, "", false
+	case !keeps:
+		return o, "it has no earlier results", false
 	}
 	parts := s.Parts()
 	was, found := recall(ctx, records, keyOf(parts))

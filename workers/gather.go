@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -27,17 +28,26 @@ func (a *Activities) Gather(ctx context.Context, g Gathering) (target.Ref, error
 	if err != nil {
 		return "", err
 	}
+	var ref target.Ref
+	err = beating(ctx, func(ctx context.Context) (err error) { ref, err = Join(ctx, blobs, refs); return err })
+	if errors.Is(err, target.ErrPermanent) {
+		return "", temporal.NewNonRetryableApplicationError(words(err), "not-artifacts", err)
+	}
+	return ref, err
+}
+
+// Join names the folder whose entries are the artifacts of a list, each under its
+// number; an empty name leaves its place empty.
+func Join(ctx context.Context, blobs target.Blobs, refs []target.Ref) (target.Ref, error) {
 	parts := make([]target.Part, 0, len(refs))
 	for i, ref := range refs {
 		switch {
 		case ref == "":
 		case !ref.Valid():
-			return "", temporal.NewNonRetryableApplicationError(fmt.Sprintf("item %d is %.60q, which is not the name of an artifact", i, ref), "not-artifacts", nil)
+			return "", fmt.Errorf("item %d is %.60q, which is not the name of an artifact: %w", i, ref, target.ErrPermanent)
 		default:
 			parts = append(parts, target.Part{Name: fmt.Sprintf("%05d", i), Ref: ref})
 		}
 	}
-	var ref target.Ref
-	err = beating(ctx, func(ctx context.Context) (err error) { ref, err = target.JoinTree(ctx, blobs, parts); return err })
-	return ref, err
+	return target.JoinTree(ctx, blobs, parts)
 }

@@ -16,6 +16,7 @@ type choices struct {
 	paramsFile string
 	targets    []string
 	profile    string
+	noCache    []string
 }
 
 func (c *choices) flags(v *cobra.Command) {
@@ -24,11 +25,16 @@ func (c *choices) flags(v *cobra.Command) {
 	f.StringVar(&c.paramsFile, "params-file", "", "YAML or JSON file with values for parameters; -p comes before it")
 	f.StringArrayVar(&c.targets, "target", nil, "run elsewhere, as [STAGE=]TARGET; may be repeated")
 	f.StringVar(&c.profile, "profile", "", "the workspace's profile to use")
+	f.StringArrayVar(&c.noCache, "no-cache", nil, "do not reuse earlier results of this stage; may be repeated, and without a name stands for all")
+	f.Lookup("no-cache").NoOptDefVal = everyStage
 }
+
+// everyStage is what --no-cache says without a name. No stage can have it.
+const everyStage = "*"
 
 // options reads the flags for a purpose.
 func (c *choices) options(p *program, why engine.Purpose) (engine.PrepareOptions, error) {
-	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, Drivers: p.drivers(), Home: p.home, Purpose: why}
+	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, NoCache: map[string]bool{}, Drivers: p.drivers(), Home: p.home, Purpose: why}
 	if err := c.readParamsFile(o.Params); err != nil {
 		return o, err
 	}
@@ -38,6 +44,9 @@ func (c *choices) options(p *program, why engine.Purpose) (engine.PrepareOptions
 			return o, usage(fmt.Errorf("-p %q gives no value: write -p NAME=VALUE", kv))
 		}
 		o.Params[name] = value
+	}
+	for _, stage := range c.noCache {
+		o.NoCache[strings.TrimSuffix(stage, everyStage)] = true
 	}
 	for _, st := range c.targets {
 		stage, name, ok := strings.Cut(st, "=")

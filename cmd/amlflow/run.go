@@ -53,7 +53,7 @@ func (p *program) run(cmd *cobra.Command, file string, c *choices, leave bool) e
 	}
 	defer e.Close()
 	// Once asked for, a run may have begun: Ctrl-C must not lose its id.
-	id, err := e.Start(context.WithoutCancel(cmd.Context()), engine.Request{Plan: made.Plan, Store: made.Store, Host: hostEnv(os.Environ())})
+	id, err := e.Start(context.WithoutCancel(cmd.Context()), engine.Request{Plan: made.Plan, Store: made.Store, Dir: whole(made.Workspace.Dir), Host: hostEnv(os.Environ())})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
@@ -79,6 +80,34 @@ func (p *Progress) Stage(name string) *StageProgress {
 	for i := range p.Stages {
 		if p.Stages[i].Name == name {
 			return &p.Stages[i]
+		}
+	}
+	return nil
+}
+
+// Find returns the stage that a path names: "train", the item "train[3]", or
+// "nested/train" for a stage of the pipeline that another runs. It is nil when there
+// is none.
+func (p *Progress) Find(path string) *StageProgress {
+	name, rest, deeper := strings.Cut(path, "/")
+	base, number, isItem := strings.Cut(strings.TrimSuffix(name, "]"), "[")
+	s := p.Stage(base)
+	if s != nil && isItem {
+		s = s.item(base + "[" + number + "]")
+	}
+	switch {
+	case s == nil || !deeper:
+		return s
+	case s.Nested == nil:
+		return nil
+	}
+	return s.Nested.Find(rest)
+}
+
+func (s *StageProgress) item(name string) *StageProgress {
+	for i := range s.Items {
+		if s.Items[i].Name == name {
+			return &s.Items[i]
 		}
 	}
 	return nil
