@@ -16,6 +16,7 @@ type choices struct {
 	paramsFile string
 	targets    []string
 	profile    string
+	reports    reports // of what is wrong with the files
 }
 
 func (c *choices) flags(v *cobra.Command) {
@@ -24,6 +25,7 @@ func (c *choices) flags(v *cobra.Command) {
 	f.StringVar(&c.paramsFile, "params-file", "", "YAML or JSON file with values for parameters; -p comes before it")
 	f.StringArrayVar(&c.targets, "target", nil, "run elsewhere, as [STAGE=]TARGET; may be repeated")
 	f.StringVar(&c.profile, "profile", "", "the workspace's profile to use")
+	c.reports.flags(v)
 }
 
 // options reads the flags for a purpose.

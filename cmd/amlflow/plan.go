@@ -10,6 +10,7 @@ import (
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,9 @@ it whole.`,
 // prepare makes the plan of a file, and shows what is wrong with it.
 func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engine.Purpose) (*engine.Prepared, error) {
 	o, err := c.options(p, why)
+	if wrong := diag.Of(err); len(wrong) > 0 {
+		return nil, p.refuse(&c.reports, wrong, []string{file}, fileLines())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +58,7 @@ func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engin
 	if err != nil {
 		return nil, err
 	}
-	return made, p.refuse(made, findings)
+	return made, p.refuse(&c.reports, findings, filesOf(made), made.Line)
 }
 
 // showPlan is the plan as a table and, below it, the reasons.
