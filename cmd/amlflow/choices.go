@@ -17,6 +17,7 @@ type choices struct {
 	targets    []string
 	profile    string
 	noCache    []string
+	reports    reports // of what is wrong with the files
 }
 
 func (c *choices) flags(v *cobra.Command) {
@@ -27,6 +28,7 @@ func (c *choices) flags(v *cobra.Command) {
 	f.StringVar(&c.profile, "profile", "", "the workspace's profile to use")
 	f.StringArrayVar(&c.noCache, "no-cache", nil, "do not reuse earlier results of this stage; may be repeated, and without a name stands for all")
 	f.Lookup("no-cache").NoOptDefVal = everyStage
+	c.reports.flags(v)
 }
 
 // everyStage is what --no-cache says without a name. No stage can have it.

@@ -11,6 +11,7 @@ import (
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"github.com/spf13/cobra"
@@ -65,6 +66,9 @@ type planned struct {
 // prepare makes the plan of a file, and shows what is wrong with it.
 func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engine.Purpose) (*engine.Prepared, error) {
 	o, err := c.options(p, why)
+	if wrong := diag.Of(err); len(wrong) > 0 {
+		return nil, p.refuse(&c.reports, wrong, []string{file}, fileLines())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +76,7 @@ func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engin
 	if err != nil {
 		return nil, err
 	}
-	return made, p.refuse(made, findings)
+	return made, p.refuse(&c.reports, findings, filesOf(made), made.Line)
 }
 
 // showPlan is the plan as a table and, below it, the reasons.

@@ -72,11 +72,13 @@ func (p *program) before(ctx context.Context, err error) error {
 	return silently(exitInterrupted)
 }
 
-// refuse shows the findings, and returns an error when one keeps the pipeline
+// refuse shows and reports the findings, and returns an error when one keeps the pipeline
 // from running. Machines get the errors as data, and only those: what else is
 // printed for them is one object.
-func (p *program) refuse(made *engine.Prepared, findings diag.Findings) error {
-	p.findings(p.err, findings, made.Line)
+func (p *program) refuse(r *reports, findings diag.Findings, files []string, lines diag.Lookup) error {
+	if err := p.deliver(r, findings, files, lines); err != nil {
+		return err
+	}
 	if !findings.Bad() {
 		return nil
 	}

@@ -19,7 +19,7 @@ import (
 const pipelineSuffix = ".pipeline.yaml"
 
 func (p *program) validateVerb() *cobra.Command {
-	var c choices
+	c := choices{reports: reports{data: true}}
 	v := &cobra.Command{
 		Use:   "validate FILE|FOLDER…",
 		Short: "Find every mistake in pipeline and workspace files, and start nothing",
@@ -46,18 +46,23 @@ func (p *program) validate(ctx context.Context, files []string, c *choices) erro
 	var all diag.Findings
 	for _, file := range files {
 		findings, err := p.check(ctx, file, c)
+		if wrong := diag.Of(err); len(wrong) > 0 {
+			findings, err = wrong, nil
+		}
 		if err != nil {
 			return err
 		}
 		all = append(all, findings...)
 	}
 	all = all.Sort()
+	if err := p.deliver(&c.reports, all, files, fileLines()); err != nil {
+		return err
+	}
 	if p.output == "json" {
 		if err := diag.JSON(p.out, all); err != nil {
 			return err
 		}
 	} else {
-		p.findings(p.out, all, fileLines())
 		p.say("%s", verdict(all, len(files)))
 	}
 	if all.Bad() {
