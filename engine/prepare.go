@@ -69,23 +69,23 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 	}
 	p.Store = StoreOf(p.Workspace, o.Home)
 	choices := plan.Options{Profile: o.Profile, Params: o.Params, Targets: o.Targets, NoCache: o.NoCache, Drivers: o.Drivers, Files: os.DirFS(dir)}
-	_, more := plan.Compile(p.Pipeline, p.Workspace, choices) // mistakes first: taking the code may take long
+	made, more := plan.Compile(p.Pipeline, p.Workspace, choices) // mistakes first: taking the code may take long
 	if o.Purpose == ToCheck {
 		more = withoutMissing(more)
 	}
 	if findings = append(findings, more...); findings.Bad() || o.Purpose == ToCheck {
 		return p, findings.Sort(), nil
 	}
-	choices.Artifact = p.artifact(ctx, o.Purpose)
 	code, bad, err := p.snapshot(ctx, dir, o)
 	if findings = append(findings, bad...); err != nil || bad.Bad() {
 		return p, findings.Sort(), err
 	}
-	choices.Code = code
-	p.Plan, more = plan.Compile(p.Pipeline, p.Workspace, choices)
-	if p.Plan == nil {
-		findings = append(findings, more...) // what was given for a parameter could not be taken
+	given, bad, err := p.given(ctx, made, o.Purpose)
+	if findings = append(findings, bad...); err != nil || bad.Bad() {
+		return p, findings.Sort(), err
 	}
+	made.Attach(code, given)
+	p.Plan = made
 	return p, findings.Sort(), nil
 }
 
@@ -211,29 +211,45 @@ func (p *Prepared) blobs(why Purpose) (target.Blobs, error) {
 	return blob.OpenFolder(p.Store)
 }
 
-// artifact takes in what was given for a parameter that is a file or a folder.
-func (p *Prepared) artifact(ctx context.Context, why Purpose) func(string, schema.Type) (target.Ref, error) {
-	return func(path string, t schema.Type) (target.Ref, error) {
-		info, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return "", errors.New("it is not there")
-		case err != nil:
-			return "", err
-		case t == schema.File && !info.Mode().IsRegular():
-			return "", errors.New("it is not a file")
-		case t == schema.Folder && !info.IsDir():
-			return "", errors.New("it is not a folder")
+// given takes in the files and folders that parameters were given.
+func (p *Prepared) given(ctx context.Context, made *plan.Plan, why Purpose) (map[string]target.Ref, diag.Findings, error) {
+	refs := map[string]target.Ref{}
+	var findings diag.Findings
+	for _, param := range p.Pipeline.Params {
+		if !param.Type.IsArtifact() {
+			continue
 		}
 		blobs, err := p.blobs(why)
 		if err != nil {
-			return "", err
+			return nil, nil, err
 		}
-		if info.IsDir() {
-			return target.PutTree(ctx, blobs, path, nil)
+		path := fmt.Sprint(made.Params[param.Name])
+		ref, err := take(ctx, blobs, path, param.Type)
+		if err != nil {
+			findings = append(findings, diag.Finding{Pos: p.Pipeline.Source.KeyAt(param.Path), Path: param.Path, Width: len(param.Name), Severity: diag.Error, Code: "param-value",
+				Message: fmt.Sprintf("the parameter %q cannot take %q: %v", param.Name, path, err), Hint: fmt.Sprintf("give the path of a %s with -p %s=PATH", param.Type, param.Name)})
 		}
-		return target.PutFile(ctx, blobs, path)
+		refs[param.Name] = ref
 	}
+	return refs, findings, nil
+}
+
+// take stores one file or folder, and returns its name.
+func take(ctx context.Context, blobs target.Blobs, path string, t schema.Type) (target.Ref, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", errors.New("it is not there")
+	case err != nil:
+		return "", err
+	case t == schema.File && !info.Mode().IsRegular():
+		return "", errors.New("it is not a file")
+	case t == schema.Folder && !info.IsDir():
+		return "", errors.New("it is not a folder")
+	case info.IsDir():
+		return target.PutTree(ctx, blobs, path, nil)
+	}
+	return target.PutFile(ctx, blobs, path)
 }
 
 // unfit is a code folder that cannot be taken as it is.

@@ -3,6 +3,8 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"io/fs"
 	"maps"
 
@@ -20,10 +22,6 @@ type Options struct {
 	NoCache map[string]bool          // stages that do not use earlier results; "" stands for every stage
 	Drivers map[string]target.Driver // by kind
 	Files   fs.FS                    // the pipeline's folder
-	Code    map[Folder]target.Ref    // names of code folders
-	// Artifact names the file or folder that was given for a parameter. It is nil
-	// when nothing is to be read.
-	Artifact func(path string, t schema.Type) (target.Ref, error)
 }
 
 // compiler turns one pipeline into a plan, and keeps every mistake on the way.
@@ -75,10 +73,35 @@ func (c *compiler) plan() *Plan {
 	return out
 }
 
-// seal gives the plan its digest.
+// Attach completes a compiled plan with what takes long to get: the names of the code
+// folders and, by parameter, of the files and folders that were given.
+func (p *Plan) Attach(code map[Folder]target.Ref, given map[string]target.Ref) {
+	for name, ref := range given {
+		p.Params[name] = string(ref)
+	}
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		if s.Code = code[s.folder]; s.Nested != nil {
+			s.Nested.Plan.Attach(code, nil)
+		}
+	}
+	seal(p)
+}
+
+// seal gives the plan its digest: of its JSON, stage by stage, so that a large plan is
+// not held twice.
 func seal(p *Plan) {
-	sum := sha256.Sum256(p.compact())
-	p.Digest = "sha256:" + hex.EncodeToString(sum[:])
+	sum := sha256.New()
+	head := *p
+	head.Digest, head.Stages = "", nil
+	head.encode(json.NewEncoder(sum))
+	e := json.NewEncoder(sum)
+	for i := range p.Stages {
+		if err := e.Encode(&p.Stages[i]); err != nil {
+			panic(fmt.Sprintf("stage %q is not plain data: %v", p.Stages[i].Name, err)) // a mistake of ours
+		}
+	}
+	p.Digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
 func (c *compiler) stages(ss []schema.Stage, finally bool) []*Stage {

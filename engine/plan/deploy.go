@@ -48,7 +48,7 @@ func (b *staging) sample(l *layer) *target.Sample {
 	if d.Sample == "" {
 		return nil
 	}
-	if _, files, _ := b.code(); files == nil {
+	if files, _ := b.code(); files == nil {
 		return nil
 	}
 	return &target.Sample{Request: b.json(l, at+"/sample", d.Sample), Answer: b.json(l, at+"/answer", d.Answer)}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/expr"
-	"github.com/amlflow/amlflow/workers/target"
 )
 
 // staging is one stage in the making. A stage that uses a template is said by
@@ -182,8 +181,8 @@ func folderOf(p *schema.Pipeline, s *schema.Stage) Folder {
 	return Folder{p.Import.Folder, s.Code}
 }
 
-// code names the folder that the stage runs in, and opens the folder it lies in.
-func (b *staging) code() (target.Ref, fs.FS, string) {
+// code is the folder that the stage runs in: the files that it lies among, and its path.
+func (b *staging) code() (fs.FS, string) {
 	top := b.layers[0]
 	f := folderOf(top.p, top.s)
 	files := b.o.Files
@@ -192,5 +191,5 @@ func (b *staging) code() (target.Ref, fs.FS, string) {
 			files = t.Import.Files
 		}
 	}
-	return b.o.Code[f], files, f.Path
+	return files, f.Path
 }

@@ -64,7 +64,7 @@ func (c *compiler) bindParam(p schema.Param, v any, how string) {
 		return
 	}
 	if p.Type.IsArtifact() {
-		c.bindArtifact(p, v)
+		c.params[p.Name] = v // a path, until Attach gives its content a name
 		return
 	}
 	if text, ok := v.(string); ok && p.Type != schema.String {
@@ -102,20 +102,4 @@ func parse(t schema.Type, text string) any {
 		}
 	}
 	return text
-}
-
-// bindArtifact takes in the file or folder that was given for a parameter.
-func (c *compiler) bindArtifact(p schema.Param, v any) {
-	path, _ := v.(string)
-	c.params[p.Name] = path
-	if c.o.Artifact == nil {
-		return
-	}
-	ref, err := c.o.Artifact(path, p.Type)
-	if err != nil {
-		c.find(diag.Finding{Pos: c.p.Source.KeyAt(p.Path), Path: p.Path, Width: len(p.Name), Code: "param-value",
-			Message: fmt.Sprintf("the parameter %q cannot take %q: %v", p.Name, path, err), Hint: fmt.Sprintf("give the path of a %s with -p %s=PATH", p.Type, p.Name)})
-		return
-	}
-	c.params[p.Name] = string(ref)
 }

@@ -60,6 +60,8 @@ type Stage struct {
 	Retry   Retry               `json:"retry"`
 	Cache   *Cache              `json:"cache,omitempty"`  // nil: results of earlier runs are not used
 	Places  map[string]string   `json:"places,omitempty"` // "line:column" of keys that a failure may point at, with "file:" before it when it is another than At's
+
+	folder Folder // where Code is to come from; see Attach
 }
 
 // Need is a stage that must have ended before this one begins.

@@ -108,7 +108,8 @@ func (b *staging) variables() {
 		}
 		b.secret(s)
 	}
-	b.out.Code, _, _ = b.code()
+	top := b.layers[0]
+	b.out.folder = folderOf(top.p, top.s)
 }
 
 func (b *staging) secret(s one) {
@@ -139,7 +140,7 @@ const maxFile = 256 << 10
 
 // textFile reads a file of the stage's code into the plan.
 func (b *staging) textFile(l *layer, at, name string) string {
-	_, files, folder := b.code()
+	files, folder := b.code()
 	if files == nil {
 		return ""
 	}
