@@ -63,18 +63,25 @@ func (l *linker) pipeline(p *Pipeline) {
 }
 
 func (l *linker) stage(s *Source, st *Stage, from Import) {
-	if ref := st.Uses; ref != "" && ref != refused && !isExpression(ref) {
+	if ref := st.Uses; templateRef(ref) {
 		st.Template, _ = l.load(s, st.Path+"/uses", "template", ref, from).(*Template)
 	}
-	if ref := st.Pipeline; ref != "" && ref != refused && pathOrURL(ref) {
+	if ref := st.Pipeline; pipelineRef(ref) {
 		st.Nested, _ = l.load(s, st.Path+"/pipeline", "pipeline", ref, from).(*Pipeline)
 	}
 }
 
 func isExpression(text string) bool { return strings.Contains(text, "${{") }
 
-// pathOrURL leaves out what the shape has refused.
-func pathOrURL(ref string) bool { return !isExpression(ref) && !strings.HasPrefix(ref, "/") }
+// templateRef and pipelineRef leave out what the shape has refused.
+func templateRef(ref string) bool {
+	begins := func(with string) bool { return strings.HasPrefix(ref, with) }
+	return !isExpression(ref) && (begins("./") || begins("../") || begins("builtin/") || begins("git+"))
+}
+
+func pipelineRef(ref string) bool {
+	return ref != "" && ref != refused && !isExpression(ref) && !strings.HasPrefix(ref, "/")
+}
 
 // load gives the file that ref names, or nil after a finding.
 func (l *linker) load(s *Source, at, kind, ref string, from Import) any {
@@ -93,10 +100,30 @@ func (l *linker) load(s *Source, at, kind, ref string, from Import) any {
 		return nil
 	}
 	defer l.leave()
+	said := len(l.findings)
+	var file any
 	if kind == "template" {
-		return l.template(name, text, in)
+		file = l.template(name, text, in)
+	} else {
+		file = l.nested(name, text, in)
 	}
-	return l.nested(name, text, in)
+	if found := l.findings[said:]; len(found) == 1 && found[0].Code == "other-file" {
+		l.findings[said] = l.otherKind(s, at, kind, ref, found[0])
+	}
+	return file
+}
+
+// otherKind reports a file of another kind where it is used rather than in the file.
+func (l *linker) otherKind(s *Source, at, kind, ref string, found diag.Finding) diag.Finding {
+	f := s.finding(s.At(at), "other-file", fmt.Sprintf("%q is no %s file", ref, kind), fmt.Sprintf("name a file that begins with \"%s: NAME\"", kind))
+	switch {
+	case kind == "pipeline" && found.Path == "/template":
+		f.Message, f.Hint = fmt.Sprintf("%q is a template file, and a pipeline file is wanted here", ref), "write `uses: "+ref+"`"
+	case kind == "template" && found.Path == "/pipeline":
+		f.Message, f.Hint = fmt.Sprintf("%q is a pipeline file, and a template file is wanted here", ref), "write `pipeline: "+ref+"`"
+	}
+	f.Path, f.Width = at, s.Width(at)
+	return f
 }
 
 // enter refuses files that use themselves, and chains of files that are too long.

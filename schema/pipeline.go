@@ -1,6 +1,9 @@
 package schema
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Pipeline is a pipeline file as it was written: typed and well formed, with its
 // expressions still text. Maps of the file are lists here, in the file's order.
@@ -100,7 +103,8 @@ type Stage struct {
 // At is the JSON pointer of a key of the stage, "timeout" or "env/NAME": where it
 // is written, which may be among the pipeline's defaults.
 func (s *Stage) At(key string) string {
-	if s.defaults[key] {
+	whole, _, _ := strings.Cut(key, "/")
+	if s.defaults[key] || s.defaults[whole] {
 		return "/defaults/" + key
 	}
 	return s.Path + "/" + key

@@ -211,11 +211,11 @@ func (p *Pipeline) combination(m *Matrix, scope expr.Scope) expr.Type {
 	}
 	for _, more := range m.Include {
 		for name, v := range more {
-			if _, ok := fields[name]; !ok {
-				fields[name] = expr.Type{Kind: expr.KindOf(v)}
-			} else if k := expr.KindOf(v); fields[name].Kind != k {
-				fields[name] = expr.Type{}
+			t := typed(v, expr.PlanTime, 0)
+			if known, ok := fields[name]; ok {
+				t = both(known, t, expr.PlanTime)
 			}
+			fields[name] = t
 		}
 	}
 	return expr.Type{Kind: expr.Object, Fields: fields}
@@ -238,19 +238,68 @@ func (p *Pipeline) common(values []any, text string, scope expr.Scope, at expr.M
 		}
 		return expr.Type{Moment: at}
 	}
+	return alike(values, at, 0)
+}
+
+// alike is the type that all of values have.
+func alike(values []any, at expr.Moment, depth int) expr.Type {
 	got := expr.Type{Moment: at}
 	for i, v := range values {
-		k := expr.KindOf(v)
-		switch {
-		case i == 0:
-			got.Kind = k
-		case got.Kind == expr.Int && k == expr.Number || got.Kind == expr.Number && k == expr.Int:
-			got.Kind = expr.Number
-		case got.Kind != k:
-			return expr.Type{Moment: at}
+		if t := typed(v, at, depth); i == 0 {
+			got = t
+		} else {
+			got = both(got, t, at)
 		}
 	}
 	return got
+}
+
+// typed is the type of a value that is written out. An expression may be anything.
+func typed(v any, at expr.Moment, depth int) expr.Type {
+	t := expr.Type{Kind: expr.KindOf(v), Moment: at}
+	if text, ok := v.(string); ok && (isExpression(text) || text == refused) || depth > 3 {
+		return expr.Type{Moment: at}
+	}
+	switch x := v.(type) {
+	case map[string]any:
+		t.Fields = map[string]expr.Type{}
+		for name, field := range x {
+			t.Fields[name] = typed(field, at, depth+1)
+		}
+	case []any:
+		elem := alike(x, at, depth+1)
+		t.Elem = &elem
+	}
+	return t
+}
+
+// both is the type of a value that is either a or b. A field that only one of two
+// objects has may be anything: whoever reads it has to say what holds without it.
+func both(a, b expr.Type, at expr.Moment) expr.Type {
+	switch {
+	case a.Kind == expr.Object && b.Kind == expr.Object && a.Fields != nil && b.Fields != nil:
+		fields := map[string]expr.Type{}
+		for name, t := range a.Fields {
+			other, shared := b.Fields[name]
+			if fields[name] = (expr.Type{Moment: at}); shared {
+				fields[name] = both(t, other, at)
+			}
+		}
+		for name := range b.Fields {
+			if _, ok := fields[name]; !ok {
+				fields[name] = expr.Type{Moment: at}
+			}
+		}
+		return expr.Type{Kind: expr.Object, Fields: fields, Moment: at}
+	case a.Kind == expr.Int && b.Kind == expr.Number || a.Kind == expr.Number && b.Kind == expr.Int:
+		return expr.Type{Kind: expr.Number, Moment: at}
+	case a.Kind == b.Kind:
+		if a.Kind == expr.List {
+			return expr.Type{Kind: expr.List, Moment: at}
+		}
+		return a
+	}
+	return expr.Type{Moment: at}
 }
 
 // known is the type of an expression that reads a value of type t.
