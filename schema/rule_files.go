@@ -18,9 +18,6 @@ func (c *checker) files() {
 		return
 	}
 	for _, s := range c.stages() {
-		if c.p.alone && s.Code == "" {
-			continue // it runs in the code of whoever uses the template
-		}
 		if s.Code != "" && pathOK(s.Code) {
 			st, err := fs.Stat(c.folder, path.Clean(s.Code))
 			if errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsDir() {
