@@ -69,6 +69,7 @@ var (
 		"engine":  "engine/... schema/... workers/...",
 		"cmd":     "...",
 		"docs":    "docs/... schema/...",
+		"specs":   "specs/... schema/...",
 	}
 	testModules = "github.com/google/go-cmp github.com/rogpeppe/go-internal golang.org/x/tools/txtar pgregory.net/rapid go.uber.org/goleak"
 )
