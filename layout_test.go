@@ -47,6 +47,7 @@ var plan = []room{
 	{"engine/flow", "engine/plan schema/diag workers workers/target", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine/blob", "workers/target", ""},
 	{"engine/snapshot", "workers/target", "github.com/sabhiram/go-gitignore"},
+	{"engine/imports", "schema schema/diag specs", ""},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
 	{"engine/server", "engine/cluster", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine", "engine/... schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
@@ -54,6 +55,7 @@ var plan = []room{
 	// The door: it puts the pieces together.
 	{"cmd/amlflow", "...", "github.com/spf13/cobra charm.land/bubbletea/v2 charm.land/lipgloss/v2 golang.org/x/term"},
 	{"docs/findings", "", ""},
+	{"specs", "", ""},
 
 	// This file.
 	{".", "", ""},
@@ -68,6 +70,7 @@ var (
 		"engine":  "engine/... schema/... workers/...",
 		"cmd":     "...",
 		"docs":    "docs/... schema/...",
+		"specs":   "specs/... schema/...",
 	}
 	testModules = "github.com/google/go-cmp github.com/rogpeppe/go-internal golang.org/x/tools/txtar pgregory.net/rapid go.uber.org/goleak"
 )

@@ -34,13 +34,22 @@ type Importer interface {
 func (p *Pipeline) Link(im Importer) diag.Findings {
 	l := &linker{importer: im, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}}
 	l.pipeline(p)
+	p.sources = l.sources
 	return l.findings.Sort()
 }
+
+// Sources are the files that Link has read, also those with mistakes: where to look
+// up the lines that findings speak of.
+func (p *Pipeline) Sources() []*Source { return p.sources }
+
+// Sources are the files that Link has read; see Pipeline.Sources.
+func (t *Template) Sources() []*Source { return t.sources }
 
 // Link reads the templates that t's stage names; see Pipeline.Link.
 func (t *Template) Link(im Importer) diag.Findings {
 	l := &linker{importer: im, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}}
 	l.stage(t.Source, &t.Stage, t.Import)
+	t.sources = l.sources
 	return l.findings.Sort()
 }
 
@@ -50,6 +59,7 @@ type linker struct {
 	pipelines map[string]*Pipeline
 	open      []string // keys on the way to where we are
 	names     []string // and the names of those files
+	sources   []*Source
 	findings  diag.Findings
 }
 
@@ -155,6 +165,7 @@ func (l *linker) template(name string, text []byte, in Import) any {
 	}
 	t, found := ReadTemplate(name, text)
 	t.Import = in
+	l.sources = append(l.sources, t.Source)
 	l.findings = append(l.findings, found...)
 	if found.Bad() {
 		t = nil // its mistakes are said; those of its users would only follow from them
@@ -174,6 +185,7 @@ func (l *linker) nested(name string, text []byte, in Import) any {
 	}
 	p, found := ReadPipeline(name, text)
 	p.Import = in
+	l.sources = append(l.sources, p.Source)
 	l.findings = append(l.findings, found...)
 	if found.Bad() {
 		p = nil

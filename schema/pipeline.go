@@ -19,11 +19,12 @@ type Pipeline struct {
 
 	Import Import // where the file came from; see Link
 
-	scope  *scopeOnce      // see Scope
-	alone  bool            // it stands for a template: its one stage sees params only
-	later  map[string]bool // parameters that are known only during the run; see Later
-	early  map[string]bool // parameters that decide something before the run; Check fills it in
-	broken bool            // reading found errors, so that what seems unused may not be
+	scope   *scopeOnce      // see Scope
+	alone   bool            // it stands for a template: its one stage sees params only
+	later   map[string]bool // parameters that are known only during the run; see Later
+	early   map[string]bool // parameters that decide something before the run; Check fills it in
+	broken  bool            // reading found errors, so that what seems unused may not be
+	sources []*Source       // see Sources
 }
 
 // Param is one typed parameter.
