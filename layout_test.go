@@ -35,6 +35,7 @@ var plan = []room{
 	{"workers/target", "", ""},
 	{"workers/targettest", "workers/target", "github.com/santhosh-tekuri/jsonschema/v5"},
 	{"workers/jobdir", "", ""},
+	{"workers/mask", "", ""},
 	{"workers/gateway", "workers/target workers/jobdir", ""},
 	{"workers/local", "workers/target workers/jobdir workers/gateway", ""},
 	{"workers/dummy", "workers/target", ""},
