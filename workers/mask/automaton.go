@@ -5,7 +5,8 @@ const (
 	// longest is the most bytes of one form: longer ones are looked for in pieces,
 	// so that little of a text has to be kept back.
 	longest = 1024
-	// mostBreaks is how many bytes of line breaks in a row are passed over.
+	// mostBreaks is how many bytes of line breaks in a row are passed over. What
+	// stands further apart in a secret is masked line by line.
 	mostBreaks = 4
 )
 
