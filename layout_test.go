@@ -36,6 +36,7 @@ var plan = []room{
 	{"workers/targettest", "workers/target", "github.com/santhosh-tekuri/jsonschema/v5"},
 	{"workers/jobdir", "", ""},
 	{"workers/mask", "", ""},
+	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/gateway", "workers/target workers/jobdir", ""},
 	{"workers/local", "workers/target workers/jobdir workers/gateway", ""},
 	{"workers/dummy", "workers/target", ""},
