@@ -38,6 +38,8 @@ var plan = []room{
 	{"workers/pyenv", "workers/target workers/jobdir", ""},
 	{"workers/gateway", "workers/target workers/jobdir workers/pyenv", ""},
 	{"workers/local", "workers/target workers/jobdir workers/pyenv workers/gateway", ""},
+	{"workers/mask", "", ""},
+	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
 	{"workers/builtin", "workers/target workers/local", ""},
 	{"workers", "workers/target", "go.temporal.io/sdk"},
