@@ -2,6 +2,7 @@ package schema
 
 import (
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/amlflow/amlflow/schema/expr"
@@ -49,7 +50,9 @@ func (p *Pipeline) shared(stage *Stage) expr.Scope {
 	p.scope.once.Do(func() {
 		p.scope.own = map[string]expr.Scope{}
 		p.scope.body = p.names(p.Stages)
-		p.scope.last = p.names(p.Stages, p.Finally)
+		if p.scope.last = p.scope.body; len(p.Finally) > 0 {
+			p.scope.last = p.names(p.Stages, p.Finally)
+		}
 	})
 	if stage != nil && p.inFinally(stage) {
 		return p.scope.last
@@ -103,12 +106,13 @@ func (p *Pipeline) names(lists ...[]Stage) expr.Scope {
 		return scope
 	}
 	stages := map[string]expr.Type{}
-	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages}
 	for _, list := range lists {
 		for i := range list {
 			stages[list[i].Name] = p.results(&list[i], true)
 		}
 	}
+	names := slices.Sorted(maps.Keys(stages))
+	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages, Names: &names}
 	return scope
 }
 
