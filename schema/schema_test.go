@@ -330,24 +330,3 @@ func many(n int, needs string) []byte {
 	}
 	return []byte(b.String())
 }
-
-func FuzzReadPipeline(f *testing.F) {
-	addFiles(f)
-	w := DefaultWorkspace("")
-	folder := os.DirFS("testdata/folder")
-	f.Fuzz(func(t *testing.T, data []byte) {
-		p, fs := ReadPipeline("f", data)
-		fs = append(fs, Check(p, w, folder)...).Sort()
-		for _, x := range fs {
-			if x.Line < 1 || x.Col < 1 || x.Line > len(p.Source.lines) || x.Code == "" || x.Message == "" || x.Hint == "" || x.Severity == "" {
-				t.Fatalf("%q: a finding without place or words: %#v", data, x)
-			}
-		}
-		again, more := ReadPipeline("f", data)
-		more = append(more, Check(again, w, folder)...).Sort()
-		if d := cmp.Diff(fs, more); d != "" {
-			t.Fatalf("%q: the second time the findings differ: %s", data, d)
-		}
-		ReadWorkspace("f", data)
-	})
-}
