@@ -22,7 +22,7 @@ func (sh *shaper) dedented(path string, rule map[string]any) string {
 	}
 	below, known := asMap(rule["properties"]), sh.keysAt(parent)
 	first := ""
-	for _, f := range beside.fields[beside.index[own]+1:] {
+	for _, f := range beside.fields[beside.at(own)+1:] {
 		if below != nil && below[f.name] == nil || below == nil && sh.belongs(known, f.name) || sh.strayed[join(parent, f.name)] {
 			break
 		}

@@ -24,6 +24,9 @@ func (c *checker) clashes() {
 }
 
 func (c *checker) clash(path string, names []string, prefix string) {
+	if len(names) < 2 {
+		return
+	}
 	first := map[string]string{}
 	for _, name := range names {
 		variable := prefix + variableName(name)

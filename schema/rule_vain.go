@@ -39,11 +39,14 @@ func (c *checker) vainInDeploy() {
 	}
 }
 
-// reads are the results that expressions read: "" is all of a stage's outputs.
+// reads are the results that expressions read.
 type reads struct {
 	all     bool
-	outputs map[string]map[string]bool
+	outputs map[output]bool
 }
+
+// output is one of a stage; the name "" is all of them.
+type output struct{ stage, name string }
 
 func (c *checker) readResult(p place, ref expr.Ref) {
 	path := ref.Path
@@ -62,16 +65,13 @@ func (c *checker) readResult(p place, ref expr.Ref) {
 
 func (c *checker) readOutput(stage string, path []string) {
 	if c.read.outputs == nil {
-		c.read.outputs = map[string]map[string]bool{}
-	}
-	if c.read.outputs[stage] == nil {
-		c.read.outputs[stage] = map[string]bool{}
+		c.read.outputs = map[output]bool{}
 	}
 	name := ""
 	if len(path) > 0 {
 		name = path[0]
 	}
-	c.read.outputs[stage][name] = true
+	c.read.outputs[output{stage, name}] = true
 }
 
 // vainOutputs advises about values that nothing reads. Artifacts are kept for people
@@ -81,9 +81,8 @@ func (c *checker) vainOutputs() {
 		return
 	}
 	for _, s := range c.stages() {
-		read := c.read.outputs[s.Name]
 		for _, out := range s.Outputs {
-			if out.Type.IsArtifact() || read[""] || read[out.Name] || s.Deploy != nil {
+			if out.Type.IsArtifact() || c.read.outputs[output{s.Name, ""}] || c.read.outputs[output{s.Name, out.Name}] || s.Deploy != nil {
 				continue
 			}
 			c.advise("unused-output", join(s.Path, "outputs", out.Name), fmt.Sprintf("read it as ${{ stages.%s.outputs.%s }}, give it in `outputs` of the pipeline, or remove it", s.Name, out.Name),

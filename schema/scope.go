@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/amlflow/amlflow/schema/expr"
@@ -49,7 +52,9 @@ func (p *Pipeline) shared(stage *Stage) expr.Scope {
 	p.scope.once.Do(func() {
 		p.scope.own = map[string]expr.Scope{}
 		p.scope.body = p.names(p.Stages)
-		p.scope.last = p.names(p.Stages, p.Finally)
+		if p.scope.last = p.scope.body; len(p.Finally) > 0 {
+			p.scope.last = p.names(p.Stages, p.Finally)
+		}
 	})
 	if stage != nil && p.inFinally(stage) {
 		return p.scope.last
@@ -107,13 +112,37 @@ func (p *Pipeline) names(lists ...[]Stage) expr.Scope {
 		return scope
 	}
 	stages := map[string]expr.Type{}
-	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages}
+	alike := map[string]expr.Type{}
 	for _, list := range lists {
 		for i := range list {
-			stages[list[i].Name] = p.results(&list[i], true)
+			stages[list[i].Name] = p.sharedResults(&list[i], alike)
 		}
 	}
+	names := slices.Sorted(maps.Keys(stages))
+	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages, Names: &names}
 	return scope
+}
+
+// sharedResults are the results of s. Of ten thousand stages most have the same as
+// others: alike keeps those of each kind once.
+func (p *Pipeline) sharedResults(s *Stage, alike map[string]expr.Type) expr.Type {
+	if s.Run == "" && len(s.Command) == 0 || p.broken {
+		return p.results(s, true)
+	}
+	key := strings.Builder{}
+	fmt.Fprint(&key, s.Matrix != nil || s.Each != nil)
+	for _, list := range [][]Declared{s.Outputs, s.Metrics} {
+		key.WriteByte('|')
+		for _, d := range list {
+			key.WriteString(d.Name + ":" + string(d.Type) + " ")
+		}
+	}
+	t, ok := alike[key.String()]
+	if !ok {
+		t = p.results(s, true)
+		alike[key.String()] = t
+	}
+	return t
 }
 
 // results are what others may read of a stage. A part that could not be understood
