@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
 
 	"github.com/spf13/cobra"
 )
@@ -16,6 +18,9 @@ type choices struct {
 	paramsFile string
 	targets    []string
 	profile    string
+	locked     bool
+	offline    bool
+	seen       []diag.Lookup // of the files that were read; see lines
 }
 
 func (c *choices) flags(v *cobra.Command) {
@@ -24,11 +29,19 @@ func (c *choices) flags(v *cobra.Command) {
 	f.StringVar(&c.paramsFile, "params-file", "", "YAML or JSON file with values for parameters; -p comes before it")
 	f.StringArrayVar(&c.targets, "target", nil, "run elsewhere, as [STAGE=]TARGET; may be repeated")
 	f.StringVar(&c.profile, "profile", "", "the workspace's profile to use")
+	f.BoolVar(&c.locked, "locked", inCI(os.Getenv), "refuse templates from git that amlflow.lock does not have; the default where CI is set")
+	f.BoolVar(&c.offline, "offline", false, "fetch nothing")
+}
+
+// inCI follows the variable that every CI sets.
+func inCI(env func(string) string) bool {
+	v := strings.ToLower(env("CI"))
+	return v != "" && v != "0" && v != "false" && v != "no"
 }
 
 // options reads the flags for a purpose.
 func (c *choices) options(p *program, why engine.Purpose) (engine.PrepareOptions, error) {
-	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, Drivers: p.drivers(), Home: p.home, Purpose: why}
+	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, Drivers: p.drivers(), Home: p.home, Purpose: why, Locked: c.locked, Offline: c.offline}
 	if err := c.readParamsFile(o.Params); err != nil {
 		return o, err
 	}

@@ -54,6 +54,9 @@ func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engin
 	if err != nil {
 		return nil, err
 	}
+	for _, note := range made.Notes {
+		p.say("%s", note)
+	}
 	return made, p.refuse(made, findings)
 }
 
