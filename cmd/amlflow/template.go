@@ -26,8 +26,9 @@ func (p *program) templateVerb() *cobra.Command {
 // imported is the workspace of the current folder, with what finds its templates.
 type imported struct {
 	*imports.Importer
-	files []string
-	found diag.Findings
+	workspace *schema.Workspace
+	files     []string
+	found     diag.Findings
 }
 
 // imports opens the workspace of the current folder. To look means to fetch what is
@@ -42,7 +43,7 @@ func (p *program) imports(cmd *cobra.Command, why engine.Purpose) (*imported, er
 		return nil, err
 	}
 	files, err := filesOfWorkspace(w.Dir)
-	return &imported{im, files, found}, err
+	return &imported{im, w, files, found}, err
 }
 
 // filesOfWorkspace are its pipelines and templates, named from the current folder.
@@ -179,7 +180,7 @@ func (p *program) templateAdd(im *imported, text string) error {
 	var sources []*schema.Source
 	if t != nil {
 		sources = append(t.Sources(), t.Source)
-		found = append(found, t.Check(nil)...)
+		found = append(found, t.Check(im.workspace)...)
 	}
 	if err := p.wrong(append(im.found, found...), sources); err != nil {
 		return err
