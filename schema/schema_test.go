@@ -44,7 +44,7 @@ var homes = map[string]map[string]string{
 
 // Fields that are about the file rather than in it, or made of its keys.
 var apart = map[string][]string{
-	"Pipeline": {"Source", "Import", "scope", "alone", "later", "early", "broken"}, "Template": {"Source", "Import", "alone"}, "Param": {"Name", "Path"},
+	"Pipeline": {"Source", "sources", "Import", "scope", "alone", "later", "early", "broken"}, "Template": {"Source", "sources", "Import", "alone"}, "Param": {"Name", "Path"},
 	"Stage":  {"Name", "Path", "AnyOf", "Prefer", "Template", "Nested", "defaults"},
 	"Matrix": {"Axes"}, "Concurrency": {"Path"}, "Cache": {"Use"},
 	"Workspace": {"Source", "Dir"}, "Target": {"Name", "Path", "Settings"}, "Secret": {"Name", "Path"}, "Profile": {"Name", "Path"},

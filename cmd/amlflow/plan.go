@@ -76,6 +76,9 @@ func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engin
 	if err != nil {
 		return nil, err
 	}
+	for _, note := range made.Notes {
+		p.say("%s", note)
+	}
 	return made, p.refuse(&c.reports, findings, filesOf(made), made.Line)
 }
 

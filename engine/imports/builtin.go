@@ -42,7 +42,7 @@ func nearBuiltin(name string) string {
 // something is to be kept at all.
 func (im *Importer) ownUnit(file string, text []byte) (string, error) {
 	m := &memory{files: map[string][]byte{file: text}}
-	for _, folder := range ships("template", text) {
+	for _, folder := range ships(text) {
 		if err := m.take(specs.Templates(), folder); err != nil {
 			return "", err
 		}

@@ -96,6 +96,9 @@ func (im *Importer) Close() error {
 		errs = append(errs, os.RemoveAll(r.dir))
 	}
 	clear(im.repos)
+	if im.o.Fetch {
+		sweep(im.cache)
+	}
 	return errors.Join(errs...)
 }
 

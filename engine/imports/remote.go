@@ -217,7 +217,7 @@ func (im *Importer) extract(kind string, r schema.Ref, commit, name string) (*ma
 	if err != nil {
 		return nil, unreachable(r, err)
 	}
-	if err := im.fill(made, kind, r, commit, text, beside); err != nil {
+	if err := im.fill(made, r, commit, text, beside); err != nil {
 		_ = made.drop()
 		return nil, unreachable(r, err)
 	}
@@ -251,7 +251,7 @@ func (im *Importer) text(kind string, r schema.Ref, commit, base string, beside 
 }
 
 // fill puts the file and the folders that it ships into a unit.
-func (im *Importer) fill(made *making, kind string, r schema.Ref, commit string, text []byte, beside []thing) error {
+func (im *Importer) fill(made *making, r schema.Ref, commit string, text []byte, beside []thing) error {
 	base, repo := path.Base(r.Inside), im.repository(r.Repo)
 	files := map[string]thing{}
 	for _, f := range beside {
@@ -259,7 +259,7 @@ func (im *Importer) fill(made *making, kind string, r schema.Ref, commit string,
 			files[base] = f
 		}
 	}
-	for _, folder := range ships(kind, text) {
+	for _, folder := range ships(text) {
 		inside, err := repo.list(im.ctx, commit, path.Join(path.Dir(r.Inside), folder), true)
 		if err != nil {
 			continue // that it is not there is for the checks to say

@@ -225,15 +225,6 @@ func TestHostileRepositories(t *testing.T) {
 	s.git("update-index", "--add", "--cacheinfo", "160000,"+s.git("rev-parse", "HEAD")+",other/module")
 	s.git("commit", "-q", "-m", "hostile")
 	s.git("tag", "v2")
-	hostile(t, s, u)
-	s.git("config", "uploadpack.allowFilter", "true") // then what is too large is not even fetched
-	u.home = t.TempDir()
-	hostile(t, s, u)
-	u.good(s.ref("good.template.yaml", "v2"))
-}
-
-func hostile(t *testing.T, s *source, u *user) {
-	t.Helper()
 	for path, want := range map[string][2]string{
 		"link.template.yaml":     {"missing-template", "is a link"},
 		"folder/x":               {"missing-template", "has no folder"},
@@ -251,6 +242,9 @@ func hostile(t *testing.T, s *source, u *user) {
 	wants(t, u.bad(s.ref("good.template.yaml", "v3"), "missing-template"), "did you mean")
 	wants(t, u.bad(s.ref("good.template.yaml", strings.Repeat("0", 40)), "template-unreachable"), "git:")
 	wants(t, u.bad("git+file:///no/such/repository//x.yaml@v1", "template-unreachable"), "git:")
+	s.git("config", "uploadpack.allowFilter", "true") // then what is too large is not even fetched
+	wants(t, u.bad(s.ref("large/t.template.yaml", "v2"), "template-unreachable"), "16 MiB")
+	u.good(s.ref("good.template.yaml", "v2"))
 }
 
 // Nothing of the repository or of the surroundings is run by git.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/amlflow/amlflow/schema"
 )
@@ -26,8 +27,9 @@ const (
 	maxUnit  = 64 << 20
 )
 
-// ships lists the folders, relative to the file, that running it needs.
-func ships(kind string, text []byte) []string {
+// ships lists the folders, relative to the file, that running it needs. Its content
+// says what it is: who names it may be wrong, and the digest must not depend on that.
+func ships(text []byte) []string {
 	var folders []string
 	add := func(stages []schema.Stage, otherwise string) {
 		for _, s := range stages {
@@ -36,7 +38,8 @@ func ships(kind string, text []byte) []string {
 			}
 		}
 	}
-	if kind == "pipeline" {
+	source, _ := schema.Read("", text)
+	if _, isPipeline := source.Text("/pipeline"); isPipeline {
 		p, _ := schema.ReadPipeline("", text)
 		add(p.Stages, ".")
 		add(p.Finally, ".")
@@ -165,6 +168,17 @@ func plainName(name string) bool {
 
 // digest names what was added so far.
 func (m *making) digest() (string, error) { return digest(os.DirFS(m.dir)) }
+
+// sweep removes what commands have left behind that were killed.
+func sweep(cache string) {
+	tmp := filepath.Join(cache, "tmp")
+	entries, _ := os.ReadDir(tmp)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.RemoveAll(filepath.Join(tmp, e.Name()))
+		}
+	}
+}
 
 // drop gives up.
 func (m *making) drop() error { return errors.Join(m.root.Close(), os.RemoveAll(m.dir)) }
