@@ -17,14 +17,19 @@ import (
 
 func (p *program) planVerb() *cobra.Command {
 	var c choices
+	var files bool
 	v := &cobra.Command{
 		Use:   "plan FILE",
 		Short: "Show what a run would do, and start nothing",
 		Long: `Plan decides everything that can be decided before a run: parameters, targets,
 order and resources. The same files and flags give the same plan; -o json prints
-it whole.`,
+it whole. --files shows instead which files of the code folders a run would ship,
+and which line of which ignore file leaves out the others.`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if files {
+				return p.planFiles(cmd, args[0], &c)
+			}
 			made, err := p.prepare(cmd, args[0], &c, engine.ToLook)
 			if err != nil {
 				return err
@@ -41,6 +46,7 @@ it whole.`,
 		},
 	}
 	c.flags(v)
+	v.Flags().BoolVar(&files, "files", false, "show the files of the code, and what is left out of it")
 	return p.prints(v, "json")
 }
 

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	dir, files := "testdata/script", []string(nil)
 	if !cluster.Available { // what the slim build can do by itself
 		dir = ""
-		for _, name := range []string{"slim", "validate", "plan", "address"} {
+		for _, name := range []string{"slim", "validate", "plan", "files", "address"} {
 			files = append(files, filepath.Join("testdata", "script", name+".txtar"))
 		}
 	}
