@@ -48,6 +48,7 @@ var plan = []room{
 	{"engine/plan", "schema schema/diag schema/expr workers/target", ""},
 	{"engine/flow", "engine/plan schema/diag workers workers/target", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine/blob", "workers/target", ""},
+	{"engine/unified", "", ""},
 	{"engine/snapshot", "workers/target", "github.com/sabhiram/go-gitignore"},
 	{"engine/imports", "schema schema/diag specs", ""},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
