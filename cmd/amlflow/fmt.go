@@ -126,7 +126,7 @@ func (f *formatting) deliver(file string, text, out []byte) error {
 	case same:
 		return nil
 	case !f.check:
-		if err := replace(file, out); err != nil {
+		if err := rewrite(file, out); err != nil {
 			return err
 		}
 	}
@@ -134,9 +134,9 @@ func (f *formatting) deliver(file string, text, out []byte) error {
 	return nil
 }
 
-// replace gives a file another content, all at once. It keeps its mode and, when it
+// rewrite gives a file another content, all at once. It keeps its mode and, when it
 // is a link, stays one.
-func replace(file string, text []byte) error {
+func rewrite(file string, text []byte) error {
 	real, err := filepath.EvalSymlinks(file)
 	if err != nil {
 		return err
