@@ -49,6 +49,7 @@ var plan = []room{
 	{"engine/flow", "engine/plan schema/diag workers workers/target", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine/blob", "workers/target", ""},
 	{"engine/snapshot", "workers/target", ""},
+	{"engine/unified", "", ""},
 	{"engine/imports", "schema schema/diag specs", ""},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
 	{"engine/server", "engine/cluster", "go.temporal.io/sdk go.temporal.io/api"},
