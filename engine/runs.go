@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
+	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/api/enums/v1"
@@ -35,6 +37,8 @@ type Request struct {
 	Plan  *plan.Plan
 	Store string            // the artifact store that holds the plan's code
 	Host  map[string]string // see target.Job.Host
+	// Secrets is what GatherSecrets took; nil: nothing.
+	Secrets *secrets.Envelope
 }
 
 // maxPlan is the size of a plan that Temporal takes as one payload.
@@ -51,9 +55,17 @@ func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
 	}
 	for {
 		id := strings.ToLower(rand.Text()[:8])
-		err := e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r) })
+		err := r.Secrets.Seal(e.o.Home, id)
+		if errors.Is(err, fs.ErrExist) {
+			continue // the id of another run
+		}
+		if err != nil {
+			return "", fmt.Errorf("keep the secrets of the run: %w", err)
+		}
+		err = e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r) })
 		var taken *serviceerror.WorkflowExecutionAlreadyStarted
 		if !errors.As(err, &taken) {
+			e.sweep(ctx)
 			return id, err
 		}
 	}
@@ -69,6 +81,16 @@ func (e *Engine) start(ctx context.Context, c client.Client, id string, r Reques
 		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
 	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Host: r.Host, Control: e.Info().ControlQueue()})
 	return err
+}
+
+// state is that of a run, as Temporal has it.
+func (e *Engine) state(ctx context.Context, id string) (s target.State, err error) {
+	err = e.do(ctx, func(ctx context.Context, c client.Client) error {
+		d, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
+		s = stateOf(d.GetWorkflowExecutionInfo().GetStatus())
+		return named(id, err)
+	})
+	return s, err
 }
 
 // Progress returns a run as it stands.

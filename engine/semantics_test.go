@@ -67,7 +67,7 @@ func becomes(t *testing.T, files map[string]string) string {
 	env := ts.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	engine.RegisterWorkflows(env)
-	engine.RegisterActivities(env, drivers)
+	engine.RegisterActivities(env, drivers, t.TempDir())
 	for line := range strings.Lines(files["options"]) {
 		at, err := time.ParseDuration(strings.TrimPrefix(strings.TrimSpace(line), "cancel "))
 		if err != nil {

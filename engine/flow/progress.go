@@ -5,6 +5,7 @@ import (
 
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -49,7 +50,8 @@ type StageProgress struct {
 	Rank     int                `json:"rank,omitempty"` // the rank that decided the end
 	Place    *target.Target     `json:"place,omitempty"`
 	Log      target.Ref         `json:"log,omitempty"`
-	URL      string             `json:"url,omitempty"` // of the endpoint
+	Secrets  []workers.Secret   `json:"secrets,omitempty"` // that the job was given; where they are, not what
+	URL      string             `json:"url,omitempty"`     // of the endpoint
 	Answer   any                `json:"answer,omitempty"`
 }
 
