@@ -42,7 +42,7 @@ var plan = []room{
 	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
 	{"workers/builtin", "workers/target workers/local", ""},
-	{"workers", "workers/target", "go.temporal.io/sdk"},
+	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
 	{"engine/plan", "schema schema/diag schema/expr workers/target", ""},
@@ -53,7 +53,7 @@ var plan = []room{
 	{"engine/imports", "schema schema/diag specs", ""},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
 	{"engine/server", "engine/cluster", "go.temporal.io/sdk go.temporal.io/api"},
-	{"engine", "engine/... schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
+	{"engine", "engine/... schema schema/diag schema/expr workers workers/target workers/mask workers/secrets", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
 
 	// The door: it puts the pieces together.
 	{"cmd/amlflow", "...", "github.com/spf13/cobra charm.land/bubbletea/v2 charm.land/lipgloss/v2 golang.org/x/term"},

@@ -2,7 +2,7 @@
 // nothing, they come out as their scripts say.
 //
 // A script is a list of steps, one a line or joined by "then". $NAME stands for
-// the value of an environment variable of the job.
+// the value of an environment variable or a secret of the job.
 //
 //	ok                     succeed (also at the end of a script that says nothing else)
 //	fail 3                 exit with this code

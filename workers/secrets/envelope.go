@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
-	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -61,7 +61,8 @@ func Check(home string, r Ref, lookup func(string) (string, bool)) error {
 	return err
 }
 
-// Seal leaves the envelope for a run.
+// Seal leaves the envelope for a run. It refuses with fs.ErrExist when the run has
+// one: another run has this id.
 func (e *Envelope) Seal(home, run string) error {
 	if e == nil {
 		return nil
@@ -80,11 +81,7 @@ func (e *Envelope) Seal(home, run string) error {
 	if text, err = encrypt(text, keys); err != nil {
 		return err
 	}
-	path := envelopeFile(home, run)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	return jobdir.WriteDurable(filepath.Dir(path), filepath.Base(path), text)
+	return writeFirst(envelopeFile(home, run), text)
 }
 
 // Forget removes the envelope of a run that has ended. Doing it again is no error.
@@ -99,16 +96,17 @@ func Forget(home, run string) error {
 	return err
 }
 
-// Sealed lists the runs that have an envelope.
-func Sealed(home string) ([]string, error) {
+// Sealed tells the runs that have an envelope, and since when.
+func Sealed(home string) (map[string]time.Time, error) {
 	entries, err := os.ReadDir(filepath.Dir(envelopeFile(home, "x")))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var runs []string
+	runs := map[string]time.Time{}
 	for _, e := range entries {
-		if run, ok := strings.CutSuffix(e.Name(), ".age"); ok && target.ValidID(run) {
-			runs = append(runs, run)
+		run, ok := strings.CutSuffix(e.Name(), ".age")
+		if info, err := e.Info(); err == nil && ok && target.ValidID(run) {
+			runs[run] = info.ModTime()
 		}
 	}
 	return runs, err

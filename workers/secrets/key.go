@@ -76,13 +76,13 @@ func madeKey(home string) ([]age.Identity, error) {
 		return nil, err
 	}
 	text := fmt.Sprintf("# The key to the secrets of amlflow. Whoever has it can read them.\n# public key: %s\n%s\n", id.Recipient(), id)
-	if err := writeFirst(KeyFile(home), []byte(text)); err != nil {
+	if err := writeFirst(KeyFile(home), []byte(text)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("keep the key of secrets: %w", err)
 	}
 	return homeKey(home)
 }
 
-// writeFirst writes a private file unless there is one.
+// writeFirst writes a private file, and refuses with fs.ErrExist when there is one.
 func writeFirst(path string, text []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -97,10 +97,14 @@ func writeFirst(path string, text []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); !errors.Is(err, fs.ErrExist) {
+	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
-	return nil
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // storeKey is the key that a store is encrypted to.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func write(t *testing.T, path, text string, mode os.FileMode) string {
@@ -153,11 +154,14 @@ func TestEnvelopeIsForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := Sealed(home); err != nil || !slices.Equal(got, []string{"run2"}) {
-		t.Errorf("left are %q, %v", got, err)
+	if got, err := Sealed(home); err != nil || len(got) != 1 || time.Since(got["run2"]) > time.Hour {
+		t.Errorf("left are %v, %v", got, err)
+	}
+	if err := e.Seal(home, "run2"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("sealed again: %v", err)
 	}
 	if got, err := Sealed(t.TempDir()); err != nil || got != nil {
-		t.Errorf("got %q, %v", got, err)
+		t.Errorf("got %v, %v", got, err)
 	}
 	for _, run := range []string{"", "..", "../run2", "a/b"} {
 		if Forget(home, run) == nil || e.Seal(home, run) == nil {
@@ -169,7 +173,7 @@ func TestEnvelopeIsForgotten(t *testing.T) {
 		t.Error(err)
 	}
 	if got, _ := Sealed(home); len(got) != 1 {
-		t.Errorf("an empty envelope was kept: %q", got)
+		t.Errorf("an empty envelope was kept: %v", got)
 	}
 }
 
