@@ -175,7 +175,7 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 func (r *run) deployment(s *plan.Stage, id string, env map[string]string, val func(string, plan.Value) any) (target.Deployment, error) {
 	d := target.Deployment{
 		ID: id, Endpoint: s.Deploy.Endpoint, Run: r.in.Run, Stage: s.Name, Score: s.Deploy.Score, Script: s.Deploy.Script,
-		Code: s.Code, Env: env, Host: r.in.Host, Needs: s.Asks, Instances: s.Deploy.Instances, Sample: s.Deploy.Sample,
+		Code: s.Code, Env: env, Environment: s.Runtime, Host: r.in.Host, Needs: s.Asks, Instances: s.Deploy.Instances, Sample: s.Deploy.Sample,
 		Health: s.Deploy.Health, Path: s.Deploy.Path, Ready: time.Duration(s.Deploy.Ready),
 	}
 	if s.Deploy.Model == nil {
