@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/schema/expr"
 )
 
 // rules are what Check looks at, in this order. Later rules use what earlier ones
@@ -79,7 +80,7 @@ func (a *checked) pipeline(p *Pipeline, files fs.FS) {
 			a.pipeline(s.Nested, s.Nested.Import.Files)
 		}
 	}
-	c := &checker{p: p, w: a.w, folder: files, all: p.all(), edges: map[string][]edge{}, used: map[string]bool{}, early: map[string]bool{}}
+	c := &checker{p: p, w: a.w, folder: files, all: p.all(), edges: map[string][]edge{}, used: map[string]bool{}, once: map[string]bool{}, compiled: map[compiled]*expr.Compiled{}, early: map[string]bool{}}
 	for _, rule := range rules {
 		rule.check(c)
 	}
@@ -105,11 +106,15 @@ type checker struct {
 	edges   map[string][]edge // which stages each stage waits for
 	reports int               // errors of expressions so far
 	steps   int               // instructions of the patterns so far
-	loose   int               // expressions without their braces so far
-	used    map[string]bool   // params that expressions read
-	early   map[string]bool   // params that decide something before the run
-	allUsed bool              // one reads params as a whole
-	read    reads             // results that expressions read
+	answers int               // combinations held against what is excluded so far
+	once    map[string]bool   // texts of the defaults that were checked
+
+	compiled map[compiled]*expr.Compiled
+	loose    int             // expressions without their braces so far
+	used     map[string]bool // params that expressions read
+	early    map[string]bool // params that decide something before the run
+	allUsed  bool            // one reads params as a whole
+	read     reads           // results that expressions read
 }
 
 // edge is one reason to wait for a stage, and where it is written.

@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/schema/diag"
@@ -68,8 +69,17 @@ func (s *Source) texts(path string) []string {
 	if text, ok := s.Text(path); ok {
 		return []string{text}
 	}
+	if list, ok := s.lists[path]; ok {
+		return list
+	}
 	v, _ := s.Value(path)
 	var list []string
+	if strings.HasPrefix(path, "/defaults/") {
+		if s.lists == nil {
+			s.lists = map[string][]string{}
+		}
+		defer func() { s.lists[path] = list[:len(list):len(list)] }()
+	}
 	for i := range asList(v) {
 		list = append(list, s.text(join(path, strconv.Itoa(i))))
 	}

@@ -104,11 +104,26 @@ type Stage struct {
 // At is the JSON pointer of a key of the stage, "timeout" or "env/NAME": where it
 // is written, which may be among the pipeline's defaults.
 func (s *Stage) At(key string) string {
-	whole, _, _ := strings.Cut(key, "/")
+	whole, name, _ := strings.Cut(key, "/")
+	if whole == "env" && name != "" {
+		return pathOf(s.Env, name, s.Path+"/"+key)
+	}
+	if whole == "secrets" && name != "" {
+		return pathOf(s.Secrets, name, s.Path+"/"+key)
+	}
 	if s.defaults[key] || s.defaults[whole] {
 		return "/defaults/" + key
 	}
 	return s.Path + "/" + key
+}
+
+func pathOf(list []Named, name, otherwise string) string {
+	for _, n := range list {
+		if n.Name == name {
+			return n.Path
+		}
+	}
+	return otherwise
 }
 
 // Named is a name and the text that gives its value.

@@ -81,6 +81,11 @@ func (c *checker) group(g *Concurrency, s *Stage) {
 }
 
 func (c *checker) target(s *Stage) {
+	if at := s.At("target"); c.once[at] {
+		return
+	} else if strings.HasPrefix(at, "/defaults/") && !slices.ContainsFunc(s.Target, isExpression) {
+		c.once[at] = true
+	}
 	for i, name := range s.Target {
 		c.text(place{path: c.targetAt(s, i), text: name, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
 	}
@@ -110,7 +115,7 @@ func (c *checker) condition(s *Stage) {
 
 // text checks a text whose expressions become its value.
 func (c *checker) text(p place) {
-	if p.text == "" || p.text == refused {
+	if p.text == "" || p.text == refused || c.again(p) {
 		return
 	}
 	t, errs := expr.Split(p.text)
@@ -127,6 +132,17 @@ func (c *checker) text(p place) {
 	for _, part := range t.Expressions() {
 		c.expression(p, part.Expr, part.Offset, want)
 	}
+}
+
+// again reports whether a text of the defaults was checked for another stage. With an
+// expression in it, what it reads is a matter of each stage.
+func (c *checker) again(p place) bool {
+	if !strings.HasPrefix(p.path, "/defaults/") || isExpression(p.text) {
+		return false
+	}
+	done := c.once[p.path]
+	c.once[p.path] = true
+	return done
 }
 
 // script checks a shell script, whose expressions become variables.
@@ -161,19 +177,19 @@ func (c *checker) script(p place) {
 // compared with all names that there are.
 const maxReports = 300
 
+// few counts a finding that a file may give very often, and reports whether it is
+// still worth saying.
+func (c *checker) few() bool {
+	c.reports++
+	return c.reports <= maxReports
+}
+
 // expression checks one expression, which begins at offset of the place's text.
 func (c *checker) expression(p place, src string, offset int, want expr.Type) {
 	if c.reports > maxReports {
 		return
 	}
-	scope := c.p.Scope(p.stage)
-	switch {
-	case p.own:
-		scope = c.p.UntilScope(p.stage)
-	case p.alone:
-		scope = c.p.shared(p.stage)
-	}
-	x, errs := expr.Compile(src, scope, want)
+	x, errs := c.compile(p, src, want)
 	for _, e := range errs {
 		e.Offset, e.End = e.Offset+offset, e.End+offset
 		c.report(p, e)
@@ -191,6 +207,35 @@ func (c *checker) expression(p place, src string, offset int, want expr.Type) {
 		}
 	}
 	c.rules(p, x, offset)
+}
+
+// compiled is an expression in a scope that many stages share.
+type compiled struct {
+	src  string
+	last bool // among the stages of finally
+	want expr.Kind
+}
+
+// compile compiles an expression in the scope of its place. What compiled before, in
+// the same scope, is not compiled again: many stages say the same.
+func (c *checker) compile(p place, src string, want expr.Type) (*expr.Compiled, []expr.Error) {
+	switch {
+	case p.own:
+		return expr.Compile(src, c.p.UntilScope(p.stage), want)
+	case p.alone:
+		return expr.Compile(src, c.p.shared(p.stage), want)
+	case p.stage != nil && (p.stage.Matrix != nil || p.stage.Each != nil):
+		return expr.Compile(src, c.p.Scope(p.stage), want)
+	}
+	key := compiled{src, p.stage != nil && c.p.inFinally(p.stage), want.Kind}
+	if x := c.compiled[key]; x != nil {
+		return x, nil
+	}
+	x, errs := expr.Compile(src, c.p.Scope(p.stage), want)
+	if x != nil && len(c.compiled) < 1000 {
+		c.compiled[key] = x
+	}
+	return x, errs
 }
 
 // decides notes that a parameter decides something before the run, so that whoever

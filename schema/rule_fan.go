@@ -85,17 +85,24 @@ func listExpression(list []any) string {
 	return quoted(whole)
 }
 
+// maxExcluding is how often combinations are held against entries of exclude.
+const maxExcluding = 300_000
+
 func (c *checker) matrix(s *Stage) {
 	known := c.axes(s)
 	at := s.Path + "/matrix"
+	values := map[string]map[any]bool{}
+	for _, axis := range s.Matrix.Axes {
+		values[axis.Name] = valueSet(axis)
+	}
 	for i, m := range s.Matrix.Exclude {
 		c.combination(fmt.Sprintf("%s/exclude/%d", at, i), m)
 		for _, name := range keysOf(m) {
-			if !slices.Contains(known, name) {
+			if _, ok := values[name]; !ok {
 				c.key("unknown-name", join(fmt.Sprintf("%s/exclude/%d", at, i), name), c.nearest.hint(name, known, "names of the matrix"), "the matrix has no %q to exclude", name)
 			}
 		}
-		c.excludes(s, i, m)
+		c.excludes(s, i, m, values)
 	}
 	for i, m := range s.Matrix.Include {
 		c.combination(fmt.Sprintf("%s/include/%d", at, i), m)
@@ -103,9 +110,14 @@ func (c *checker) matrix(s *Stage) {
 	if len(s.Matrix.Axes)+len(s.Matrix.Include) == 0 {
 		return // the shape says that it is empty
 	}
+	size := s.Matrix.size()
+	c.answers += min(size, MaxCombinations) * len(s.Matrix.Exclude)
+	if size <= MaxCombinations && (len(s.Matrix.Exclude) == 0 || c.answers > maxExcluding) {
+		return
+	}
 	combinations, certain := s.Matrix.known()
 	switch {
-	case s.Matrix.size() > MaxCombinations:
+	case size > MaxCombinations:
 		c.key("too-large", at, "write fewer values, or split the stage", "the matrix has %d combinations, more than %d", s.Matrix.size(), MaxCombinations)
 	case certain && len(combinations) == 0:
 		c.key("no-effect", at, "exclude less", "every combination of the matrix is excluded, so stage %q would never run", s.Name)
@@ -131,14 +143,16 @@ func (c *checker) axes(s *Stage) []string {
 		if axis.Text != "" {
 			c.wanted(place{path: axis.Path, text: axis.Text, stage: s, early: true, alone: true, want: expr.Type{Kind: expr.List}})
 		}
+		seen := map[any]bool{}
 		for i, v := range axis.Values {
 			path := fmt.Sprintf("%s/%d", axis.Path, i)
 			if text, ok := v.(string); ok && isExpression(text) {
 				c.text(place{path: path, text: text, stage: s, early: true, alone: true})
 			}
-			if i < 1000 && v != refused && slices.ContainsFunc(axis.Values[:i], func(other any) bool { return equal(v, other) }) {
+			if seen[plain(v)] && v != refused && c.few() {
 				c.adviseValue("no-effect", path, "remove one of the two", "%s is twice among the values of %q, so the stage would do the same twice", shown(v), axis.Name)
 			}
+			seen[plain(v)] = true
 		}
 	}
 	slices.Sort(known)
@@ -156,20 +170,50 @@ func (c *checker) combination(at string, m map[string]any) {
 
 // excludes advises about an entry that takes nothing away, because a value in it is
 // none of those that the matrix has.
-func (c *checker) excludes(s *Stage, i int, m map[string]any) {
+func (c *checker) excludes(s *Stage, i int, m map[string]any, values map[string]map[any]bool) {
+	if len(m) > len(s.Matrix.Axes) {
+		return // a name of it is none of the matrix, and reported
+	}
 	for _, axis := range s.Matrix.Axes {
 		v, said := m[axis.Name]
-		if !said || axis.Text != "" || v == refused || isText(v) && isExpression(v.(string)) {
+		if !said || values[axis.Name] == nil || values[axis.Name][plain(v)] || v == refused || isText(v) && isExpression(v.(string)) {
 			continue
 		}
-		if slices.ContainsFunc(axis.Values, func(other any) bool { return equal(v, other) || isText(other) && isExpression(other.(string)) }) {
-			continue
+		if !c.few() {
+			return
 		}
 		var known []string
-		for _, other := range axis.Values {
+		for _, other := range axis.Values[:min(len(axis.Values), 100)] {
 			known = append(known, compact(other))
 		}
 		c.adviseValue("no-effect", fmt.Sprintf("%s/matrix/exclude/%d/%s", s.Path, i, escaper.Replace(axis.Name)), c.nearest.hint(compact(v), known, "values of "+axis.Name),
 			"%s is none of the values of %q, so nothing is excluded", shown(v), axis.Name)
 	}
+}
+
+// valueSet are the values of a name, as plain has them; nil when not all are known.
+func valueSet(axis Axis) map[any]bool {
+	if axis.Text != "" {
+		return nil
+	}
+	set := map[any]bool{}
+	for _, v := range axis.Values {
+		if text, ok := v.(string); ok && isExpression(text) {
+			return nil
+		}
+		set[plain(v)] = true
+	}
+	return set
+}
+
+// plain is a value to compare others with: 1 and 1.0 are the same.
+func plain(v any) any {
+	if n, ok := number(v); ok {
+		return n
+	}
+	switch v.(type) {
+	case string, bool, nil:
+		return v
+	}
+	return compact(v)
 }

@@ -109,6 +109,9 @@ func (c *checker) needs() {
 		}
 		for i, name := range s.Needs {
 			if slices.Contains(s.Needs[:min(i, 100)], name) && name != refused {
+				if !c.few() {
+					break
+				}
 				c.adviseValue("no-effect", fmt.Sprintf("%s/needs/%d", s.Path, i), "remove it", "stage %q needs %q twice", s.Name, name)
 				continue
 			}

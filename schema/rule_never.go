@@ -32,7 +32,7 @@ type never struct {
 	reasons map[*Stage][]reason
 	open    map[*Stage]bool
 	known   map[string]bool // whether conditions, joined, can hold together
-	answers int
+	tries   int
 }
 
 // neverRun advises about each stage that cannot run, and names those that follow.
@@ -126,7 +126,7 @@ func (n *never) tried(list []reason) bool {
 	for _, v := range values {
 		hold := true
 		for _, r := range list {
-			if n.answers++; n.answers > maxAnswers {
+			if n.tries++; n.tries > maxAnswers {
 				return true
 			}
 			answer, err := expr.Eval(r.src, v)
@@ -156,6 +156,9 @@ func (n *never) domain(list []reason) ([]map[string]any, bool) {
 					return nil, false
 				}
 			case ref.Path[0] == "matrix" && r.stage.Matrix != nil:
+				if r.stage.Matrix.size() > maxDomain {
+					return nil, false
+				}
 				combinations, certain := r.stage.Matrix.known()
 				if !certain || len(combinations) > maxDomain {
 					return nil, false

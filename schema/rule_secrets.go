@@ -20,18 +20,24 @@ func (c *checker) secrets() {
 	}
 	slices.Sort(known)
 	for _, s := range c.stages() {
+		variables := map[string]bool{}
+		for _, e := range s.Env {
+			if len(s.Secrets) > 0 {
+				variables[e.Name] = true
+			}
+		}
 		for _, secret := range s.Secrets {
-			c.secretVariable(s, secret)
+			c.secretVariable(s, secret, variables)
 			c.secret(secret, known)
 		}
 	}
 }
 
-func (c *checker) secretVariable(s *Stage, secret Named) {
+func (c *checker) secretVariable(s *Stage, secret Named, variables map[string]bool) {
 	if why := reservedVariable(secret.Name, s.Deploy); why != "" {
 		c.key("reserved-name", secret.Path, "choose another name", "%q cannot be set: %s", secret.Name, why)
 	}
-	if slices.ContainsFunc(s.Env, func(e Named) bool { return e.Name == secret.Name }) {
+	if variables[secret.Name] {
 		c.key("name-clash", secret.Path, "keep one of them", "stage %q has %q in both `env` and `secrets`", s.Name, secret.Name)
 	}
 }

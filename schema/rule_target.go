@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/amlflow/amlflow/schema/diag"
 )
@@ -28,6 +29,11 @@ func (c *checker) targets() {
 }
 
 func (c *checker) targetsOf(s *Stage, bound []string) {
+	at := s.At("target") + " exists"
+	if c.once[at] {
+		return
+	}
+	c.once[at] = strings.HasPrefix(at, "/defaults/")
 	for i, name := range s.Target {
 		if _, found := slices.BinarySearch(bound, name); found || name == "" || name == refused || !literal(name) {
 			continue

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/amlflow/amlflow/schema/expr"
 )
@@ -45,12 +44,16 @@ func (c *checker) uses() {
 
 func (c *checker) arguments(s *Stage, u used) {
 	var names []string
-	for _, p := range u.params {
+	index := map[string]int{}
+	for i, p := range u.params {
 		names = append(names, p.Name)
+		index[p.Name] = i
 	}
+	var unknown []string
 	for _, w := range s.With {
-		i := slices.Index(names, w.Name)
-		if i < 0 {
+		i, ok := index[w.Name]
+		if !ok {
+			unknown = append(unknown, w.Name)
 			c.key("unknown-param", w.Path, c.nearest.hint(w.Name, names, "parameters"), "%s %q has no parameter %q", u.kind, u.name, w.Name)
 			c.text(place{path: w.Path, text: w.Text, stage: s})
 			continue
@@ -61,8 +64,8 @@ func (c *checker) arguments(s *Stage, u used) {
 		return
 	}
 	for _, p := range u.params {
-		if _, said := c.p.Source.Value(join(s.Path, "with", p.Name)); p.Default == nil && !said {
-			c.missing(s, u, p, names)
+		if _, said := c.p.Source.Value(join(s.Path, "with", p.Name)); p.Default == nil && !said && c.few() {
+			c.missing(s, u, p, names, unknown)
 		}
 	}
 }
@@ -81,8 +84,7 @@ func (c *checker) elsewhereGiven(s *Stage) bool {
 
 // missing reports a parameter that must be given, unless one that there is not was
 // reported with this one as its cure.
-func (c *checker) missing(s *Stage, u used, p Param, names []string) {
-	unknown := slices.DeleteFunc(c.p.Source.Keys(s.Path+"/with"), func(name string) bool { return slices.Contains(names, name) })
+func (c *checker) missing(s *Stage, u used, p Param, names, unknown []string) {
 	if near := c.nearest.name(p.Name, unknown); near != "" && c.nearest.name(near, names) == p.Name {
 		return
 	}

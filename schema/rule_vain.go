@@ -82,7 +82,7 @@ func (c *checker) vainOutputs() {
 	}
 	for _, s := range c.stages() {
 		for _, out := range s.Outputs {
-			if out.Type.IsArtifact() || c.read.outputs[output{s.Name, ""}] || c.read.outputs[output{s.Name, out.Name}] || s.Deploy != nil {
+			if out.Type.IsArtifact() || c.read.outputs[output{s.Name, ""}] || c.read.outputs[output{s.Name, out.Name}] || s.Deploy != nil || !c.few() {
 				continue
 			}
 			c.advise("unused-output", join(s.Path, "outputs", out.Name), fmt.Sprintf("read it as ${{ stages.%s.outputs.%s }}, give it in `outputs` of the pipeline, or remove it", s.Name, out.Name),

@@ -236,26 +236,30 @@ func (p *Pipeline) typeOf(text string) expr.Type {
 func (p *Pipeline) combination(m *Matrix, scope expr.Scope) expr.Type {
 	fields := map[string]expr.Type{}
 	for _, axis := range m.Axes {
-		fields[axis.Name] = p.common(axis.Values, axis.Text, scope, expr.PlanTime)
+		fields[axis.Name] = p.shape(axis.Values, axis.Text, scope, expr.PlanTime)
 	}
+	added := map[string][]any{}
 	for _, more := range m.Include {
 		for name, v := range more {
-			t := typed(v, expr.PlanTime, 0)
-			if known, ok := fields[name]; ok {
-				t = both(known, t, expr.PlanTime)
-			}
-			fields[name] = t
+			added[name] = append(added[name], v)
 		}
+	}
+	for name, values := range added {
+		t := alike(values, expr.PlanTime, 0)
+		if known, ok := fields[name]; ok && known.Kind != t.Kind {
+			t = expr.Type{}
+		}
+		fields[name] = t
 	}
 	return expr.Type{Kind: expr.Object, Fields: fields}
 }
 
 func (p *Pipeline) item(e *Each, scope expr.Scope) expr.Type {
-	return p.common(e.List, e.Text, scope, expr.RunTime)
+	return p.shape(e.List, e.Text, scope, expr.RunTime)
 }
 
-// common is the type that all values of a list have, or of the items that text gives.
-func (p *Pipeline) common(values []any, text string, scope expr.Scope, at expr.Moment) expr.Type {
+// shape is the type that all values of a list have, or of the items that text gives.
+func (p *Pipeline) shape(values []any, text string, scope expr.Scope, at expr.Moment) expr.Type {
 	if text != "" {
 		t, _ := expr.Split(text)
 		if part, single := t.Single(); single {
@@ -273,62 +277,52 @@ func (p *Pipeline) common(values []any, text string, scope expr.Scope, at expr.M
 // alike is the type that all of values have.
 func alike(values []any, at expr.Moment, depth int) expr.Type {
 	got := expr.Type{Moment: at}
+	fields := map[string][]any{}
 	for i, v := range values {
-		if t := typed(v, at, depth); i == 0 {
+		t := typed(v, at, depth)
+		switch {
+		case i == 0:
 			got = t
-		} else {
-			got = both(got, t, at)
+		case got.Kind == expr.Int && t.Kind == expr.Number || got.Kind == expr.Number && t.Kind == expr.Int:
+			got = expr.Type{Kind: expr.Number, Moment: at}
+		case got.Kind != t.Kind:
+			return expr.Type{Moment: at}
+		case got.Kind == expr.List:
+			got.Elem = nil
 		}
+		for name, field := range asMap(v) {
+			fields[name] = append(fields[name], field)
+		}
+	}
+	if got.Kind == expr.Object {
+		got.Fields = common(fields, len(values), at, depth)
 	}
 	return got
 }
 
+// common are the fields of objects. One that only some have may be anything: whoever
+// reads it has to say what holds without it.
+func common(fields map[string][]any, all int, at expr.Moment, depth int) map[string]expr.Type {
+	types := make(map[string]expr.Type, len(fields))
+	for name, values := range fields {
+		if types[name] = (expr.Type{Moment: at}); len(values) == all {
+			types[name] = alike(values, at, depth+1)
+		}
+	}
+	return types
+}
+
 // typed is the type of a value that is written out. An expression may be anything.
 func typed(v any, at expr.Moment, depth int) expr.Type {
-	t := expr.Type{Kind: expr.KindOf(v), Moment: at}
 	if text, ok := v.(string); ok && (isExpression(text) || text == refused) || depth > 3 {
 		return expr.Type{Moment: at}
 	}
-	switch x := v.(type) {
-	case map[string]any:
-		t.Fields = map[string]expr.Type{}
-		for name, field := range x {
-			t.Fields[name] = typed(field, at, depth+1)
-		}
-	case []any:
-		elem := alike(x, at, depth+1)
+	t := expr.Type{Kind: expr.KindOf(v), Moment: at}
+	if list, ok := v.([]any); ok {
+		elem := alike(list, at, depth+1)
 		t.Elem = &elem
 	}
 	return t
-}
-
-// both is the type of a value that is either a or b. A field that only one of two
-// objects has may be anything: whoever reads it has to say what holds without it.
-func both(a, b expr.Type, at expr.Moment) expr.Type {
-	switch {
-	case a.Kind == expr.Object && b.Kind == expr.Object && a.Fields != nil && b.Fields != nil:
-		fields := map[string]expr.Type{}
-		for name, t := range a.Fields {
-			other, shared := b.Fields[name]
-			if fields[name] = (expr.Type{Moment: at}); shared {
-				fields[name] = both(t, other, at)
-			}
-		}
-		for name := range b.Fields {
-			if _, ok := fields[name]; !ok {
-				fields[name] = expr.Type{Moment: at}
-			}
-		}
-		return expr.Type{Kind: expr.Object, Fields: fields, Moment: at}
-	case a.Kind == expr.Int && b.Kind == expr.Number || a.Kind == expr.Number && b.Kind == expr.Int:
-		return expr.Type{Kind: expr.Number, Moment: at}
-	case a.Kind == b.Kind:
-		if a.Kind == expr.List {
-			return expr.Type{Kind: expr.List, Moment: at}
-		}
-		return a
-	}
-	return expr.Type{Moment: at}
 }
 
 // known is the type of an expression that reads a value of type t.

@@ -26,6 +26,9 @@ type Source struct {
 	root  *value
 	last  unfolded
 	near  owned
+
+	defaults map[string][]Named  // see common
+	lists    map[string][]string // of the defaults, which all stages share
 }
 
 // owned keeps the stage or parameter that was looked at last, since the next look is

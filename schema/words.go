@@ -178,8 +178,14 @@ func (sh *shaper) wrongValue(path, keyword string, rule map[string]any, given an
 			shown = "empty"
 		}
 		sh.atValue("wrong-value", path, hint, "%s is %s, and must be one of %s", sh.place(path), shown, strings.Join(allowed, ", "))
+	case "maxItems":
+		sh.atKey("too-large", path, "write fewer", "%s has %d items, more than %v", sh.place(path), len(asList(given)), rule[keyword])
 	case "maxProperties":
 		keys := sh.source.Keys(path)
+		if len(asMap(given)) > 2 && rule[keyword] != 1.0 {
+			sh.atKey("too-large", path, "write fewer", "%s has %d keys, more than %v", sh.place(path), len(asMap(given)), rule[keyword])
+			return
+		}
 		sh.atKey("two-kinds", join(path, keys[1]), fmt.Sprintf("keep one of %s", listed(quotedKeys(keys), "and")), "%s has both %q and %q", sh.place(path), keys[0], keys[1])
 	case "const":
 		if rule["const"] == true {
