@@ -167,10 +167,13 @@ type Registry interface {
 	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
 }
 
-// RegisterWorkflows makes our workflow known to r, and the local activity that
-// comes with it.
+// RegisterWorkflows makes our workflows known to r, and the local activity that
+// comes with them.
 func RegisterWorkflows(r Registry) {
 	r.RegisterWorkflowWithOptions(flow.Run, workflow.RegisterOptions{Name: flow.Workflow})
+	r.RegisterWorkflowWithOptions(flow.Run, workflow.RegisterOptions{Name: flow.NestedWorkflow})
+	r.RegisterWorkflowWithOptions(flow.Items, workflow.RegisterOptions{Name: flow.ItemsWorkflow})
+	r.RegisterWorkflowWithOptions(flow.Group, workflow.RegisterOptions{Name: flow.GroupWorkflow})
 	r.RegisterActivityWithOptions(evaluate, activity.RegisterOptions{Name: flow.Evaluate})
 }
 

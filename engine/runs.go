@@ -36,6 +36,7 @@ var (
 type Request struct {
 	Plan  *plan.Plan
 	Store string            // the artifact store that holds the plan's code
+	Dir   string            // the workspace's folder; its secrets are looked for there
 	Host  map[string]string // see target.Job.Host
 	// Secrets is what GatherSecrets took; nil: nothing.
 	Secrets *secrets.Envelope
@@ -50,11 +51,11 @@ const idPrefix = "amlflow-"
 // Start begins a run and returns its id. Once it has returned, the run goes on
 // whatever happens to this process or to the server.
 func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
-	if size := len(r.Plan.JSON()); size > maxPlan {
+	if size := r.Plan.Size(); size > maxPlan {
 		return "", fmt.Errorf("the plan takes %d bytes, and at most %d can be started in this version: split the pipeline", size, maxPlan)
 	}
 	for {
-		id := strings.ToLower(rand.Text()[:8])
+		id := NewID()
 		err := r.Secrets.Seal(e.o.Home, id)
 		if errors.Is(err, fs.ErrExist) {
 			continue // the id of another run
@@ -71,6 +72,9 @@ func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
 	}
 }
 
+// NewID makes an id that no run has, as far as chance goes.
+func NewID() string { return strings.ToLower(rand.Text()[:8]) }
+
 func (e *Engine) start(ctx context.Context, c client.Client, id string, r Request) error {
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: idPrefix + id, TaskQueue: e.Info().Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -79,7 +83,7 @@ func (e *Engine) start(ctx context.Context, c client.Client, id string, r Reques
 		// still, and does not answer, for this long.
 		WorkflowTaskTimeout: workers.Heartbeat,
 		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
-	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Host: r.Host, Control: e.Info().ControlQueue()})
+	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Dir: r.Dir, Host: r.Host, Control: e.Info().ControlQueue()})
 	return err
 }
 
@@ -102,9 +106,12 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 			return named(id, err)
 		}
 		if d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			p, err = query(ctx, c, id)
+			if p, err = query(ctx, c, idPrefix+id); err != nil {
+				return err
+			}
 			note(p, d.GetPendingActivities())
-			return err
+			inside(ctx, c, p)
+			return nil
 		}
 		p, err = record(ctx, c, id)
 		return err
@@ -112,13 +119,33 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 	return p, err
 }
 
-func query(ctx context.Context, c client.Client, id string) (*flow.Progress, error) {
-	v, err := c.QueryWorkflow(ctx, idPrefix+id, "", flow.QueryProgress)
+func query(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
+	v, err := c.QueryWorkflow(ctx, workflow, "", flow.QueryProgress)
 	if err != nil {
 		return nil, err
 	}
 	var p *flow.Progress
 	return p, v.Get(&p)
+}
+
+// inside adds to a run the pipelines that its stages are running now. One that does
+// not answer is left out.
+func inside(ctx context.Context, c client.Client, p *flow.Progress) {
+	add := func(s *flow.StageProgress) {
+		if s.Child == "" {
+			return
+		}
+		if inner, err := query(ctx, c, s.Child); err == nil && inner != nil {
+			inside(ctx, c, inner)
+			s.Nested = inner
+		}
+	}
+	for i := range p.Stages {
+		add(&p.Stages[i])
+		for j := range p.Stages[i].Items {
+			add(&p.Stages[i].Items[j])
+		}
+	}
 }
 
 // note says of a stage what Temporal knows and the workflow does not: that a
@@ -133,9 +160,15 @@ func note(p *flow.Progress, pending []*workflow.PendingActivityInfo) {
 			waiting[a.GetActivityId()] = a
 		}
 	}
+	say := func(s *flow.StageProgress) {
+		if a, ok := waiting[s.Job]; ok && s.Status == target.Running {
+			s.Why = fmt.Sprintf("trying again (%d times so far): %s", a.GetAttempt()-1, a.GetLastFailure().GetMessage())
+		}
+	}
 	for i := range p.Stages {
-		if a, ok := waiting[p.Stages[i].Job]; ok && p.Stages[i].Status == target.Running {
-			p.Stages[i].Why = fmt.Sprintf("trying again (%d times so far): %s", a.GetAttempt()-1, a.GetLastFailure().GetMessage())
+		say(&p.Stages[i])
+		for j := range p.Stages[i].Items {
+			say(&p.Stages[i].Items[j])
 		}
 	}
 }
@@ -155,7 +188,7 @@ func record(ctx context.Context, c client.Client, id string) (*flow.Progress, er
 		return nil, named(id, err)
 	}
 	// It was ended from outside, so it could not write its record.
-	if p, err = query(ctx, c, id); err != nil {
+	if p, err = query(ctx, c, idPrefix+id); err != nil {
 		return nil, err
 	}
 	p.Status, p.Error = target.Failed, "the run was ended from outside: "+closed.Unwrap().Error()

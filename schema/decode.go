@@ -18,6 +18,7 @@ func ReadPipeline(name string, data []byte) (*Pipeline, diag.Findings) {
 	p.Name = s.text("/pipeline")
 	p.Description = s.text("/description")
 	p.Params = s.params()
+	p.Stages = make([]Stage, 0, len(s.Keys("/stages")))
 	for _, key := range s.Keys("/stages") {
 		p.Stages = append(p.Stages, s.stage(join("/stages", key), key))
 	}

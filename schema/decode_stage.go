@@ -1,8 +1,6 @@
 package schema
 
-import (
-	"time"
-)
+import "time"
 
 // onwards are the keys that stages take over from the pipeline's defaults as a whole.
 var onwards = []string{"target", "timeout", "retry", "cache", "code", "environment"}
@@ -44,9 +42,6 @@ func (s *Source) inherit(st *Stage) {
 	for _, key := range onwards {
 		st.defaults[key] = !s.said(st.Path+"/"+key) && s.said("/defaults/"+key)
 	}
-	if st.defaults["retry"] {
-		st.defaults["retry/on"] = true
-	}
 	for _, key := range []string{"resources/cpus", "resources/memory", "resources/nodes"} {
 		st.defaults[key] = !s.said(st.Path+"/"+key) && s.said("/defaults/"+key)
 	}
@@ -62,6 +57,7 @@ func (s *Source) merged(st *Stage, key string) []Named {
 	for _, d := range s.named("/defaults/" + key) {
 		if _, over := s.Value(join(st.Path+"/"+key, d.Name)); !over {
 			list = append(list, d)
+			st.defaults[join(key, d.Name)] = true
 		}
 	}
 	return append(list, own...)

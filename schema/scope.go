@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/amlflow/amlflow/schema/expr"
@@ -49,13 +52,19 @@ func (p *Pipeline) shared(stage *Stage) expr.Scope {
 	p.scope.once.Do(func() {
 		p.scope.own = map[string]expr.Scope{}
 		p.scope.body = p.names(p.Stages)
-		p.scope.last = p.names(p.Stages, p.Finally)
+		if p.scope.last = p.scope.body; len(p.Finally) > 0 {
+			p.scope.last = p.names(p.Stages, p.Finally)
+		}
 	})
 	if stage != nil && p.inFinally(stage) {
 		return p.scope.last
 	}
 	return p.scope.body
 }
+
+// ScopeAround is the scope of a stage without what only that stage sees: the scope of
+// what it is multiplied by.
+func (p *Pipeline) ScopeAround(stage *Stage) expr.Scope { return p.shared(stage) }
 
 // UntilScope is the scope of `until.when`: what the stage sees, and its own results.
 func (p *Pipeline) UntilScope(stage *Stage) expr.Scope {
@@ -103,13 +112,37 @@ func (p *Pipeline) names(lists ...[]Stage) expr.Scope {
 		return scope
 	}
 	stages := map[string]expr.Type{}
-	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages}
+	alike := map[string]expr.Type{}
 	for _, list := range lists {
 		for i := range list {
-			stages[list[i].Name] = p.results(&list[i], true)
+			stages[list[i].Name] = p.sharedResults(&list[i], alike)
 		}
 	}
+	names := slices.Sorted(maps.Keys(stages))
+	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages, Names: &names}
 	return scope
+}
+
+// sharedResults are the results of s. Of ten thousand stages most have the same as
+// others: alike keeps those of each kind once.
+func (p *Pipeline) sharedResults(s *Stage, alike map[string]expr.Type) expr.Type {
+	if s.Run == "" && len(s.Command) == 0 || p.broken {
+		return p.results(s, true)
+	}
+	key := strings.Builder{}
+	fmt.Fprint(&key, s.Matrix != nil || s.Each != nil)
+	for _, list := range [][]Declared{s.Outputs, s.Metrics} {
+		key.WriteByte('|')
+		for _, d := range list {
+			key.WriteString(d.Name + ":" + string(d.Type) + " ")
+		}
+	}
+	t, ok := alike[key.String()]
+	if !ok {
+		t = p.results(s, true)
+		alike[key.String()] = t
+	}
+	return t
 }
 
 // results are what others may read of a stage. A part that could not be understood
@@ -207,11 +240,11 @@ func (p *Pipeline) combination(m *Matrix, scope expr.Scope) expr.Type {
 	}
 	for _, more := range m.Include {
 		for name, v := range more {
-			if _, ok := fields[name]; !ok {
-				fields[name] = expr.Type{Kind: expr.KindOf(v)}
-			} else if k := expr.KindOf(v); fields[name].Kind != k {
-				fields[name] = expr.Type{}
+			t := typed(v, expr.PlanTime, 0)
+			if known, ok := fields[name]; ok {
+				t = both(known, t, expr.PlanTime)
 			}
+			fields[name] = t
 		}
 	}
 	return expr.Type{Kind: expr.Object, Fields: fields}
@@ -234,19 +267,68 @@ func (p *Pipeline) common(values []any, text string, scope expr.Scope, at expr.M
 		}
 		return expr.Type{Moment: at}
 	}
+	return alike(values, at, 0)
+}
+
+// alike is the type that all of values have.
+func alike(values []any, at expr.Moment, depth int) expr.Type {
 	got := expr.Type{Moment: at}
 	for i, v := range values {
-		k := expr.KindOf(v)
-		switch {
-		case i == 0:
-			got.Kind = k
-		case got.Kind == expr.Int && k == expr.Number || got.Kind == expr.Number && k == expr.Int:
-			got.Kind = expr.Number
-		case got.Kind != k:
-			return expr.Type{Moment: at}
+		if t := typed(v, at, depth); i == 0 {
+			got = t
+		} else {
+			got = both(got, t, at)
 		}
 	}
 	return got
+}
+
+// typed is the type of a value that is written out. An expression may be anything.
+func typed(v any, at expr.Moment, depth int) expr.Type {
+	t := expr.Type{Kind: expr.KindOf(v), Moment: at}
+	if text, ok := v.(string); ok && (isExpression(text) || text == refused) || depth > 3 {
+		return expr.Type{Moment: at}
+	}
+	switch x := v.(type) {
+	case map[string]any:
+		t.Fields = map[string]expr.Type{}
+		for name, field := range x {
+			t.Fields[name] = typed(field, at, depth+1)
+		}
+	case []any:
+		elem := alike(x, at, depth+1)
+		t.Elem = &elem
+	}
+	return t
+}
+
+// both is the type of a value that is either a or b. A field that only one of two
+// objects has may be anything: whoever reads it has to say what holds without it.
+func both(a, b expr.Type, at expr.Moment) expr.Type {
+	switch {
+	case a.Kind == expr.Object && b.Kind == expr.Object && a.Fields != nil && b.Fields != nil:
+		fields := map[string]expr.Type{}
+		for name, t := range a.Fields {
+			other, shared := b.Fields[name]
+			if fields[name] = (expr.Type{Moment: at}); shared {
+				fields[name] = both(t, other, at)
+			}
+		}
+		for name := range b.Fields {
+			if _, ok := fields[name]; !ok {
+				fields[name] = expr.Type{Moment: at}
+			}
+		}
+		return expr.Type{Kind: expr.Object, Fields: fields, Moment: at}
+	case a.Kind == expr.Int && b.Kind == expr.Number || a.Kind == expr.Number && b.Kind == expr.Int:
+		return expr.Type{Kind: expr.Number, Moment: at}
+	case a.Kind == b.Kind:
+		if a.Kind == expr.List {
+			return expr.Type{Kind: expr.List, Moment: at}
+		}
+		return a
+	}
+	return expr.Type{Moment: at}
 }
 
 // known is the type of an expression that reads a value of type t.

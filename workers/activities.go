@@ -23,6 +23,7 @@ const (
 	Deploy   = "amlflow.deploy"
 	Withdraw = "amlflow.withdraw"
 	Clean    = "amlflow.clean"
+	Gather   = "amlflow.gather"
 	Forget   = "amlflow.forget"
 )
 
@@ -50,7 +51,7 @@ type Activities struct {
 func (a *Activities) Register(r interface {
 	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
 }) {
-	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Forget: a.Forget} {
+	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Gather: a.Gather, Forget: a.Forget} {
 		r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
 }
@@ -86,6 +87,10 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	old, why, ok := Recall(ctx, blobs, s)
+	if ok {
+		return old, nil
+	}
 	if s.Job.Secrets, err = a.values(ctx, s); err != nil {
 		return withoutSecrets(ctx, d, s, err)
 	}
@@ -94,7 +99,12 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	if err := beating(ctx, submit); err != nil {
 		return refused(ctx, v.error(err))
 	}
-	return end(ctx, d, s, blobs, v)
+	o, err := end(ctx, d, s, blobs, v)
+	o.Fresh = why
+	if err == nil {
+		remember(ctx, blobs, s, o)
+	}
+	return o, err
 }
 
 // Stop ends a job, whether or not it was ever submitted, and returns when

@@ -29,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type Driver struct {
 	tries  map[string]int
 	before map[string]target.Cause // cancelled before they were submitted
 	clean  map[string]bool
+	times  map[string][2]time.Time
 }
 
 // job is one that was accepted.
@@ -63,7 +65,7 @@ var _ target.Driver = (*Driver)(nil)
 
 // New returns a driver that knows no jobs.
 func New() *Driver {
-	return &Driver{jobs: map[string]*job{}, starts: map[string]int{}, tries: map[string]int{}, before: map[string]target.Cause{}, clean: map[string]bool{}}
+	return &Driver{jobs: map[string]*job{}, starts: map[string]int{}, tries: map[string]int{}, before: map[string]target.Cause{}, clean: map[string]bool{}, times: map[string][2]time.Time{}}
 }
 
 // Starts tells how often the job id was started: 0 or 1 for a correct engine.
@@ -91,6 +93,13 @@ func (d *Driver) Jobs() []target.Job {
 	return all
 }
 
+// Times tells for each job that was started when it began, and when its script ends.
+func (d *Driver) Times() map[string][2]time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.times)
+}
+
 // Release lets the job id, which hangs, come to its end.
 func (d *Driver) Release(id string) {
 	d.mu.Lock()
@@ -104,6 +113,7 @@ func (d *Driver) Release(id string) {
 type settings struct {
 	Nodes  int    `json:"nodes"`
 	GPU    bool   `json:"gpu"`
+	Python bool   `json:"python"`
 	Broken string `json:"broken"`
 }
 
@@ -124,7 +134,7 @@ func (d *Driver) Kind() target.Kind {
 // Can implements target.Driver.
 func (d *Driver) Can(t target.Target) target.Can {
 	s, _ := readSettings(t)
-	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPU}
+	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPU, Python: s.Python}
 }
 
 // Check implements target.Driver.
@@ -155,7 +165,8 @@ func (d *Driver) Submit(_ context.Context, t target.Target, j target.Job, _ targ
 		return fmt.Errorf("submission %d of job %q fails, as its script says", d.tries[j.ID], j.ID)
 	}
 	d.starts[j.ID]++
-	d.jobs[j.ID] = &job{Job: j, script: s, start: time.Now()}
+	now := time.Now()
+	d.jobs[j.ID], d.times[j.ID] = &job{Job: j, script: s, start: now}, [2]time.Time{now, now.Add(s.slow)}
 	d.order = append(d.order, j.ID)
 	return nil
 }

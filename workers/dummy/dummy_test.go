@@ -167,8 +167,8 @@ func TestClean(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	d := New()
-	able := target.Target{Name: "able", Kind: "dummy", Settings: []byte(`{"nodes": 4, "gpu": true, "broken": "no power"}`)}
-	if can := d.Can(able); can.Nodes != 4 || !can.GPU {
+	able := target.Target{Name: "able", Kind: "dummy", Settings: []byte(`{"nodes": 4, "gpu": true, "python": true, "broken": "no power"}`)}
+	if can := d.Can(able); can.Nodes != 4 || !can.GPU || !can.Python {
 		t.Errorf("got %+v", can)
 	}
 	if err := d.Check(t.Context(), able); err == nil || err.Error() != "no power" {

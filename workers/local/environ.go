@@ -7,15 +7,19 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/pyenv"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
 // environ is all that rank n sees: built from nothing, in three layers, of
-// which a later one wins.
+// which a later one wins; around them comes the Python environment.
 func (f folder) environ(n int, r record) []string {
 	env := hostPart(r.Job.Host)
 	maps.Copy(env, f.contractPart(n, r))
 	maps.Copy(env, r.Job.Env)
+	if r.Venv != "" {
+		pyenv.Activate(env, r.Venv)
+	}
 	return variables(env)
 }
 

@@ -26,7 +26,7 @@ func TestExam(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			targettest.Run(t, func(t *testing.T) targettest.Harness {
 				dir := t.TempDir()
-				return targettest.Harness{Driver: Driver{Dir: dir}, Target: local(settings), Host: host(), Shared: t.TempDir(), Folder: dir, Local: true}
+				return targettest.Harness{Driver: Driver{Dir: dir}, Target: local(settings), Host: host(), Shared: t.TempDir(), Folder: dir, Local: true, Skip: withoutVenv()}
 			})
 		})
 	}
