@@ -29,7 +29,7 @@ func Gather(home string, refs []Ref, lookup func(string) (string, bool)) (*Envel
 		return nil, err
 	}
 	e := &Envelope{Env: map[string][]byte{}}
-	s := source{home: home, env: e.Env, key: key, absent: "set it, and export it, before you start the run"}
+	s := source{home: home, env: e.Env, key: key, absent: "is not set: export it, and start the run again"}
 	var wrong []string
 	for _, r := range refs {
 		if v, ok := lookup(r.Env); ok && r.Env != "" {
@@ -53,7 +53,7 @@ func Gather(home string, refs []Ref, lookup func(string) (string, bool)) (*Envel
 
 // Check reports why a command with these variables cannot have the secret now, or nil.
 func Check(home string, r Ref, lookup func(string) (string, bool)) error {
-	s := source{home: home, env: map[string][]byte{}, absent: "it is not set"}
+	s := source{home: home, env: map[string][]byte{}, absent: "is not set"}
 	if v, ok := lookup(r.Env); ok && r.Env != "" {
 		s.env[r.Env] = []byte(v)
 	}

@@ -68,7 +68,7 @@ type source struct {
 	home   string
 	env    map[string][]byte // the variables that are known
 	key    string            // a key beside those of this process
-	absent string            // why a variable that is not in env is not known
+	absent string            // what is said of a variable that is not in env
 	opened map[string]opened // stores, by path
 }
 
@@ -85,9 +85,9 @@ func (s *source) open(run string, refs []Ref) error {
 		}
 		e, ok, err := unseal(s.home, run)
 		s.env, s.key = e.Env, e.Key
-		s.absent = fmt.Sprintf("the command that started the run did not leave it in %q", envelopeFile(s.home, run))
+		s.absent = fmt.Sprintf("is not known: the command that started the run did not leave it in %q", envelopeFile(s.home, run))
 		if !ok {
-			s.absent = fmt.Sprintf("there is no %q, where the command that started the run would have left it; it is removed when the run ends", envelopeFile(s.home, run))
+			s.absent = fmt.Sprintf("is not known: there is no %q, where the command that started the run would have left it; it is removed when the run ends", envelopeFile(s.home, run))
 		}
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *source) value(r Ref) (string, error) {
 	case r.Env != "":
 		v, ok := s.env[r.Env]
 		if value = v; !ok {
-			return "", fmt.Errorf("the variable %q is not known: %s", r.Env, s.absent)
+			return "", fmt.Errorf("the variable %q %s", r.Env, s.absent)
 		}
 	case r.File != "":
 		value, err = readPrivate(r.File)
