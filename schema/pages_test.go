@@ -13,7 +13,8 @@ import (
 )
 
 // Codes that are found only with parameters, drivers or a run, so that no file alone can give them.
-var elsewhere = []string{"bad-amount", "bad-code", "expression-value", "missing-param", "missing-value", "stage-failed", "target-cannot", "unknown-kind", "unknown-profile"}
+// Those of tests are in testdata/test.
+var elsewhere = []string{"bad-test", "not-mocked", "test-failed", "bad-amount", "bad-code", "expression-value", "missing-param", "missing-value", "stage-failed", "target-cannot", "unknown-kind", "unknown-profile"}
 
 // codeInGo finds codes where findings are made.
 var codeInGo = regexp.MustCompile(`(?:\.(?:find|finding|value|key|advise|atKey|atValue|bad|within|inWorkspace)\([^"\n]*?|Code: +|diag\.Code\(|what\(|Code[A-Z]\w+ += )"([a-z]+(?:-[a-z]+)*)"`)

@@ -23,7 +23,7 @@ func placeWords(kind, path string) string {
 		steps[i] = unescape(steps[i])
 	}
 	if len(steps) > 1 {
-		singular := map[string]string{"stages": "stage", "finally": "stage", "params": "parameter", "targets": "target", "profiles": "profile", "outputs": "output"}[steps[0]]
+		singular := map[string]string{"stages": "stage", "finally": "stage", "params": "parameter", "targets": "target", "profiles": "profile", "outputs": "output", "cases": "case"}[steps[0]]
 		if singular != "" {
 			owner := fmt.Sprintf("%s %q", singular, steps[1])
 			if len(steps) == 2 {
