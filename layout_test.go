@@ -44,6 +44,7 @@ var plan = []room{
 	// The bridge: the only place that knows both.
 	{"engine/plan", "schema schema/diag schema/expr workers/target", ""},
 	{"engine/flow", "engine/plan schema/diag workers workers/target", "go.temporal.io/sdk go.temporal.io/api"},
+	{"engine/rehearsal", "engine/plan engine/flow schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk"},
 	{"engine/blob", "workers/target", ""},
 	{"engine/snapshot", "workers/target", "github.com/sabhiram/go-gitignore"},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
