@@ -36,9 +36,10 @@ type Purpose int
 
 // The purposes: each does what the one before it does, and more.
 const (
-	ToCheck Purpose = iota // find mistakes; parameters need not be given
-	ToLook                 // and name the code, without keeping it
-	ToRun                  // and keep the code in the artifact store
+	ToCheck    Purpose = iota // find mistakes; parameters need not be given
+	ToRehearse                // and make the plan, without looking at the code
+	ToLook                    // and name the code, without keeping it
+	ToRun                     // and keep the code in the artifact store
 )
 
 // Prepared is a pipeline with the files it was read from, ready to be run.
@@ -79,6 +80,10 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 		more = withoutMissing(more)
 	}
 	if findings = append(findings, more...); findings.Bad() || o.Purpose == ToCheck {
+		return p, findings.Sort(), nil
+	}
+	if o.Purpose == ToRehearse {
+		p.Plan = made
 		return p, findings.Sort(), nil
 	}
 	code, bad, err := p.snapshot(ctx, dir, o)

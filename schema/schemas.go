@@ -17,7 +17,7 @@ import (
 var files embed.FS
 
 // Kinds returns the kinds of file that there are, which are also those of JSON.
-func Kinds() []string { return []string{"pipeline", "workspace", "template"} }
+func Kinds() []string { return []string{"pipeline", "workspace", "template", "test"} }
 
 // JSON returns the JSON Schema (2020-12) of one kind of file, for editors and for
 // people. It is false for a kind that there is not.
@@ -35,6 +35,7 @@ type form struct {
 
 var pipelineForm = sync.OnceValue(func() form { return load("pipeline") })
 var templateForm = sync.OnceValue(func() form { return load("template") })
+var testForm = sync.OnceValue(func() form { return load("test") })
 var workspaceForm = sync.OnceValue(func() form { return load("workspace") })
 
 // load compiles an embedded schema. It panics when that is wrong, since it is part

@@ -29,7 +29,7 @@ func placeWords(kind, path string) string {
 		if steps[0] == "stage" {
 			return fmt.Sprintf("%q of the stage", strings.Join(steps[1:], "."))
 		}
-		singular := map[string]string{"stages": "stage", "finally": "stage", "params": "parameter", "targets": "target", "profiles": "profile", "outputs": "output", "secrets": "secret", "groups": "group"}[steps[0]]
+		singular := map[string]string{"stages": "stage", "finally": "stage", "params": "parameter", "targets": "target", "profiles": "profile", "outputs": "output", "secrets": "secret", "groups": "group", "cases": "case"}[steps[0]]
 		if singular != "" {
 			owner := fmt.Sprintf("%s %q", singular, steps[1])
 			if len(steps) == 2 {
