@@ -15,6 +15,8 @@ type staging struct {
 	layers []*layer // the pipeline's own first
 	out    *Stage
 	needs  needs
+
+	evaluated map[string]one // inputs and variables that wait for the run, by key
 }
 
 // layered finds the layers of s, and notes the frames between them.
