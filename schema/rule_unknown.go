@@ -118,7 +118,7 @@ func (c *checker) said(p place, e expr.Error) bool {
 		return false
 	}
 	return slices.ContainsFunc(c.p.Source.Keys(p.stage.Path), func(key string) bool {
-		return strings.Contains(habit("stage", key), "`"+e.Name+":")
+		return key == e.Name || strings.Contains(habit("stage", key), "`"+e.Name+":")
 	})
 }
 
