@@ -22,10 +22,10 @@ func (p *program) validateVerb() *cobra.Command {
 	c := choices{reports: reports{data: true}}
 	v := &cobra.Command{
 		Use:   "validate FILE|FOLDER…",
-		Short: "Find every mistake in pipeline and workspace files, and start nothing",
-		Long: `Validate reads pipeline files (or all *.pipeline.yaml below a folder) and
-workspace files, and prints every mistake with its place and a cure. It needs no
-network and no engine. It ends with 3 when there is an error.
+		Short: "Find every mistake in pipeline, workspace and test files, and start nothing",
+		Long: `Validate reads pipeline, workspace and test files (or all of them below a folder)
+and prints every mistake with its place and a cure. It needs no network and no
+engine. It ends with 3 when there is an error.
 
 With -o json it prints
   {"findings":[{"file","line","column","severity","code","message","hint",…}]}`,
@@ -73,6 +73,9 @@ func (p *program) validate(ctx context.Context, files []string, c *choices) erro
 
 // check finds the mistakes of one file, whichever kind it is.
 func (p *program) check(ctx context.Context, file string, c *choices) (diag.Findings, error) {
+	if isTest(file) {
+		return p.checkTest(ctx, file)
+	}
 	if strings.HasSuffix(file, pipelineSuffix) || !isWorkspace(file) {
 		o, err := c.options(p, engine.ToCheck)
 		if err != nil {
@@ -88,6 +91,19 @@ func (p *program) check(ctx context.Context, file string, c *choices) (diag.Find
 	w, findings := schema.ReadWorkspace(file, text)
 	if w != nil && !findings.Bad() {
 		findings = append(findings, engine.CheckTargets(w, p.drivers())...)
+	}
+	return findings, nil
+}
+
+// checkTest finds the mistakes of a test file, and of its cases.
+func (p *program) checkTest(ctx context.Context, file string) (diag.Findings, error) {
+	r, err := engine.Rehearse(ctx, file, engine.RehearseOptions{Drivers: p.drivers(), Home: p.home, CheckOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	findings := r.Findings
+	for _, c := range r.Cases {
+		findings = append(findings, c.Findings...)
 	}
 	return findings, nil
 }
@@ -121,8 +137,15 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// pipelinesIn replaces each folder by the pipeline files below it.
+// pipelinesIn replaces each folder by the files below it that can be checked.
 func pipelinesIn(args []string) ([]string, error) {
+	return filesIn(args, func(path string) bool {
+		return strings.HasSuffix(path, pipelineSuffix) || isWorkspace(path) || isTest(path)
+	}, pipelineSuffix, "a pipeline file")
+}
+
+// filesIn replaces each folder by the files below it that are wanted.
+func filesIn(args []string, wanted func(path string) bool, suffix, what string) ([]string, error) {
 	var files []string
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -137,7 +160,7 @@ func pipelinesIn(args []string) ([]string, error) {
 				return err
 			case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
 				return fs.SkipDir
-			case !d.IsDir() && (strings.HasSuffix(path, pipelineSuffix) || isWorkspace(path)):
+			case !d.IsDir() && wanted(path):
 				files = append(files, path)
 			}
 			return nil
@@ -146,7 +169,7 @@ func pipelinesIn(args []string) ([]string, error) {
 			return nil, err
 		}
 		if len(files) == before {
-			return nil, fmt.Errorf("there is no *%s below %q: name a pipeline file: %w", pipelineSuffix, arg, fs.ErrNotExist)
+			return nil, fmt.Errorf("there is no *%s below %q: name %s: %w", suffix, arg, what, fs.ErrNotExist)
 		}
 	}
 	return files, nil
