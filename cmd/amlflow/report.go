@@ -23,7 +23,8 @@ type reports struct {
 	asked []wish
 	// data says that findings are what the verb prints. Their text then has standard
 	// output, unless a report takes that, and a machine that reads it gets no text.
-	data bool
+	data  bool
+	cases []diag.Case // what was tried, for forms that list it
 }
 
 // wish is one report: its kind and its file. Without a file it is for standard output.
@@ -124,7 +125,7 @@ func (p *program) deliver(r *reports, found diag.Findings, files []string, lines
 	if w := p.people(r); w != nil {
 		p.findings(w, found, lines)
 	}
-	all := diag.Report{Findings: found, Files: files, Lines: lines, Tool: "amlflow", Version: strings.TrimPrefix(version(), "v"), Explain: findings.Page}
+	all := diag.Report{Findings: found, Files: files, Lines: lines, Cases: r.cases, Tool: "amlflow", Version: strings.TrimPrefix(version(), "v"), Explain: findings.Page}
 	at := whereabouts(os.Getenv)
 	for _, w := range r.asked {
 		if w == (wish{kind: "text"}) {

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/amlflow/amlflow/engine"
@@ -15,23 +12,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// pipelineSuffix ends the name of every pipeline file.
-const pipelineSuffix = ".pipeline.yaml"
-
 func (p *program) validateVerb() *cobra.Command {
 	c := choices{reports: reports{data: true}}
 	v := &cobra.Command{
 		Use:   "validate FILE|FOLDER…",
-		Short: "Find every mistake in pipeline and workspace files, and start nothing",
-		Long: `Validate reads pipeline files (or all *.pipeline.yaml below a folder), templates
-and workspace files, and prints every mistake with its place and a cure. It needs no
-network and no engine. It ends with 3 when there is an error.
+		Short: "Find every mistake in files of the language, and start nothing",
+		Long: `Validate reads pipelines, templates, workspaces and tests (or all of them below a
+folder), and prints every mistake with its place and a cure. It needs no network
+and no engine. It ends with 3 when there is an error.
 
 With -o json it prints
   {"findings":[{"file","line","column","severity","code","message","hint",…}]}`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			files, err := pipelinesIn(args)
+			files, err := filesIn(args, isLanguage, "file of the language")
 			if err != nil {
 				return err
 			}
@@ -73,6 +67,9 @@ func (p *program) validate(ctx context.Context, files []string, c *choices) erro
 
 // check finds the mistakes of one file, whichever kind it is.
 func (p *program) check(ctx context.Context, file string, c *choices) (diag.Findings, error) {
+	if isTest(file) {
+		return p.checkTest(ctx, file)
+	}
 	if strings.HasSuffix(file, pipelineSuffix) || !isWorkspace(file) {
 		o, err := c.options(p, engine.ToCheck)
 		if err != nil {
@@ -115,10 +112,17 @@ func (c *choices) lines() diag.Lookup {
 	}
 }
 
-// isWorkspace tells a workspace file by its name.
-func isWorkspace(file string) bool {
-	base := filepath.Base(file)
-	return base == "amlflow.yaml" || base == "amlflow.yml"
+// checkTest finds the mistakes of a test file, and of its cases.
+func (p *program) checkTest(ctx context.Context, file string) (diag.Findings, error) {
+	r, err := engine.Rehearse(ctx, file, engine.RehearseOptions{Drivers: p.drivers(), Home: p.home, CheckOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	findings := r.Findings
+	for _, c := range r.Cases {
+		findings = append(findings, c.Findings...)
+	}
+	return findings, nil
 }
 
 func verdict(all diag.Findings, files int) string {
@@ -142,35 +146,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// pipelinesIn replaces each folder by the pipeline files below it.
-func pipelinesIn(args []string) ([]string, error) {
-	var files []string
-	for _, arg := range args {
-		info, err := os.Stat(arg)
-		if err != nil || !info.IsDir() {
-			files = append(files, arg) // reading it will say what is wrong
-			continue
-		}
-		before := len(files)
-		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
-				return fs.SkipDir
-			case !d.IsDir() && (strings.HasSuffix(path, pipelineSuffix) || strings.HasSuffix(path, templateSuffix) || isWorkspace(path)):
-				files = append(files, path)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(files) == before {
-			return nil, fmt.Errorf("there is no *%s below %q: name a pipeline file: %w", pipelineSuffix, arg, fs.ErrNotExist)
-		}
-	}
-	return files, nil
 }

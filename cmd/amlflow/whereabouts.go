@@ -53,6 +53,14 @@ func (at whereIs) named(r diag.Report, kind string) diag.Report {
 	for i := range r.Files {
 		r.Files[i] = name(r.Files[i])
 	}
+	r.Cases = slices.Clone(r.Cases)
+	for i := range r.Cases {
+		c := &r.Cases[i]
+		c.File, c.Findings = name(c.File), slices.Clone(c.Findings)
+		for k := range c.Findings {
+			c.Findings[k].File = name(c.Findings[k].File)
+		}
+	}
 	return r
 }
 

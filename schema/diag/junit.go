@@ -22,6 +22,7 @@ type (
 		Failures int         `xml:"failures,attr"`
 		Errors   int         `xml:"errors,attr"`
 		Skipped  int         `xml:"skipped,attr"`
+		Time     string      `xml:"time,attr,omitempty"`
 		Cases    []junitCase `xml:"testcase"`
 	}
 	junitCase struct {
@@ -29,6 +30,7 @@ type (
 		Name    string        `xml:"name,attr"`
 		File    string        `xml:"file,attr,omitempty"`
 		Line    int           `xml:"line,attr,omitempty"`
+		Time    string        `xml:"time,attr,omitempty"`
 		Failure *junitFailure `xml:"failure"`
 		Out     string        `xml:"system-out,omitempty"`
 	}
@@ -42,11 +44,10 @@ type (
 // JUnit writes findings as the results of tests. Each file is a suite and each
 // finding a case of it: an error is one that failed, a warning one that passed and
 // had something to say. A file without findings is one case that passed, so that
-// the list shows that it was checked.
+// the list shows that it was checked. A report with cases has those instead.
 func JUnit(w io.Writer, r Report) error {
 	all := junitSuites{Name: r.Tool}
-	for _, file := range r.files() {
-		s := r.junitSuite(file)
+	for _, s := range r.junitSuites() {
 		all.Tests += s.Tests
 		all.Failures += s.Failures
 		all.Suites = append(all.Suites, s)
@@ -57,6 +58,17 @@ func JUnit(w io.Writer, r Report) error {
 	}
 	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
 	return err
+}
+
+func (r Report) junitSuites() []junitSuite {
+	if len(r.Cases) > 0 {
+		return r.caseSuites()
+	}
+	var suites []junitSuite
+	for _, file := range r.files() {
+		suites = append(suites, r.junitSuite(file))
+	}
+	return suites
 }
 
 func (r Report) junitSuite(file string) junitSuite {

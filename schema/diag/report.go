@@ -18,6 +18,7 @@ type Report struct {
 	// a finding is in order, which some forms say.
 	Files []string
 	Lines Lookup // for text; may be nil
+	Cases []Case // what was tried, for forms that list it; their findings are among Findings
 
 	Tool, Version string // who found it
 	// Explain returns the page of a code as Markdown; may be nil.

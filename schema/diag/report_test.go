@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -226,5 +227,33 @@ func TestTextGivesNoCommands(t *testing.T) {
 		if strings.Contains(line, "##vso[") || strings.Contains(line, "##[") || strings.HasPrefix(strings.TrimSpace(line), "::") {
 			t.Errorf("a command: %q", line)
 		}
+	}
+}
+
+// Cases are what JUnit is for: each with its time, and all that was found as its text.
+func TestCases(t *testing.T) {
+	bad := Finding{Pos: Pos{"a.test.yaml", 9, 3}, Severity: Error, Code: "test-failed", Message: "m < n", Hint: "h"}
+	advice := Finding{Pos: Pos{"b.test.yaml", 2, 3}, Severity: Warning, Code: "bad-test", Message: "w"}
+	got := printed(t, "junit", Report{Tool: "amlflow", Findings: Findings{bad, advice}, Files: []string{"a.test.yaml", "b.test.yaml"}, Cases: []Case{
+		{Pos: Pos{"a.test.yaml", 5, 3}, Group: "a", Name: "good enough", Took: 12 * time.Millisecond},
+		{Pos: Pos{"a.test.yaml", 8, 3}, Group: "a", Name: "lost", Took: 2 * time.Second, Findings: Findings{bad, bad}},
+		{Pos: Pos{"b.test.yaml", 1, 3}, Group: "b", Name: "odd", Findings: Findings{advice}},
+	}})
+	want := xml.Header + `<testsuites name="amlflow" tests="3" failures="1" errors="0">
+  <testsuite name="a.test.yaml" tests="2" failures="1" errors="0" skipped="0" time="2.012">
+    <testcase classname="a" name="good enough" file="a.test.yaml" line="5" time="0.012"></testcase>
+    <testcase classname="a" name="lost" file="a.test.yaml" line="8" time="2">
+      <failure message="m &lt; n" type="test-failed">a.test.yaml:9:3: error: m &lt; n [test-failed]&#xA;  h&#xA;a.test.yaml:9:3: error: m &lt; n [test-failed]&#xA;  h</failure>
+    </testcase>
+  </testsuite>
+  <testsuite name="b.test.yaml" tests="1" failures="0" errors="0" skipped="0" time="0">
+    <testcase classname="b" name="odd" file="b.test.yaml" line="1" time="0">
+      <system-out>b.test.yaml:2:3: warning: w [bad-test]</system-out>
+    </testcase>
+  </testsuite>
+</testsuites>
+`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }
