@@ -23,9 +23,12 @@ type PrepareOptions struct {
 	Profile string
 	Params  map[string]any    // text is read as the parameter's type
 	Targets map[string]string // stage name to target name; "" stands for every stage
+	NoCache map[string]bool   // stages that do not use earlier results; "" stands for every stage
 	Drivers map[string]target.Driver
 	Home    string  // the state folder
 	Purpose Purpose // what the plan is wanted for
+	Locked  bool    // refuse templates from git that the lock does not have
+	Offline bool    // and those that are not on this computer
 }
 
 // Purpose says how far Prepare goes.
@@ -33,9 +36,10 @@ type Purpose int
 
 // The purposes: each does what the one before it does, and more.
 const (
-	ToCheck Purpose = iota // find mistakes; parameters need not be given
-	ToLook                 // and name the code, without keeping it
-	ToRun                  // and keep the code in the artifact store
+	ToCheck    Purpose = iota // find mistakes; parameters need not be given
+	ToRehearse                // and make the plan, without looking at the code
+	ToLook                    // and name the code, without keeping it
+	ToRun                     // and keep the code in the artifact store
 )
 
 // Prepared is a pipeline with the files it was read from, ready to be run.
@@ -45,6 +49,9 @@ type Prepared struct {
 	Workspace *schema.Workspace
 	Plan      *plan.Plan // nil when there are mistakes
 	Store     string     // the folder of the artifact store
+	Notes     []string   // what was written beside the files, for the person to know
+
+	sources []*schema.Source // what the pipeline uses; see link
 }
 
 // maxFile bounds what is read of a file before its own checks refuse it.
@@ -55,7 +62,7 @@ const maxFile = 64 << 20
 // error says that something else stood in the way.
 func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, diag.Findings, error) {
 	p := &Prepared{File: file}
-	findings, err := p.read()
+	findings, err := p.read(ctx, o)
 	if err != nil {
 		return p, nil, err
 	}
@@ -67,20 +74,28 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 		return p, findings.Sort(), nil
 	}
 	p.Store = StoreOf(p.Workspace, o.Home)
-	choices := plan.Options{Profile: o.Profile, Params: o.Params, Targets: o.Targets, Drivers: o.Drivers, Files: os.DirFS(dir)}
-	_, more := plan.Compile(p.Pipeline, p.Workspace, choices) // mistakes first: taking the code may take long
+	choices := plan.Options{Profile: o.Profile, Params: o.Params, Targets: o.Targets, NoCache: o.NoCache, Drivers: o.Drivers, Files: os.DirFS(dir)}
+	made, more := plan.Compile(p.Pipeline, p.Workspace, choices) // mistakes first: taking the code may take long
 	if o.Purpose == ToCheck {
 		more = withoutMissing(more)
 	}
 	if findings = append(findings, more...); findings.Bad() || o.Purpose == ToCheck {
 		return p, findings.Sort(), nil
 	}
+	if o.Purpose == ToRehearse {
+		p.Plan = made
+		return p, findings.Sort(), nil
+	}
 	code, bad, err := p.snapshot(ctx, dir, o)
 	if findings = append(findings, bad...); err != nil || bad.Bad() {
 		return p, findings.Sort(), err
 	}
-	choices.Code = code
-	p.Plan, _ = plan.Compile(p.Pipeline, p.Workspace, choices)
+	given, bad, err := p.given(ctx, made, o.Purpose)
+	if findings = append(findings, bad...); err != nil || bad.Bad() {
+		return p, findings.Sort(), err
+	}
+	made.Attach(code, given)
+	p.Plan = made
 	return p, findings.Sort(), nil
 }
 
@@ -94,7 +109,7 @@ func CheckTargets(w *schema.Workspace, drivers map[string]target.Driver) diag.Fi
 }
 
 // read takes in the pipeline and the workspace it belongs to.
-func (p *Prepared) read() (diag.Findings, error) {
+func (p *Prepared) read(ctx context.Context, o PrepareOptions) (diag.Findings, error) {
 	text, err := ReadFile(p.File)
 	if err != nil {
 		return nil, err
@@ -102,7 +117,11 @@ func (p *Prepared) read() (diag.Findings, error) {
 	var findings, more diag.Findings
 	p.Pipeline, findings = schema.ReadPipeline(p.File, text)
 	p.Workspace, more, err = OpenWorkspace(filepath.Dir(p.File))
-	return append(findings, more...), err
+	if err != nil {
+		return nil, err
+	}
+	linked, err := p.link(ctx, o)
+	return append(append(findings, more...), linked...), err
 }
 
 // OpenWorkspace reads the workspace that dir belongs to, or returns the default
@@ -175,42 +194,87 @@ func StoreOf(w *schema.Workspace, home string) string {
 }
 
 // snapshot names every distinct code folder of the stages.
-func (p *Prepared) snapshot(ctx context.Context, dir string, o PrepareOptions) (map[string]target.Ref, diag.Findings, error) {
-	code := map[string]target.Ref{}
-	var blobs target.Blobs = blob.Digests{}
-	if o.Purpose == ToRun {
-		store, err := blob.OpenFolder(p.Store)
-		if err != nil {
-			return nil, nil, err
-		}
-		blobs = store
+func (p *Prepared) snapshot(ctx context.Context, dir string, o PrepareOptions) (map[plan.Folder]target.Ref, diag.Findings, error) {
+	code := map[plan.Folder]target.Ref{}
+	blobs, err := p.blobs(o.Purpose)
+	if err != nil {
+		return nil, nil, err
 	}
 	var findings diag.Findings
-	for _, stages := range [][]schema.Stage{p.Pipeline.Stages, p.Pipeline.Finally} {
-		for _, s := range stages {
-			if _, taken := code[s.Code]; taken {
-				continue
-			}
-			ref, err := snapshot.Take(ctx, blobs, filepath.Join(dir, filepath.FromSlash(s.Code)), o.Home, p.Store)
-			if errors.Is(err, target.ErrPermanent) {
-				findings = append(findings, p.unfit(s, err))
-			} else if err != nil {
-				return nil, nil, err
-			}
-			code[s.Code] = ref
+	for _, h := range plan.Homes(p.Pipeline) {
+		base := h.Base
+		if base == "" {
+			base = dir
 		}
+		ref, err := snapshot.Take(ctx, blobs, filepath.Join(base, filepath.FromSlash(h.Path)), o.Home, p.Store)
+		if errors.Is(err, target.ErrPermanent) {
+			findings = append(findings, unfit(h, err))
+		} else if err != nil {
+			return nil, nil, err
+		}
+		code[h.Folder] = ref
 	}
 	return code, findings, nil
 }
 
+// blobs is where what a run needs is kept: nowhere, unless it is to be run.
+func (p *Prepared) blobs(why Purpose) (target.Blobs, error) {
+	if why != ToRun {
+		return blob.Digests{}, nil
+	}
+	return blob.OpenFolder(p.Store)
+}
+
+// given takes in the files and folders that parameters were given.
+func (p *Prepared) given(ctx context.Context, made *plan.Plan, why Purpose) (map[string]target.Ref, diag.Findings, error) {
+	refs := map[string]target.Ref{}
+	var findings diag.Findings
+	for _, param := range p.Pipeline.Params {
+		if !param.Type.IsArtifact() {
+			continue
+		}
+		blobs, err := p.blobs(why)
+		if err != nil {
+			return nil, nil, err
+		}
+		path := fmt.Sprint(made.Params[param.Name])
+		ref, err := take(ctx, blobs, path, param.Type)
+		if err != nil {
+			findings = append(findings, diag.Finding{Pos: p.Pipeline.Source.KeyAt(param.Path), Path: param.Path, Width: len(param.Name), Severity: diag.Error, Code: "param-value",
+				Message: fmt.Sprintf("the parameter %q cannot take %q: %v", param.Name, path, err), Hint: fmt.Sprintf("give the path of a %s with -p %s=PATH", param.Type, param.Name)})
+		}
+		refs[param.Name] = ref
+	}
+	return refs, findings, nil
+}
+
+// take stores one file or folder, and returns its name.
+func take(ctx context.Context, blobs target.Blobs, path string, t schema.Type) (target.Ref, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", errors.New("it is not there")
+	case err != nil:
+		return "", err
+	case t == schema.File && !info.Mode().IsRegular():
+		return "", errors.New("it is not a file")
+	case t == schema.Folder && !info.IsDir():
+		return "", errors.New("it is not a folder")
+	case info.IsDir():
+		return target.PutTree(ctx, blobs, path, nil)
+	}
+	return target.PutFile(ctx, blobs, path)
+}
+
 // unfit is a code folder that cannot be taken as it is.
-func (p *Prepared) unfit(s schema.Stage, err error) diag.Finding {
-	at := s.Path + "/code"
-	if _, said := p.Pipeline.Source.Value(at); !said {
-		at = s.Path
+func unfit(h plan.Home, err error) diag.Finding {
+	s := h.Pipeline.Source
+	at := h.Stage.At("code")
+	if _, said := s.Value(at); !said {
+		at = h.Stage.Path
 	}
 	return diag.Finding{
-		Pos: p.Pipeline.Source.KeyAt(at), Path: at, Severity: diag.Error, Code: "bad-code",
+		Pos: s.KeyAt(at), Path: at, Severity: diag.Error, Code: "bad-code",
 		Message: strings.ReplaceAll(err.Error(), ": "+target.ErrPermanent.Error(), ""),
 		Hint:    "list it in .amlflowignore, or name another folder in `code`",
 	}
@@ -230,13 +294,14 @@ func withoutMissing(fs diag.Findings) diag.Findings {
 
 // Line is the text of a line of the files that were read, for showing findings.
 func (p *Prepared) Line(file string, n int) string {
-	switch {
-	case p.Pipeline != nil && p.Pipeline.Source != nil && p.Pipeline.Source.Name == file:
-		return p.Pipeline.Source.Line(n)
-	case p.Workspace != nil && p.Workspace.Source != nil && p.Workspace.Source.Name == file:
-		return p.Workspace.Source.Line(n)
+	var own []*schema.Source
+	if p.Pipeline != nil {
+		own = append(own, p.Pipeline.Source)
 	}
-	return ""
+	if p.Workspace != nil {
+		own = append(own, p.Workspace.Source)
+	}
+	return lineIn(append(own, p.sources...), file, n)
 }
 
 // shorter is a path as a person would write it from the current folder.

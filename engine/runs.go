@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
+	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/api/enums/v1"
@@ -34,7 +36,10 @@ var (
 type Request struct {
 	Plan  *plan.Plan
 	Store string            // the artifact store that holds the plan's code
+	Dir   string            // the workspace's folder; its secrets are looked for there
 	Host  map[string]string // see target.Job.Host
+	// Secrets is what GatherSecrets took; nil: nothing.
+	Secrets *secrets.Envelope
 }
 
 // maxPlan is the size of a plan that Temporal takes as one payload.
@@ -46,18 +51,29 @@ const idPrefix = "amlflow-"
 // Start begins a run and returns its id. Once it has returned, the run goes on
 // whatever happens to this process or to the server.
 func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
-	if size := len(r.Plan.JSON()); size > maxPlan {
+	if size := r.Plan.Size(); size > maxPlan {
 		return "", fmt.Errorf("the plan takes %d bytes, and at most %d can be started in this version: split the pipeline", size, maxPlan)
 	}
 	for {
-		id := strings.ToLower(rand.Text()[:8])
-		err := e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r) })
+		id := NewID()
+		err := r.Secrets.Seal(e.o.Home, id)
+		if errors.Is(err, fs.ErrExist) {
+			continue // the id of another run
+		}
+		if err != nil {
+			return "", fmt.Errorf("keep the secrets of the run: %w", err)
+		}
+		err = e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r) })
 		var taken *serviceerror.WorkflowExecutionAlreadyStarted
 		if !errors.As(err, &taken) {
+			e.sweep(ctx)
 			return id, err
 		}
 	}
 }
+
+// NewID makes an id that no run has, as far as chance goes.
+func NewID() string { return strings.ToLower(rand.Text()[:8]) }
 
 func (e *Engine) start(ctx context.Context, c client.Client, id string, r Request) error {
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
@@ -67,8 +83,18 @@ func (e *Engine) start(ctx context.Context, c client.Client, id string, r Reques
 		// still, and does not answer, for this long.
 		WorkflowTaskTimeout: workers.Heartbeat,
 		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
-	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Host: r.Host, Control: e.Info().ControlQueue()})
+	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Dir: r.Dir, Host: r.Host, Control: e.Info().ControlQueue()})
 	return err
+}
+
+// state is that of a run, as Temporal has it.
+func (e *Engine) state(ctx context.Context, id string) (s target.State, err error) {
+	err = e.do(ctx, func(ctx context.Context, c client.Client) error {
+		d, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
+		s = stateOf(d.GetWorkflowExecutionInfo().GetStatus())
+		return named(id, err)
+	})
+	return s, err
 }
 
 // Progress returns a run as it stands.
@@ -80,9 +106,12 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 			return named(id, err)
 		}
 		if d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			p, err = query(ctx, c, id)
+			if p, err = query(ctx, c, idPrefix+id); err != nil {
+				return err
+			}
 			note(p, d.GetPendingActivities())
-			return err
+			inside(ctx, c, p)
+			return nil
 		}
 		p, err = record(ctx, c, id)
 		return err
@@ -90,13 +119,33 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 	return p, err
 }
 
-func query(ctx context.Context, c client.Client, id string) (*flow.Progress, error) {
-	v, err := c.QueryWorkflow(ctx, idPrefix+id, "", flow.QueryProgress)
+func query(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
+	v, err := c.QueryWorkflow(ctx, workflow, "", flow.QueryProgress)
 	if err != nil {
 		return nil, err
 	}
 	var p *flow.Progress
 	return p, v.Get(&p)
+}
+
+// inside adds to a run the pipelines that its stages are running now. One that does
+// not answer is left out.
+func inside(ctx context.Context, c client.Client, p *flow.Progress) {
+	add := func(s *flow.StageProgress) {
+		if s.Child == "" {
+			return
+		}
+		if inner, err := query(ctx, c, s.Child); err == nil && inner != nil {
+			inside(ctx, c, inner)
+			s.Nested = inner
+		}
+	}
+	for i := range p.Stages {
+		add(&p.Stages[i])
+		for j := range p.Stages[i].Items {
+			add(&p.Stages[i].Items[j])
+		}
+	}
 }
 
 // note says of a stage what Temporal knows and the workflow does not: that a
@@ -111,9 +160,15 @@ func note(p *flow.Progress, pending []*workflow.PendingActivityInfo) {
 			waiting[a.GetActivityId()] = a
 		}
 	}
+	say := func(s *flow.StageProgress) {
+		if a, ok := waiting[s.Job]; ok && s.Status == target.Running {
+			s.Why = fmt.Sprintf("trying again (%d times so far): %s", a.GetAttempt()-1, a.GetLastFailure().GetMessage())
+		}
+	}
 	for i := range p.Stages {
-		if a, ok := waiting[p.Stages[i].Job]; ok && p.Stages[i].Status == target.Running {
-			p.Stages[i].Why = fmt.Sprintf("trying again (%d times so far): %s", a.GetAttempt()-1, a.GetLastFailure().GetMessage())
+		say(&p.Stages[i])
+		for j := range p.Stages[i].Items {
+			say(&p.Stages[i].Items[j])
 		}
 	}
 }
@@ -133,7 +188,7 @@ func record(ctx context.Context, c client.Client, id string) (*flow.Progress, er
 		return nil, named(id, err)
 	}
 	// It was ended from outside, so it could not write its record.
-	if p, err = query(ctx, c, id); err != nil {
+	if p, err = query(ctx, c, idPrefix+id); err != nil {
 		return nil, err
 	}
 	p.Status, p.Error = target.Failed, "the run was ended from outside: "+closed.Unwrap().Error()

@@ -61,21 +61,19 @@ func TestWhatBecomesOfARun(t *testing.T) {
 
 func becomes(t *testing.T, files map[string]string) string {
 	t.Helper()
+	refusals = nil
 	driver := dummy.New()
 	drivers := map[string]target.Driver{"local": driver}
 	var ts testsuite.WorkflowTestSuite
 	env := ts.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	engine.RegisterWorkflows(env)
-	engine.RegisterActivities(env, drivers)
+	engine.RegisterActivities(env, drivers, t.TempDir())
+	p0 := compiled(t, files, drivers)
 	for line := range strings.Lines(files["options"]) {
-		at, err := time.ParseDuration(strings.TrimPrefix(strings.TrimSpace(line), "cancel "))
-		if err != nil {
-			t.Fatal(err)
-		}
-		env.RegisterDelayedCallback(func() { env.SignalWorkflow(flow.SignalCancel, nil); env.CancelWorkflow() }, at)
+		schedule(t, env, strings.Fields(line), p0)
 	}
-	env.ExecuteWorkflow(flow.Workflow, flow.Input{Run: "r", Plan: *compiled(t, files, drivers), Store: t.TempDir(), Control: "control"})
+	env.ExecuteWorkflow(flow.Workflow, flow.Input{Run: "r", Plan: *p0, Store: t.TempDir(), Control: "control"})
 	var p *flow.Progress
 	err := env.GetWorkflowResult(&p)
 	if err != nil {
@@ -84,7 +82,60 @@ func becomes(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	return told(p) + environments(driver)
+	text := told(p) + environments(driver)
+	for _, r := range refusals {
+		text += "told: " + r + "\n"
+	}
+	return text
+}
+
+// schedule has a person do something at a time of the run.
+func schedule(t *testing.T, env *testsuite.TestWorkflowEnvironment, words []string, p *plan.Plan) {
+	t.Helper()
+	at, err := time.ParseDuration(words[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	env.RegisterDelayedCallback(func() {
+		switch words[0] {
+		case "cancel":
+			env.SignalWorkflow(flow.SignalCancel, nil)
+			env.CancelWorkflow()
+		case "approve", "reject":
+			d := flow.Decision{Stage: words[2], By: words[3], Comment: strings.Join(words[4:], " "), Approve: words[0] == "approve", Plan: p.Digest}
+			env.UpdateWorkflow(flow.UpdateDecide, fmt.Sprint(words), answers{t, words}, d)
+		default:
+			t.Fatalf("unknown option %q", words)
+		}
+	}, at)
+}
+
+// answers shows what a person is told.
+type answers struct {
+	t     *testing.T
+	words []string
+}
+
+func (a answers) Accept() {}
+func (a answers) Reject(err error) {
+	a.t.Logf("%v: %v", a.words, err)
+	refusals = append(refusals, err.Error())
+}
+func (a answers) Complete(any, error) {}
+
+// refusals are what people were told in the case under way.
+var refusals []string
+
+// beside finds templates and pipelines among the files of a case.
+type beside map[string]string
+
+func (b beside) Import(kind, ref string, from schema.Import) (string, []byte, schema.Import, *diag.Finding) {
+	name := strings.TrimPrefix(ref, "./")
+	text, ok := b[name]
+	if !ok {
+		return "", nil, schema.Import{}, &diag.Finding{Code: "missing-file", Message: "there is no " + ref}
+	}
+	return name, []byte(text), schema.Import{Key: name}, nil
 }
 
 func compiled(t *testing.T, files map[string]string, drivers map[string]target.Driver) *plan.Plan {
@@ -95,6 +146,10 @@ func compiled(t *testing.T, files map[string]string, drivers map[string]target.D
 		var bad diag.Findings
 		w, bad = schema.ReadWorkspace("amlflow.yaml", []byte(text))
 		fs = append(fs, bad...)
+	}
+	if !fs.Bad() {
+		fs = append(fs, p.Link(beside(files))...)
+		fs = append(fs, schema.Check(p, w, nil)...)
 	}
 	if fs.Bad() {
 		t.Fatal(fs)
@@ -110,31 +165,56 @@ func compiled(t *testing.T, files map[string]string, drivers map[string]target.D
 func told(p *flow.Progress) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run: %s\n", p.Status)
-	for _, s := range p.Stages {
-		fmt.Fprintf(&b, "%s: %s", s.Name, s.Status)
-		if s.Attempts > 0 {
-			fmt.Fprintf(&b, ", attempts %d, on %s", s.Attempts, s.Target)
-		}
-		if s.Exit != nil {
-			fmt.Fprintf(&b, ", exit %d", *s.Exit)
-		}
-		for _, x := range []struct{ name, text string }{{"cause", string(s.Cause)}, {"error", s.Error}, {"why", s.Why}, {"tail", strings.Join(s.Tail, "|")}} {
-			if x.text != "" {
-				fmt.Fprintf(&b, "\n  %s: %s", x.name, x.text)
-			}
-		}
-		for _, x := range s.Notes {
-			fmt.Fprintf(&b, "\n  note: %s", x)
-		}
-		if s.Status != target.Succeeded && s.Status != flow.Skipped {
-			fmt.Fprintf(&b, "\n  at: %s", s.At)
-		}
-		fmt.Fprintln(&b, fields("outputs", s.Outputs)+fields("metrics", s.Metrics))
-	}
+	tellStages(&b, p.Stages, "")
 	if p.Error != "" {
 		fmt.Fprintln(&b, "error:", p.Error)
 	}
 	return b.String() + strings.TrimPrefix(fields("outputs", p.Outputs)+"\n", "\n  ")
+}
+
+func tellStages(b *strings.Builder, stages []flow.StageProgress, indent string) {
+	for _, s := range stages {
+		var one strings.Builder
+		tell(&one, s)
+		for line := range strings.Lines(one.String()) {
+			b.WriteString(indent + line)
+		}
+		tellStages(b, s.Items, indent+"  ")
+		if s.Nested != nil {
+			tellStages(b, s.Nested.Stages, indent+"  ")
+		}
+	}
+}
+
+func tell(b *strings.Builder, s flow.StageProgress) {
+	fmt.Fprintf(b, "%s: %s", s.Name+s.Label, s.Status)
+	if s.Attempts > 0 {
+		fmt.Fprintf(b, ", attempts %d", s.Attempts)
+		if s.Target != "" {
+			fmt.Fprintf(b, ", on %s", s.Target)
+		}
+	}
+	if s.Exit != nil {
+		fmt.Fprintf(b, ", exit %d", *s.Exit)
+	}
+	for _, x := range []struct{ name, text string }{{"cause", string(s.Cause)}, {"error", s.Error}, {"why", s.Why}, {"because", s.Because}, {"fresh", s.Fresh}, {"tail", strings.Join(s.Tail, "|")}} {
+		if x.text != "" {
+			fmt.Fprintf(b, "\n  %s: %s", x.name, x.text)
+		}
+	}
+	for _, x := range s.Notes {
+		fmt.Fprintf(b, "\n  note: %s", x)
+	}
+	if s.Status != target.Succeeded && s.Status != flow.Skipped {
+		fmt.Fprintf(b, "\n  at: %s", s.At)
+	}
+	if s.Count != nil {
+		fmt.Fprintf(b, "\n  count: %+v", *s.Count)
+	}
+	if s.Reused != nil {
+		fmt.Fprintf(b, "\n  reused: %s", s.Reused.Job)
+	}
+	fmt.Fprintln(b, fields("outputs", s.Outputs)+fields("metrics", s.Metrics)+fields("lists", s.Lists))
 }
 
 func fields[V any](name string, m map[string]V) string {
@@ -149,7 +229,9 @@ func fields[V any](name string, m map[string]V) string {
 // environments shows what jobs were given by way of variables.
 func environments(d *dummy.Driver) string {
 	var b strings.Builder
-	for _, j := range d.Jobs() {
+	jobs := d.Jobs()
+	slices.SortStableFunc(jobs, func(a, b target.Job) int { return strings.Compare(a.ID, b.ID) })
+	for _, j := range jobs {
 		for _, k := range slices.Sorted(maps.Keys(j.Env)) {
 			fmt.Fprintf(&b, "%s saw %s=%s\n", j.ID, k, j.Env[k])
 		}

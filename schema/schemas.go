@@ -17,7 +17,7 @@ import (
 var files embed.FS
 
 // Kinds returns the kinds of file that there are, which are also those of JSON.
-func Kinds() []string { return []string{"pipeline", "workspace", "template"} }
+func Kinds() []string { return []string{"pipeline", "workspace", "template", "test"} }
 
 // JSON returns the JSON Schema (2020-12) of one kind of file, for editors and for
 // people. It is false for a kind that there is not.
@@ -30,10 +30,12 @@ func JSON(kind string) ([]byte, bool) {
 type form struct {
 	check *jsonschema.Schema
 	doc   any
+	fit   *fit // nil: everything goes to check
 }
 
 var pipelineForm = sync.OnceValue(func() form { return load("pipeline") })
 var templateForm = sync.OnceValue(func() form { return load("template") })
+var testForm = sync.OnceValue(func() form { return load("test") })
 var workspaceForm = sync.OnceValue(func() form { return load("workspace") })
 
 // load compiles an embedded schema. It panics when that is wrong, since it is part
@@ -47,6 +49,7 @@ func load(kind string) form {
 	if err != nil {
 		panic(err)
 	}
+	f.fit = newFit(f.doc, f.doc, map[string]*fit{})
 	return f
 }
 

@@ -2,6 +2,7 @@ package workers
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -17,6 +18,22 @@ type Submission struct {
 	Metrics map[string]string `json:"metrics,omitempty"`
 	// Secrets are fetched by the worker, just before the job is submitted.
 	Secrets []Secret `json:"secrets,omitempty"`
+	Cache   *Cache   `json:"cache,omitempty"` // nil: results of earlier runs are not used
+}
+
+// Cache says that results of an earlier run will do, if what decides them is the same.
+type Cache struct {
+	Run    string        `json:"run"`   // the run that asks
+	Stage  string        `json:"stage"` // names the stage for good: pipeline and stage
+	Item   string        `json:"item,omitempty"`
+	MaxAge time.Duration `json:"max_age,omitempty"` // 0: any age
+}
+
+// Reused says whose results an outcome has.
+type Reused struct {
+	Run string    `json:"run"`
+	Job string    `json:"job"`
+	At  time.Time `json:"at"` // when they were made
 }
 
 // Secret is a variable of a job and where its value is kept. Exactly one of Env,
@@ -46,6 +63,8 @@ type Outcome struct {
 	Tail      []string              `json:"tail,omitempty"`    // its last lines, when the attempt did not succeed
 	URL       string                `json:"url,omitempty"`     // of an endpoint
 	Answer    json.RawMessage       `json:"answer,omitempty"`  // to the sample request
+	Reused    *Reused               `json:"reused,omitempty"`
+	Fresh     string                `json:"fresh,omitempty"` // why nothing could be reused
 }
 
 // CauseOutput is the cause of a job that ended well without what it promised.

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
 
 	"github.com/spf13/cobra"
 )
@@ -16,6 +18,11 @@ type choices struct {
 	paramsFile string
 	targets    []string
 	profile    string
+	noCache    []string
+	reports    reports // of what is wrong with the files
+	locked     bool
+	offline    bool
+	seen       []diag.Lookup // of the files that were read; see lines
 }
 
 func (c *choices) flags(v *cobra.Command) {
@@ -24,11 +31,25 @@ func (c *choices) flags(v *cobra.Command) {
 	f.StringVar(&c.paramsFile, "params-file", "", "YAML or JSON file with values for parameters; -p comes before it")
 	f.StringArrayVar(&c.targets, "target", nil, "run elsewhere, as [STAGE=]TARGET; may be repeated")
 	f.StringVar(&c.profile, "profile", "", "the workspace's profile to use")
+	f.StringArrayVar(&c.noCache, "no-cache", nil, "do not reuse earlier results of this stage; may be repeated, and without a name stands for all")
+	f.Lookup("no-cache").NoOptDefVal = everyStage
+	c.reports.flags(v)
+	f.BoolVar(&c.locked, "locked", inCI(os.Getenv), "refuse templates from git that amlflow.lock does not have; the default where CI is set")
+	f.BoolVar(&c.offline, "offline", false, "fetch nothing")
 }
+
+// inCI follows the variable that every CI sets.
+func inCI(env func(string) string) bool {
+	v := strings.ToLower(env("CI"))
+	return v != "" && v != "0" && v != "false" && v != "no"
+}
+
+// everyStage is what --no-cache says without a name. No stage can have it.
+const everyStage = "*"
 
 // options reads the flags for a purpose.
 func (c *choices) options(p *program, why engine.Purpose) (engine.PrepareOptions, error) {
-	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, Drivers: p.drivers(), Home: p.home, Purpose: why}
+	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, NoCache: map[string]bool{}, Drivers: p.drivers(), Home: p.home, Purpose: why, Locked: c.locked, Offline: c.offline}
 	if err := c.readParamsFile(o.Params); err != nil {
 		return o, err
 	}
@@ -38,6 +59,9 @@ func (c *choices) options(p *program, why engine.Purpose) (engine.PrepareOptions
 			return o, usage(fmt.Errorf("-p %q gives no value: write -p NAME=VALUE", kv))
 		}
 		o.Params[name] = value
+	}
+	for _, stage := range c.noCache {
+		o.NoCache[strings.TrimSuffix(stage, everyStage)] = true
 	}
 	for _, st := range c.targets {
 		stage, name, ok := strings.Cut(st, "=")

@@ -30,6 +30,7 @@ const (
 	exitFailed      = 10
 	exitCancelled   = 11
 	exitTimedOut    = 12
+	exitChanges     = 20 // the plan has changes, when asked
 	exitInterrupted = 130
 )
 
@@ -113,6 +114,9 @@ var codes = []struct {
 	{engine.ErrNotFound, exitNotFound},
 	{engine.ErrNoEndpoint, exitNotFound},
 	{engine.ErrAmbiguous, exitConflict},
+	{engine.ErrMayNot, exitNotAllowed},
+	{engine.ErrNotWaiting, exitConflict},
+	{engine.ErrConflict, exitConflict},
 	{fs.ErrNotExist, exitNotFound},
 	{fs.ErrExist, exitConflict},
 	{fs.ErrPermission, exitNotAllowed},

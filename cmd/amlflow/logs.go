@@ -81,41 +81,81 @@ func (p *program) logs(ctx context.Context, e *engine.Engine, id string, l *logW
 }
 
 func hasStage(r *flow.Progress, name string) error {
-	if name == "" || r.Stage(name) != nil {
+	if name == "" || r.Find(name) != nil {
 		return nil
 	}
 	var known []string
+	for _, s := range leaves(r.Stages, "") {
+		known = append(known, s.name)
+	}
 	for _, s := range r.Stages {
 		known = append(known, s.Name)
 	}
 	cure := "the stages are " + strings.Join(known, ", ")
 	if n := diag.Nearest(name, known); n != "" {
 		cure = fmt.Sprintf("did you mean %q?", n)
+	} else if len(known) > 20 {
+		cure = "`" + invocation() + " status " + r.Run + "` lists them"
 	}
 	return ended{exitNotFound, fmt.Errorf("run %s has no stage %q: %s", r.Run, name, cure)}
 }
 
+// leaves are the stages that have jobs: instead of a stage with items these, and
+// instead of one with a pipeline the stages of that.
+func leaves(stages []flow.StageProgress, prefix string) []told {
+	var out []told
+	for i := range stages {
+		s := &stages[i]
+		switch {
+		case len(s.Items) > 0:
+			out = append(out, leaves(s.Items, prefix)...)
+		case s.Nested != nil:
+			out = append(out, leaves(s.Nested.Stages, prefix+s.Name+"/")...)
+		default:
+			out = append(out, told{prefix + s.Name, s})
+		}
+	}
+	return out
+}
+
+// wanted are the stages whose logs are to be printed: those of all jobs, or of the
+// stage that is named.
+func (l *logWish) wanted(r *flow.Progress) []told {
+	if l.stage == "" {
+		return leaves(r.Stages, "")
+	}
+	s := r.Find(l.stage)
+	if s == nil {
+		return nil
+	}
+	around := ""
+	if i := strings.LastIndexByte(l.stage, '/'); i >= 0 {
+		around = l.stage[:i+1]
+	}
+	return leaves([]flow.StageProgress{*s}, around)
+}
+
 // copyLogs prints what is new of every stage that is wanted.
 func (p *program) copyLogs(ctx context.Context, e *engine.Engine, r *flow.Progress, l *logWish, readers map[string]*logReader) error {
-	wide := 0
-	for _, s := range r.Stages {
-		wide = max(wide, len(s.Name))
+	all, wide := l.wanted(r), 0
+	for _, s := range all {
+		wide = max(wide, len(s.name))
 	}
-	for i := range r.Stages {
-		s := &r.Stages[i]
-		if s.Job == "" || s.Place == nil || l.stage != "" && l.stage != s.Name {
+	for _, one := range all {
+		s := one.progress
+		if s.Job == "" || s.Place == nil {
 			continue
 		}
-		lr := readers[s.Name]
+		lr := readers[one.name]
 		if lr == nil || lr.job != s.Job {
 			lr = &logReader{job: s.Job, out: p.out}
-			if l.stage == "" {
-				lr.prefix = fmt.Sprintf("%-*s %s ", wide, s.Name, p.paintOut(dim, "|"))
+			if l.stage == "" || len(all) > 1 {
+				lr.prefix = fmt.Sprintf("%-*s %s ", wide, one.name, p.paintOut(dim, "|"))
 			}
-			readers[s.Name] = lr
+			readers[one.name] = lr
 		}
 		if err := lr.more(ctx, e, r, s, l); err != nil {
-			return fmt.Errorf("read the log of stage %q: %w", s.Name, err)
+			return fmt.Errorf("read the log of stage %q: %w", one.name, err)
 		}
 	}
 	return nil

@@ -8,8 +8,10 @@ import (
 	"strings"
 
 	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"github.com/spf13/cobra"
@@ -17,14 +19,18 @@ import (
 
 func (p *program) planVerb() *cobra.Command {
 	var c choices
-	var files bool
+	var detailed, files bool
 	v := &cobra.Command{
 		Use:   "plan FILE",
 		Short: "Show what a run would do, and start nothing",
 		Long: `Plan decides everything that can be decided before a run: parameters, targets,
-order and resources. The same files and flags give the same plan; -o json prints
-it whole. --files shows instead which files of the code folders a run would ship,
-and which line of which ignore file leaves out the others.`,
+order and resources. The same files and flags give the same plan. Of each stage it
+says what a run would do now, and why: run it, reuse earlier results, skip it, or
+let something decide during the run. -o json prints the plan whole, and as
+"forecast" what would be done.
+
+--files shows instead which files of the code folders a run would ship, and which
+line of which ignore file leaves out the others. With --detailed-exitcode it ends with 20 when a run would do anything anew.`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if files {
@@ -34,25 +40,40 @@ and which line of which ignore file leaves out the others.`,
 			if err != nil {
 				return err
 			}
-			if p.output == "json" {
-				_, err := fmt.Fprintf(p.out, "%s\n", made.Plan.JSON())
+			o, err := c.options(p, engine.ToLook)
+			if err != nil {
 				return err
 			}
-			o, err := c.options(p, engine.ToLook)
-			if err == nil {
-				p.showPlan(made, o.Targets)
+			forecast := made.Forecast(cmd.Context())
+			if p.output == "json" {
+				err = p.json(planned{made.Plan, forecast})
+			} else {
+				p.showPlan(made, forecast, o.Targets)
+			}
+			if err == nil && detailed && flow.Changes(forecast) {
+				err = silently(exitChanges)
 			}
 			return err
 		},
 	}
+	v.Flags().BoolVar(&detailed, "detailed-exitcode", false, "end with 20 when a run would do anything anew")
 	c.flags(v)
 	v.Flags().BoolVar(&files, "files", false, "show the files of the code, and what is left out of it")
 	return p.prints(v, "json")
 }
 
+// planned is the plan as machines read it.
+type planned struct {
+	*plan.Plan
+	Forecast []flow.Foresight `json:"forecast"`
+}
+
 // prepare makes the plan of a file, and shows what is wrong with it.
 func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engine.Purpose) (*engine.Prepared, error) {
 	o, err := c.options(p, why)
+	if wrong := diag.Of(err); len(wrong) > 0 {
+		return nil, p.refuse(&c.reports, wrong, []string{file}, fileLines())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -60,29 +81,52 @@ func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engin
 	if err != nil {
 		return nil, err
 	}
-	return made, p.refuse(made, findings)
+	for _, note := range made.Notes {
+		p.say("%s", note)
+	}
+	return made, p.refuse(&c.reports, findings, filesOf(made), made.Line)
 }
 
 // showPlan is the plan as a table and, below it, the reasons.
-func (p *program) showPlan(made *engine.Prepared, over map[string]string) {
+func (p *program) showPlan(made *engine.Prepared, forecast []flow.Foresight, over map[string]string) {
 	pl := made.Plan
 	p.print("%s", heading(pl))
 	p.print("")
-	rows := [][]string{p.heading("STAGE", "DOES", "TARGET", "NEEDS", "ASKS FOR", "IF")}
-	for _, s := range pl.Stages {
+	rows := [][]string{p.heading("STAGE", "WILL", "DOES", "TARGET", "NEEDS", "ASKS FOR", "IF")}
+	for i, s := range pl.Stages {
 		when := condition(s.If)
 		if s.Finally {
 			when = "at the end; " + when
 		}
-		rows = append(rows, []string{s.Name, does(&s), places(s.Targets, true), or(needs(&s), "-"), or(asks(s.Asks), "-"), strings.TrimSuffix(when, "; ")})
+		rows = append(rows, []string{s.Name, p.verdict(forecast[i].Verdict), does(&s), or(places(s.Targets, true), "-"), or(needs(&s), "-"), or(asks(s.Asks), "-"), strings.TrimSuffix(when, "; ")})
 	}
 	table(p.out, rows)
-	if why := reasons(made, over); len(why) > 0 {
+	if why := append(foreseen(pl, forecast), reasons(made, over)...); len(why) > 0 {
 		p.print("")
 		for _, w := range why {
-			p.print("%s", w)
+			p.print("%s", clean(w))
 		}
 	}
+}
+
+func (p *program) verdict(v flow.Verdict) string {
+	return p.paintOut(map[flow.Verdict]string{flow.WillReuse: green, flow.Gated: yellow, flow.WillSkip: dim}[v], string(v))
+}
+
+// foreseen says why, where it is not plain: a stage that runs without asking for
+// earlier results needs no word.
+func foreseen(pl *plan.Plan, all []flow.Foresight) []string {
+	var out []string
+	for i, f := range all {
+		why := f.Why
+		if f.Reused != nil {
+			why += fmt.Sprintf(" since run %s", f.Reused.Run)
+		}
+		if s := pl.Stages[i]; f.Verdict != flow.WillRun || s.Cache != nil {
+			out = append(out, fmt.Sprintf("%s: %s: %s", f.Stage, f.Verdict, why))
+		}
+	}
+	return out
 }
 
 // briefly is the plan in a few lines, before a run.
@@ -101,7 +145,11 @@ func (p *program) briefly(w io.Writer, made *engine.Prepared) {
 		if s.Finally {
 			rest = "at the end, whatever happened"
 		}
-		rows = append(rows, []string{"  " + s.Name, "on " + places(s.Targets, false), asks(s.Asks), rest})
+		where := does(&s)
+		if len(s.Targets) > 0 {
+			where = "on " + places(s.Targets, false)
+		}
+		rows = append(rows, []string{"  " + s.Name, where, asks(s.Asks), rest})
 	}
 	table(w, rows)
 }
@@ -122,13 +170,28 @@ func heading(pl *plan.Plan) string {
 }
 
 func does(s *plan.Stage) string {
+	what := "script"
 	switch {
 	case s.Deploy != nil:
-		return "deploys " + s.Deploy.Endpoint
+		what = "deploys " + s.Deploy.Endpoint
+	case s.Approve != nil:
+		what = "asks " + or(strings.Join(s.Approve.By, ", "), "somebody")
+	case s.Nested != nil:
+		what = "pipeline " + s.Nested.Plan.Pipeline
 	case len(s.Command) > 0:
-		return "command"
+		what = "command"
 	}
-	return "script"
+	for _, f := range s.Frames[:min(len(s.Frames), 1)] {
+		what = "template " + f.Template
+	}
+	switch f := s.Fan; {
+	case f == nil:
+	case f.List != nil:
+		what += ", for each item"
+	default:
+		what += fmt.Sprintf(", %d times", len(f.Items))
+	}
+	return what
 }
 
 func places(ts []target.Target, kinds bool) string {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -47,6 +48,16 @@ type stageRecord struct {
 	URL    string       `json:"url,omitempty"`
 	Answer any          `json:"answer,omitempty"`
 	At     diag.Pos     `json:"at"`
+
+	Because  string          `json:"because,omitempty"`
+	Reused   *workers.Reused `json:"reused,omitempty"`
+	Fresh    string          `json:"fresh,omitempty"`
+	Approval *flow.Approval  `json:"approval,omitempty"`
+	Count    *flow.Count     `json:"count,omitempty"`
+	Label    string          `json:"item,omitempty"`
+	Items    []stageRecord   `json:"items,omitempty"`
+	Lists    map[string]any  `json:"metric_lists,omitempty"`
+	Pipeline *runRecord      `json:"pipeline,omitempty"`
 }
 
 // stageRecords is a JSON object in the order of the plan.
@@ -98,6 +109,14 @@ func stageOf(s *flow.StageProgress) stageRecord {
 		Status: s.Status, Target: text(s.Target), Attempts: s.Attempts, Started: when(s.Started), Ended: when(s.Ended), Exit: s.Exit,
 		Outputs: s.Outputs, Metrics: s.Metrics, Error: text(s.Error), Cause: s.Cause, Signal: s.Signal, Rank: s.Rank,
 		Why: s.Why, Notes: s.Notes, Tail: s.Tail, URL: s.URL, Answer: s.Answer, At: s.At,
+	}
+	r.Because, r.Reused, r.Fresh, r.Approval, r.Count, r.Label, r.Lists = s.Because, s.Reused, s.Fresh, s.Approval, s.Count, s.Label, s.Lists
+	for i := range s.Items {
+		r.Items = append(r.Items, stageOf(&s.Items[i]))
+	}
+	if s.Nested != nil {
+		inner := recordOf(s.Nested)
+		r.Pipeline = &inner
 	}
 	if r.Outputs == nil {
 		r.Outputs = map[string]any{}

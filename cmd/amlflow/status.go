@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/workers/target"
 
@@ -49,15 +52,10 @@ func (p *program) showRun(r *flow.Progress) {
 	p.print("run %s  %s  %s %s %s", p.paintOut(bold, r.Run), r.Pipeline, state(p.colourOut, r.Status), how, span(r.Started, r.Ended))
 	p.print("")
 	rows := [][]string{p.heading("STAGE", "STATUS", "TARGET", "TRY", "TOOK", "RESULT")}
-	for i := range r.Stages {
-		s := &r.Stages[i]
-		took := span(s.Started, s.Ended)
-		if s.Status == flow.Skipped {
-			took = ""
-		}
-		rows = append(rows, []string{s.Name, state(p.colourOut, s.Status), or(s.Target, "-"), number(float64(s.Attempts)), or(took, "-"), result(s)})
+	table(p.out, p.statusRows(rows, r.Stages, ""))
+	for _, line := range p.waiting(r, map[string]bool{}) {
+		p.print("%s", line)
 	}
-	table(p.out, rows)
 	for i := range r.Stages {
 		if s := &r.Stages[i]; s.Status == target.Failed || s.Status == target.Lost {
 			p.failure(p.out, p.colourOut, r, s)
@@ -65,7 +63,42 @@ func (p *program) showRun(r *flow.Progress) {
 	}
 }
 
+// statusRows are the stages of a run and, set in below each, its items and those of
+// the pipeline that it runs.
+func (p *program) statusRows(rows [][]string, stages []flow.StageProgress, indent string) [][]string {
+	for i := range stages {
+		s := &stages[i]
+		took := span(s.Started, s.Ended)
+		if s.Status == flow.Skipped {
+			took = ""
+		}
+		name := strings.TrimSpace(s.Name + " " + clean(s.Label))
+		rows = append(rows, []string{indent + name, state(p.colourOut, s.Status), or(s.Target, "-"), number(float64(s.Attempts)), or(took, "-"), result(s)})
+		rows = p.statusRows(rows, s.Items, indent+"  ")
+		if s.Nested != nil {
+			rows = p.statusRows(rows, s.Nested.Stages, indent+"  ")
+		}
+	}
+	return rows
+}
+
 // result is the most telling thing about a stage.
 func result(s *flow.StageProgress) string {
-	return clean(first(s.URL, metrics(s.Metrics), s.Why, s.Error))
+	reused := ""
+	if s.Reused != nil {
+		reused = "reused from run " + s.Reused.Run
+	}
+	return clean(first(s.URL, metrics(s.Metrics), counted(s.Count), reused, s.Why, s.Error))
+}
+
+// counted says how far a stage with several items has come.
+func counted(c *flow.Count) string {
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%d of %d", c.Succeeded+c.Failed+c.Skipped+c.Cancelled, c.Total)
+	if c.Failed > 0 {
+		text += fmt.Sprintf(", %d failed", c.Failed)
+	}
+	return text
 }

@@ -19,12 +19,12 @@ import (
 const pipelineSuffix = ".pipeline.yaml"
 
 func (p *program) validateVerb() *cobra.Command {
-	var c choices
+	c := choices{reports: reports{data: true}}
 	v := &cobra.Command{
 		Use:   "validate FILE|FOLDER…",
 		Short: "Find every mistake in pipeline and workspace files, and start nothing",
-		Long: `Validate reads pipeline files (or all *.pipeline.yaml below a folder) and
-workspace files, and prints every mistake with its place and a cure. It needs no
+		Long: `Validate reads pipeline files (or all *.pipeline.yaml below a folder), templates
+and workspace files, and prints every mistake with its place and a cure. It needs no
 network and no engine. It ends with 3 when there is an error.
 
 With -o json it prints
@@ -46,18 +46,23 @@ func (p *program) validate(ctx context.Context, files []string, c *choices) erro
 	var all diag.Findings
 	for _, file := range files {
 		findings, err := p.check(ctx, file, c)
+		if wrong := diag.Of(err); len(wrong) > 0 {
+			findings, err = wrong, nil
+		}
 		if err != nil {
 			return err
 		}
 		all = append(all, findings...)
 	}
 	all = all.Sort()
+	if err := p.deliver(&c.reports, all, files, c.lines()); err != nil {
+		return err
+	}
 	if p.output == "json" {
 		if err := diag.JSON(p.out, all); err != nil {
 			return err
 		}
 	} else {
-		p.findings(p.out, all, fileLines())
 		p.say("%s", verdict(all, len(files)))
 	}
 	if all.Bad() {
@@ -73,7 +78,13 @@ func (p *program) check(ctx context.Context, file string, c *choices) (diag.Find
 		if err != nil {
 			return nil, err
 		}
-		_, findings, err := engine.Prepare(ctx, file, o)
+		if strings.HasSuffix(file, templateSuffix) {
+			findings, lines, err := engine.CheckTemplate(ctx, file, o)
+			c.seen = append(c.seen, lines)
+			return findings, err
+		}
+		made, findings, err := engine.Prepare(ctx, file, o)
+		c.seen = append(c.seen, made.Line)
 		return findings, err
 	}
 	text, err := engine.ReadFile(file)
@@ -85,6 +96,23 @@ func (p *program) check(ctx context.Context, file string, c *choices) (diag.Find
 		findings = append(findings, engine.CheckTargets(w, p.drivers())...)
 	}
 	return findings, nil
+}
+
+// lines looks up lines of the files that were read, also of those that lie in no
+// file that a person has.
+func (c *choices) lines() diag.Lookup {
+	files := fileLines()
+	return func(file string, n int) string {
+		for _, look := range c.seen {
+			if look == nil {
+				continue
+			}
+			if line := look(file, n); line != "" {
+				return line
+			}
+		}
+		return files(file, n)
+	}
 }
 
 // isWorkspace tells a workspace file by its name.
@@ -132,7 +160,7 @@ func pipelinesIn(args []string) ([]string, error) {
 				return err
 			case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
 				return fs.SkipDir
-			case !d.IsDir() && (strings.HasSuffix(path, pipelineSuffix) || isWorkspace(path)):
+			case !d.IsDir() && (strings.HasSuffix(path, pipelineSuffix) || strings.HasSuffix(path, templateSuffix) || isWorkspace(path)):
 				files = append(files, path)
 			}
 			return nil

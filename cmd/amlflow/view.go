@@ -34,7 +34,7 @@ func (p *program) newView(made *engine.Prepared) view {
 	case terminal(p.err) && terminal(p.out) && p.colourful(p.err):
 		return &live{p: p, made: made}
 	}
-	return &plain{p: p, made: made, seen: stages{}}
+	return &plain{p: p, made: made, seen: stages{}, asked: map[string]bool{}}
 }
 
 // quiet shows nothing until the end, and then the one object.
@@ -50,10 +50,11 @@ func (v *quiet) end(r *flow.Progress) error { return v.p.json(recordOf(r)) }
 
 // plain writes one line for each change: for logs of CI and files.
 type plain struct {
-	p    *program
-	made *engine.Prepared
-	seen stages
-	mu   sync.Mutex // notices come from elsewhere
+	p     *program
+	made  *engine.Prepared
+	seen  stages
+	asked map[string]bool // questions to people that were shown
+	mu    sync.Mutex      // notices come from elsewhere
 }
 
 func (v *plain) line(format string, args ...any) {
@@ -73,6 +74,9 @@ func (v *plain) follow(ctx context.Context, e *engine.Engine, id string) (*flow.
 		}
 		for _, s := range v.seen.changed(r) {
 			v.line("%s  %-*s  %s", moment(s).Local().Format(time.TimeOnly), wide, s.Name, v.p.news(s))
+		}
+		for _, line := range v.p.waiting(r, v.asked) {
+			v.line("%s", line)
 		}
 	})
 }
@@ -94,6 +98,7 @@ func moment(s *flow.StageProgress) time.Time {
 func (p *program) news(s *flow.StageProgress) string {
 	out := state(p.colourErr, s.Status)
 	switch {
+	case s.Status == target.Running && s.Target == "":
 	case s.Status == target.Running:
 		out += " on " + s.Target
 		if s.Attempts > 1 {
@@ -102,7 +107,11 @@ func (p *program) news(s *flow.StageProgress) string {
 	case s.Status.Ended() && !s.Started.IsZero():
 		out += " in " + span(s.Started, s.Ended)
 	}
-	for _, more := range []string{s.Why, s.Error, metrics(s.Metrics), s.URL} {
+	reused := ""
+	if s.Reused != nil {
+		reused = "reused from run " + s.Reused.Run
+	}
+	for _, more := range []string{reused, counted(s.Count), s.Why, s.Error, metrics(s.Metrics), s.URL} {
 		if more != "" {
 			out += "  " + clean(more)
 		}
@@ -117,6 +126,7 @@ type shown struct {
 	status   target.State
 	attempts int
 	why      string
+	tenths   int // of the items that have ended
 }
 
 // changed returns the stages about which there is something new to say, and
@@ -125,12 +135,12 @@ func (seen stages) changed(r *flow.Progress) []*flow.StageProgress {
 	var out []*flow.StageProgress
 	for i := range r.Stages {
 		s := &r.Stages[i]
-		now := shown{s.Status, s.Attempts, why(s)}
+		now := shown{s.Status, s.Attempts, why(s), tenths(s.Count)}
 		before, known := seen[s.Name]
 		if !known {
 			before = shown{status: target.Waiting}
 		}
-		if now != before && (now.status != target.Running || now.attempts != 0) {
+		if now != before && (now.status != target.Running || now.attempts != 0 || s.Count != nil || s.Approval != nil) {
 			out = append(out, s)
 		}
 		seen[s.Name] = now
@@ -139,9 +149,17 @@ func (seen stages) changed(r *flow.Progress) []*flow.StageProgress {
 	return out
 }
 
+// tenths is how far a stage with many items has come, so that not each item is news.
+func tenths(c *flow.Count) int {
+	if c == nil || c.Total < 20 {
+		return 0
+	}
+	return 10 * (c.Succeeded + c.Failed + c.Skipped + c.Cancelled) / c.Total
+}
+
 // why leaves out the count of tries, so that each of many is not news.
 func why(s *flow.StageProgress) string {
-	if s.Status == target.Running && s.Why != "" {
+	if s.Status == target.Running && s.Why != "" && s.Approval == nil {
 		return "trying again"
 	}
 	return s.Why

@@ -1,10 +1,12 @@
 package flow
 
 import (
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -25,6 +27,7 @@ type Progress struct {
 	Stages    []StageProgress `json:"stages"` // in the plan's order
 	Outputs   map[string]any  `json:"outputs"`
 	Error     string          `json:"error,omitempty"` // of the run itself, not of a stage
+	Why       string          `json:"why,omitempty"`   // why it waits
 }
 
 // StageProgress is a stage as it stands.
@@ -49,8 +52,27 @@ type StageProgress struct {
 	Rank     int                `json:"rank,omitempty"` // the rank that decided the end
 	Place    *target.Target     `json:"place,omitempty"`
 	Log      target.Ref         `json:"log,omitempty"`
-	URL      string             `json:"url,omitempty"` // of the endpoint
+	Secrets  []workers.Secret   `json:"secrets,omitempty"` // that the job was given; where they are, not what
+	URL      string             `json:"url,omitempty"`     // of the endpoint
 	Answer   any                `json:"answer,omitempty"`
+
+	Because  string          `json:"because,omitempty"`  // what its condition saw, or who approved it
+	Reused   *workers.Reused `json:"reused,omitempty"`   // the earlier run whose results it has
+	Fresh    string          `json:"fresh,omitempty"`    // why it could not reuse any
+	Approval *Approval       `json:"approval,omitempty"` // what it asks a person
+	Label    string          `json:"label,omitempty"`    // of an item: which one it is
+	Count    *Count          `json:"count,omitempty"`    // of the items of a stage that runs over several
+	Items    []StageProgress `json:"items,omitempty"`    // each; of many, some of those that failed
+	Lists    map[string]any  `json:"lists,omitempty"`    // metrics of the items
+	Nested   *Progress       `json:"pipeline,omitempty"` // the pipeline that it runs
+	Child    string          `json:"child,omitempty"`    // the workflow that runs it now
+}
+
+// Approval is a question to people.
+type Approval struct {
+	By      []string  `json:"by,omitempty"`
+	Message string    `json:"message,omitempty"`
+	Until   time.Time `json:"until,omitzero"`
 }
 
 // Stage returns the stage named name, or nil.
@@ -58,6 +80,34 @@ func (p *Progress) Stage(name string) *StageProgress {
 	for i := range p.Stages {
 		if p.Stages[i].Name == name {
 			return &p.Stages[i]
+		}
+	}
+	return nil
+}
+
+// Find returns the stage that a path names: "train", the item "train[3]", or
+// "nested/train" for a stage of the pipeline that another runs. It is nil when there
+// is none.
+func (p *Progress) Find(path string) *StageProgress {
+	name, rest, deeper := strings.Cut(path, "/")
+	base, number, isItem := strings.Cut(strings.TrimSuffix(name, "]"), "[")
+	s := p.Stage(base)
+	if s != nil && isItem {
+		s = s.item(base + "[" + number + "]")
+	}
+	switch {
+	case s == nil || !deeper:
+		return s
+	case s.Nested == nil:
+		return nil
+	}
+	return s.Nested.Find(rest)
+}
+
+func (s *StageProgress) item(name string) *StageProgress {
+	for i := range s.Items {
+		if s.Items[i].Name == name {
+			return &s.Items[i]
 		}
 	}
 	return nil
@@ -77,22 +127,33 @@ func newProgress(in Input, now time.Time) *Progress {
 
 // values is what expressions may see of the named stages.
 func (r *run) values(names []string) map[string]any {
+	if r.given != nil {
+		return r.given
+	}
 	stages := map[string]any{}
 	for _, n := range names {
-		s := r.progress.Stages[r.index[n]]
-		metrics := map[string]any{}
-		for _, m := range r.plan.Stages[r.index[n]].Metrics {
-			if v, ok := s.Metrics[m.Name]; ok {
-				metrics[m.Name] = v
-			}
-		}
-		stages[n] = map[string]any{"status": string(s.Status), "outputs": orEmpty(s.Outputs), "metrics": metrics}
+		stages[n] = r.results(n)
 	}
 	return map[string]any{
 		"params": r.plan.Params,
-		"run":    map[string]any{"id": r.in.Run, "pipeline": r.plan.Pipeline},
+		"run":    map[string]any{"id": r.root(), "pipeline": r.plan.Pipeline},
 		"stages": stages,
 	}
+}
+
+// results is what expressions see of one stage.
+func (r *run) results(name string) map[string]any {
+	s := r.progress.Stages[r.index[name]]
+	if fan, ok := r.fans[name]; ok {
+		return map[string]any{"status": string(s.Status), "outputs": fan.outputs, "metrics": fan.metrics, "items": fan.items}
+	}
+	metrics := map[string]any{}
+	for _, m := range r.plan.Stages[r.index[name]].Metrics {
+		if v, ok := s.Metrics[m.Name]; ok {
+			metrics[m.Name] = v
+		}
+	}
+	return map[string]any{"status": string(s.Status), "outputs": orEmpty(s.Outputs), "metrics": metrics}
 }
 
 func orEmpty(m map[string]any) map[string]any {

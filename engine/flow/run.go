@@ -6,6 +6,7 @@ package flow
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
@@ -29,10 +30,13 @@ const (
 
 // Input is everything a run needs. No YAML is read after this.
 type Input struct {
-	Run   string            `json:"run"`
-	Plan  plan.Plan         `json:"plan"`
-	Store string            `json:"store"`          // the artifact store
-	Host  map[string]string `json:"host,omitempty"` // see target.Job.Host
+	Run    string            `json:"run"`
+	Plan   plan.Plan         `json:"plan"`
+	Store  string            `json:"store"`            // the artifact store
+	Dir    string            `json:"dir,omitempty"`    // the workspace's folder, where its secrets are looked for
+	Host   map[string]string `json:"host,omitempty"`   // see target.Job.Host
+	Within string            `json:"within,omitempty"` // the stages around it, each with "/"
+	Root   string            `json:"root,omitempty"`   // the run that this pipeline is part of; empty: it is one itself
 	// Control is the task queue for what must not wait behind running jobs.
 	Control string `json:"control"`
 }
@@ -47,13 +51,30 @@ type run struct {
 	progress *Progress
 	ended    workflow.Channel // indexes of stages, as they end
 	jobs     []workers.Finished
+	fans     map[string]fanValues // of stages that ran over several items
+	decided  map[string]Decision  // by stage
+	turns    map[string]bool      // by unit; nil until the first is asked for
+
+	given       map[string]any // instead of values, for the items of a stage
+	givenFailed bool
+}
+
+func newRun(in Input, now time.Time) *run {
+	r := &run{in: in, plan: &in.Plan, progress: newProgress(in, now), index: map[string]int{}, users: map[string][]int{}, fans: map[string]fanValues{}}
+	for i, s := range r.plan.Stages {
+		r.index[s.Name] = i
+	}
+	return r
 }
 
 // Run carries out a plan. It returns the record of the run; a run that failed
 // returns an application error of type NotSucceeded with the record as details.
 func Run(ctx workflow.Context, in Input) (*Progress, error) {
-	r := &run{in: in, plan: &in.Plan, progress: newProgress(in, workflow.Now(ctx)), index: map[string]int{}, users: map[string][]int{}}
+	r := newRun(in, workflow.Now(ctx))
 	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (*Progress, error) { return r.progress, nil }); err != nil {
+		return nil, err
+	}
+	if err := r.takeDecisions(ctx); err != nil {
 		return nil, err
 	}
 	if in.Plan.Version != plan.Version {
@@ -61,6 +82,15 @@ func Run(ctx workflow.Context, in Input) (*Progress, error) {
 	}
 	r.link()
 	r.ended = workflow.NewBufferedChannel(ctx, len(r.plan.Stages)+1)
+	if g := in.Plan.Group; g != nil {
+		r.progress.Why = fmt.Sprintf("waits for its turn in the group %q", g.Name)
+		release, err := r.turn(ctx, g, "run")
+		if err != nil && ctx.Err() == nil {
+			return nil, err
+		}
+		defer release()
+		r.progress.Why = ""
+	}
 	r.stages(ctx, false)
 	// What is in `finally` runs whatever happened, also when the run is cancelled.
 	last, abandon := workflow.NewDisconnectedContext(ctx)
@@ -72,6 +102,7 @@ func Run(ctx workflow.Context, in Input) (*Progress, error) {
 	r.outputs(away)
 	r.conclude(ctx)
 	r.clean(away)
+	r.forget(away)
 	return r.result(ctx)
 }
 
@@ -91,9 +122,6 @@ func (r *run) onSecondCancel(ctx workflow.Context, abandon workflow.CancelFunc) 
 // link notes who waits for whom.
 func (r *run) link() {
 	r.waits = make([]int, len(r.plan.Stages))
-	for i, s := range r.plan.Stages {
-		r.index[s.Name] = i
-	}
 	for i, s := range r.plan.Stages {
 		for _, n := range s.Needs {
 			if s.Finally == r.plan.Stages[r.index[n.Stage]].Finally {

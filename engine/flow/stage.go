@@ -25,20 +25,11 @@ func (r *run) stage(ctx workflow.Context, i int) {
 		}
 		return
 	}
-	got, err := r.resolve(ctx, s)
-	switch {
-	case ctx.Err() != nil:
-		p.Status, p.Why = target.Cancelled, "the run was cancelled before it began"
-	case err != nil:
-		r.fail(ctx, p, "expression", "its expressions could not be evaluated: "+err.Error())
-	case got.Error != "":
-		r.fail(ctx, p, "expression", got.Error)
-		r.pointTo(s, p, got.At)
-	case !got.If:
-		p.Status, p.Why = Skipped, "its condition `if` is false"
-	default:
-		r.attempts(ctx, s, p, got.Results)
+	if s.Fan != nil {
+		r.fan(ctx, s, p)
+		return
 	}
+	r.unit(ctx, whole(s, p))
 }
 
 // held says why a stage may not run at all: something that it needs did not
@@ -101,6 +92,9 @@ func bad(s target.State) bool {
 // upstreamFailed is what failed() says in a stage's condition. In `finally` it
 // speaks of the whole pipeline.
 func (r *run) upstreamFailed(s *plan.Stage) bool {
+	if r.given != nil {
+		return r.givenFailed
+	}
 	if !s.Finally {
 		return slices.ContainsFunc(needNames(s.Needs), r.broken)
 	}
@@ -110,33 +104,6 @@ func (r *run) upstreamFailed(s *plan.Stage) bool {
 		}
 	}
 	return false
-}
-
-// attempts runs the stage until it succeeds or its retries are used up.
-func (r *run) attempts(ctx workflow.Context, s *plan.Stage, p *StageProgress, got map[string]any) {
-	at, err := r.choose(ctx, s, p)
-	if err != nil {
-		r.fail(ctx, p, target.CauseStart, "no target could be chosen: "+message(err))
-		return
-	}
-	p.Target, p.Place, p.Status, p.Started = at.Name, &at, target.Running, workflow.Now(ctx)
-	for {
-		p.Attempts++
-		p.Job = fmt.Sprintf("%s.%s.%d", r.in.Run, s.Name, p.Attempts)
-		out := r.attempt(ctx, s, p, at, got)
-		r.record(ctx, s, p, out)
-		if p.Status == target.Succeeded || ctx.Err() != nil || p.Attempts >= s.Retry.Attempts || !s.Retry.Covers(out.Cause, out.Exit) {
-			return
-		}
-		p.Notes = append(p.Notes, fmt.Sprintf("attempt %d of %d: %s", p.Attempts, s.Retry.Attempts, p.Error))
-		p.Status, p.Why, p.Ended = target.Waiting, "to be tried again", time.Time{}
-		if err := workflow.Sleep(ctx, backoff(s.Retry, p.Attempts)); err != nil {
-			p.Status, p.Why, p.Ended = target.Cancelled, "the run was cancelled before it was tried again", workflow.Now(ctx)
-			p.Error, p.Cause = "", target.CauseCancel
-			return
-		}
-		p.Status, p.Why, p.Error, p.Cause, p.Exit, p.Tail, p.Signal, p.At = target.Running, "", "", "", nil, nil, 0, s.At
-	}
 }
 
 // backoff doubles with each attempt and stays below an hour.
@@ -150,37 +117,22 @@ func backoff(r plan.Retry, attempt int) time.Duration {
 
 // choose takes the first of several targets that can be used now. With one
 // there is nothing to choose.
-func (r *run) choose(ctx workflow.Context, s *plan.Stage, p *StageProgress) (target.Target, error) {
-	if len(s.Targets) == 1 {
-		return s.Targets[0], nil
+func (r *run) choose(ctx workflow.Context, targets []target.Target, p *StageProgress) (target.Target, error) {
+	if len(targets) == 1 {
+		return targets[0], nil
 	}
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{TaskQueue: r.in.Control, StartToCloseTimeout: time.Minute})
+	ctx = workflow.WithActivityOptions(ctx, quick(r.in.Control))
 	var c workers.Choice
-	if err := workflow.ExecuteActivity(ctx, workers.Choose, s.Targets).Get(ctx, &c); err != nil {
+	if err := workflow.ExecuteActivity(ctx, workers.Choose, targets).Get(ctx, &c); err != nil {
 		return target.Target{}, err
 	}
 	p.Notes = append(p.Notes, c.Notes...)
-	return s.Targets[c.Index], nil
+	return targets[c.Index], nil
 }
 
-// attempt runs one job or deployment and says what became of it.
-func (r *run) attempt(ctx workflow.Context, s *plan.Stage, p *StageProgress, at target.Target, got map[string]any) workers.Outcome {
-	do, undo, work, err := r.work(s, p.Job, at, got)
-	if err != nil {
-		return workers.Outcome{Status: target.Status{State: target.Failed, Cause: target.CauseStart, Reason: err.Error()}}
-	}
-	var out workers.Outcome
-	o := following
-	o.ActivityID = p.Job // so that what Temporal says of it can be told of the stage
-	long := workflow.WithActivityOptions(ctx, o)
-	err = workflow.ExecuteActivity(long, do, work).Get(long, &out)
-	if err == nil {
-		return out
-	}
-	if ctx.Err() == nil {
-		return workers.Outcome{Status: target.Status{State: target.Failed, Cause: target.CauseStart, Reason: message(err)}}
-	}
-	return r.stop(ctx, undo, work)
+// quick are the options of what a worker does at once.
+func quick(queue string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{TaskQueue: queue, StartToCloseTimeout: time.Minute}
 }
 
 // following is how long things are followed: for ever, as long as some worker
@@ -211,7 +163,9 @@ func (r *run) stop(ctx workflow.Context, undo string, work any) workers.Outcome 
 	return out
 }
 
-func (r *run) record(ctx workflow.Context, s *plan.Stage, p *StageProgress, o workers.Outcome) {
+func (r *run) record(ctx workflow.Context, u *unit, o workers.Outcome) {
+	s, p := u.s, u.p
+	p.Reused, p.Fresh = o.Reused, o.Fresh
 	p.Status, p.Cause, p.Signal, p.Rank, p.Error = o.State, o.Cause, o.Signal, o.Rank, o.Reason
 	p.Tail, p.Log, p.URL = o.Tail, o.Log, o.URL
 	p.Notes = append(p.Notes, o.Notes...)
@@ -219,7 +173,8 @@ func (r *run) record(ctx workflow.Context, s *plan.Stage, p *StageProgress, o wo
 	if !o.End.IsZero() {
 		p.Ended = o.End
 	}
-	if s.Deploy == nil && o.State != target.Lost && o.Cause != target.CauseStart {
+	job := s.Deploy == nil && s.Nested == nil && o.Reused == nil
+	if job && o.State != target.Lost && o.Cause != target.CauseStart {
 		exit := o.Exit
 		p.Exit = &exit
 	}
@@ -227,7 +182,7 @@ func (r *run) record(ctx workflow.Context, s *plan.Stage, p *StageProgress, o wo
 	if o.State != target.Succeeded {
 		r.pointTo(s, p, blame(o.Cause))
 	}
-	if s.Deploy == nil && (o.State == target.Succeeded || o.State == target.Cancelled) {
+	if job && (o.State == target.Succeeded || o.State == target.Cancelled) {
 		r.jobs = append(r.jobs, workers.Finished{Target: *p.Place, Job: p.Job})
 	}
 	if len(o.Answer) > 0 {
@@ -250,6 +205,9 @@ func outputsOf(s *plan.Stage, o workers.Outcome) map[string]any {
 	}
 	if s.Deploy != nil {
 		m["url"] = o.URL
+	}
+	if s.Nested != nil {
+		return o.Values
 	}
 	return m
 }
@@ -275,13 +233,20 @@ func blame(c target.Cause) string {
 		return "retry"
 	case target.CauseSample:
 		return "deploy/sample"
+	case CausePipeline:
+		return "pipeline"
 	}
 	return "run"
 }
 
 // pointTo moves the place that people are shown to a key of the stage.
 func (r *run) pointTo(s *plan.Stage, p *StageProgress, key string) {
-	line, col, _ := strings.Cut(s.Places[key], ":")
+	place := s.Places[key]
+	line, col, _ := strings.Cut(place, ":")
+	if parts := strings.Split(place, ":"); len(parts) > 2 { // in another file
+		line, col = parts[len(parts)-2], parts[len(parts)-1]
+		p.At.File = strings.Join(parts[:len(parts)-2], ":")
+	}
 	l, err := strconv.Atoi(line)
 	c, err2 := strconv.Atoi(col)
 	if err == nil && err2 == nil {

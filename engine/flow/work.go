@@ -23,6 +23,15 @@ type Evaluation struct {
 	Failed bool              `json:"failed,omitempty"` // what failed() answers
 	// Lenient leaves out results that have no value instead of giving an error.
 	Lenient bool `json:"lenient,omitempty"`
+
+	// Frames lie between what the pipeline sees and what a template's stage sees.
+	// IfDepth and Depths say in how many of them an expression lies; see plan.Value.
+	Frames  []plan.Frame   `json:"frames,omitempty"`
+	IfDepth int            `json:"if_depth,omitempty"`
+	Depths  map[string]int `json:"depths,omitempty"`
+	Own     map[string]any `json:"own,omitempty"`  // more names: the stage's own results
+	List    string         `json:"list,omitempty"` // what a stage runs over
+	Late    []plan.Late    `json:"late,omitempty"` // parameters of the pipeline that a stage runs
 }
 
 // Evaluated answers an Evaluation.
@@ -31,6 +40,10 @@ type Evaluated struct {
 	Results map[string]any `json:"results,omitempty"`
 	Error   string         `json:"error,omitempty"`
 	At      string         `json:"at,omitempty"` // the key that the error is about
+
+	List    []any          `json:"list,omitempty"`
+	Params  map[string]any `json:"params,omitempty"`  // for Late
+	Because string         `json:"because,omitempty"` // what the condition saw
 }
 
 // evaluate has expressions evaluated outside replayed code, so that the answer
@@ -44,27 +57,45 @@ func (r *run) evaluate(ctx workflow.Context, e Evaluation) (Evaluated, error) {
 	return got, err
 }
 
-// resolve decides the stage's condition and evaluates what depends on the run.
-func (r *run) resolve(ctx workflow.Context, s *plan.Stage) (Evaluated, error) {
-	e := Evaluation{Texts: pending(s)}
-	if s.If != nil {
-		if e.If = s.If.Expr; e.If == "" && !s.If.Known {
+// evaluation is an Evaluation of u that asks nothing yet.
+func (r *run) evaluation(u *unit) Evaluation {
+	e := Evaluation{Values: r.values(needNames(u.s.Needs)), Failed: r.upstreamFailed(u.s), Frames: u.s.Frames}
+	if u.item != nil {
+		e.Values = with(e.Values, u.item)
+	}
+	return e
+}
+
+// resolve decides the unit's condition and evaluates what depends on the run.
+func (r *run) resolve(ctx workflow.Context, u *unit) (Evaluated, error) {
+	s := u.s
+	e := Evaluation{}
+	e.Texts, e.Depths = pending(s)
+	if s.If != nil && (u.number == 0 || s.If.Item) {
+		if e.If, e.IfDepth = s.If.Expr, s.If.Depth; e.If == "" && !s.If.Known {
 			return Evaluated{If: false}, nil
 		}
 	}
-	if e.If == "" && len(e.Texts) == 0 {
+	if s.Nested != nil {
+		e.Late = s.Nested.Late
+	}
+	if e.If == "" && len(e.Texts) == 0 && len(e.Late) == 0 {
 		return Evaluated{If: true}, nil
 	}
-	e.Values, e.Failed = r.values(needNames(s.Needs)), r.upstreamFailed(s)
+	about := r.evaluation(u)
+	e.Values, e.Failed, e.Frames = about.Values, about.Failed, about.Frames
 	return r.evaluate(ctx, e)
 }
 
 // pending lists the texts of a stage that wait for the run, by key.
-func pending(s *plan.Stage) map[string]string {
-	m := map[string]string{}
+func pending(s *plan.Stage) (m map[string]string, depths map[string]int) {
+	m = map[string]string{}
 	add := func(key string, v plan.Value) {
 		if v.Expr != "" {
 			m[key] = v.Expr
+		}
+		if v.Depth > 0 {
+			depths = deeper(depths, key, v.Depth)
 		}
 	}
 	for _, v := range s.Env {
@@ -79,17 +110,29 @@ func pending(s *plan.Stage) map[string]string {
 	if s.Deploy != nil && s.Deploy.Model != nil {
 		add("deploy/model", *s.Deploy.Model)
 	}
+	if s.Approve != nil && s.Approve.Message != nil {
+		add("approve/message", *s.Approve.Message)
+	}
+	return m, depths
+}
+
+func deeper(m map[string]int, key string, depth int) map[string]int {
+	if m == nil {
+		m = map[string]int{}
+	}
+	m[key] = depth
 	return m
 }
 
 // work puts together what one attempt asks of a worker: the activity that does
 // it, the one that undoes it, and their argument.
-func (r *run) work(s *plan.Stage, id string, at target.Target, got map[string]any) (do, undo string, work any, err error) {
+func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error) {
+	s, id, at := u.s, u.p.Job, *u.p.Place
 	val := func(key string, v plan.Value) any {
-		if v.Expr != "" {
-			return got[key]
+		if in, ok := got.Results[key]; ok {
+			return in // also what was gathered
 		}
-		return v.Known
+		return r.known(v, key, got)
 	}
 	env, inputs, err := environment(s, val)
 	if err != nil {
@@ -100,8 +143,8 @@ func (r *run) work(s *plan.Stage, id string, at target.Target, got map[string]an
 		return workers.Deploy, workers.Withdraw, workers.Rollout{Store: r.in.Store, Target: at, Deployment: d}, err
 	}
 	job := target.Job{
-		ID: id, Script: s.Script, Env: env, Host: r.in.Host, Code: s.Code, Inputs: inputs, Needs: s.Asks,
-		Timeout: time.Duration(s.Timeout), Grace: time.Duration(s.Grace),
+		ID: id, Script: s.Script, Env: env, Host: r.in.Host, Code: s.Code, Inputs: inputs, Needs: u.place.Asks,
+		Environment: u.runtime(), Timeout: time.Duration(s.Timeout), Grace: time.Duration(s.Grace),
 	}
 	for i, v := range s.Command {
 		arg, err := text(val(fmt.Sprint("command/", i), v))
@@ -121,14 +164,18 @@ func (r *run) work(s *plan.Stage, id string, at target.Target, got map[string]an
 	for _, m := range s.Metrics {
 		sub.Metrics[m.Name] = m.Type
 	}
-	sub.Job = job
+	sub.Job, sub.Secrets = job, secretsOf(s, r.in.Dir)
+	u.p.Secrets = sub.Secrets
+	if s.Cache != nil && s.Until == nil && u.p.Attempts <= 1 {
+		sub.Cache = &workers.Cache{Run: r.root(), Stage: r.path(s.Name), Item: u.p.Label, MaxAge: time.Duration(s.Cache.MaxAge)}
+	}
 	return workers.Run, workers.Stop, sub, nil
 }
 
 func (r *run) deployment(s *plan.Stage, id string, env map[string]string, val func(string, plan.Value) any) (target.Deployment, error) {
 	d := target.Deployment{
 		ID: id, Endpoint: s.Deploy.Endpoint, Run: r.in.Run, Stage: s.Name, Score: s.Deploy.Score, Script: s.Deploy.Script,
-		Code: s.Code, Env: env, Host: r.in.Host, Needs: s.Asks, Instances: s.Deploy.Instances, Sample: s.Deploy.Sample,
+		Code: s.Code, Env: env, Environment: s.Runtime, Host: r.in.Host, Needs: s.Asks, Instances: s.Deploy.Instances, Sample: s.Deploy.Sample,
 		Health: s.Deploy.Health, Path: s.Deploy.Path, Ready: time.Duration(s.Deploy.Ready),
 	}
 	if s.Deploy.Model == nil {
@@ -150,7 +197,7 @@ func environment(s *plan.Stage, val func(string, plan.Value) any) (map[string]st
 			return nil, nil, err
 		}
 		switch ref := target.Ref(v); {
-		case !in.Artifact:
+		case !in.Artifact && !in.List:
 			env[target.EnvName("AMLFLOW_INPUT_", in.Name)] = v
 		case !ref.Valid():
 			return nil, nil, fmt.Errorf("the input %q is %.60q, which is not the name of an artifact", in.Name, v)
@@ -194,4 +241,21 @@ func message(err error) string {
 		return app.Message()
 	}
 	return err.Error()
+}
+
+// runtime is the software that the unit asks for.
+func (u *unit) runtime() *target.Environment {
+	if u.place.Image == "" {
+		return u.s.Runtime
+	}
+	return &target.Environment{Image: u.place.Image}
+}
+
+// path names a stage of this pipeline among all of the run: that of one within
+// another has the other's name before it.
+func (r *run) path(stage string) string {
+	if r.in.Root == "" {
+		return r.plan.Pipeline + "/" + stage
+	}
+	return r.in.Within + r.plan.Pipeline + "/" + stage
 }

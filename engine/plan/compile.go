@@ -3,10 +3,14 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"io/fs"
+	"maps"
 
 	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/schema/expr"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -14,10 +18,10 @@ import (
 type Options struct {
 	Profile string
 	Params  map[string]any           // given values; text is read as the parameter's type
-	Targets map[string]string        // stage name to target name; "" stands for every stage
+	Targets map[string]string        // stage name to target name; "" stands for every stage, "a/b" for stage b of the pipeline that a runs
+	NoCache map[string]bool          // stages that do not use earlier results; "" stands for every stage
 	Drivers map[string]target.Driver // by kind
 	Files   fs.FS                    // the pipeline's folder
-	Code    map[string]target.Ref    // names of code folders, by the folder as a stage writes it; "" is the pipeline's own
 }
 
 // compiler turns one pipeline into a plan, and keeps every mistake on the way.
@@ -25,6 +29,7 @@ type compiler struct {
 	p        *schema.Pipeline
 	w        *schema.Workspace
 	o        Options
+	prefix   string // names of the stages around this pipeline, each with "/"
 	profile  schema.Profile
 	params   map[string]any
 	findings diag.Findings
@@ -41,24 +46,62 @@ func Compile(p *schema.Pipeline, w *schema.Workspace, o Options) (*Plan, diag.Fi
 		return nil, c.findings.Sort()
 	}
 	c.checkOverrides()
-	out := &Plan{Version: Version, Pipeline: p.Name, Workspace: w.Name, Profile: o.Profile, Params: c.params}
-	for _, s := range inOrder(c.stages(p.Stages, false)) {
-		out.Stages = append(out.Stages, *s)
-	}
-	for _, s := range inOrder(c.stages(p.Finally, true)) {
-		out.Stages = append(out.Stages, *s)
-	}
-	scope := p.Scope(nil)
-	for _, n := range p.Outputs {
-		at := "/outputs/" + pointer(n.Name)
-		out.Outputs = append(out.Outputs, Var{Name: n.Name, Value: c.value(scope, at, n.Text).Value})
-	}
+	out := c.plan()
 	if c.findings.Bad() {
 		return nil, c.findings.Sort()
 	}
-	sum := sha256.Sum256(out.JSON())
-	out.Digest = "sha256:" + hex.EncodeToString(sum[:])
+	seal(out)
 	return out, c.findings.Sort()
+}
+
+// plan compiles the pipeline with the parameters that are bound.
+func (c *compiler) plan() *Plan {
+	out := &Plan{Version: Version, Pipeline: c.p.Name, Workspace: c.w.Name, Profile: c.o.Profile, Params: c.params}
+	own := &layer{p: c.p, scope: c.p.Scope(nil), params: c.params}
+	if g := c.p.Concurrency; g != nil {
+		out.Group = c.group(own, g)
+	}
+	for _, s := range inOrder(c.stages(c.p.Stages, false)) {
+		out.Stages = append(out.Stages, *s)
+	}
+	for _, s := range inOrder(c.stages(c.p.Finally, true)) {
+		out.Stages = append(out.Stages, *s)
+	}
+	for _, n := range c.p.Outputs {
+		out.Outputs = append(out.Outputs, Var{Name: n.Name, Value: c.value(own, n.Path, n.Text).Value})
+	}
+	return out
+}
+
+// Attach completes a compiled plan with what takes long to get: the names of the code
+// folders and, by parameter, of the files and folders that were given.
+func (p *Plan) Attach(code map[Folder]target.Ref, given map[string]target.Ref) {
+	for name, ref := range given {
+		p.Params[name] = string(ref)
+	}
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		if s.Code = code[s.folder]; s.Nested != nil {
+			s.Nested.Plan.Attach(code, nil)
+		}
+	}
+	seal(p)
+}
+
+// seal gives the plan its digest: of its JSON, stage by stage, so that a large plan is
+// not held twice.
+func seal(p *Plan) {
+	sum := sha256.New()
+	head := *p
+	head.Digest, head.Stages = "", nil
+	head.encode(json.NewEncoder(sum))
+	e := json.NewEncoder(sum)
+	for i := range p.Stages {
+		if err := e.Encode(&p.Stages[i]); err != nil {
+			panic(fmt.Sprintf("stage %q is not plain data: %v", p.Stages[i].Name, err)) // a mistake of ours
+		}
+	}
+	p.Digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
 func (c *compiler) stages(ss []schema.Stage, finally bool) []*Stage {
@@ -69,39 +112,94 @@ func (c *compiler) stages(ss []schema.Stage, finally bool) []*Stage {
 	return out
 }
 
-// inOrder sorts stages so that each comes after what it needs, and otherwise as
-// they are written. Cycles have been refused before.
-func inOrder(ss []*Stage) []*Stage {
-	index := map[string]int{}
-	for i, s := range ss {
-		index[s.Name] = i
+// nested compiles a pipeline that a stage runs.
+func (c *compiler) nested(l *layer, s *schema.Stage) *Nested {
+	known, late := c.arguments(l, s.With, s.Nested.Params)
+	names := map[string]bool{}
+	for _, a := range late {
+		names[a.Param.Name] = true
 	}
-	waits, users := make([]int, len(ss)), make([][]int, len(ss))
-	for i, s := range ss {
-		for _, n := range s.Needs {
-			if j, ok := index[n.Stage]; ok {
-				waits[i]++
-				users[j] = append(users[j], i)
+	inner := &compiler{p: s.Nested.Later(names), w: c.w, o: c.o, prefix: c.prefix + s.Name + "/", profile: c.profile, params: known}
+	inner.o.Files = s.Nested.Import.Files
+	out := inner.plan()
+	c.findings = append(c.findings, inner.findings...)
+	seal(out)
+	return &Nested{Plan: out, Late: late}
+}
+
+// arguments bind the parameters of a template or pipeline to what `with` gives them.
+func (c *compiler) arguments(l *layer, with []schema.Named, params []schema.Param) (known map[string]any, late []Late) {
+	known = map[string]any{}
+	given := map[string]schema.Named{}
+	for _, w := range with {
+		given[w.Name] = w
+	}
+	for _, p := range params {
+		w, said := given[p.Name]
+		switch {
+		case !said:
+			known[p.Name] = p.Default
+		case w.List != nil:
+			known[p.Name] = c.accepted(l, p, w, w.List)
+		default:
+			r := c.value(l, w.Path, w.Text)
+			if r.Expr != "" {
+				late = append(late, Late{Param: p, Value: r.Value})
+				continue
 			}
-		}
-	}
-	var ready intHeap
-	for i := range ss {
-		if waits[i] == 0 {
-			ready.push(i)
-		}
-	}
-	out := make([]*Stage, 0, len(ss))
-	for len(ready) > 0 {
-		i := ready.pop()
-		out = append(out, ss[i])
-		for _, u := range users[i] {
-			if waits[u]--; waits[u] == 0 {
-				ready.push(u)
+			v := r.Known
+			if text, literal := v.(string); literal && literalText(w.Text) {
+				if said, ok := l.p.Source.Value(w.Path); ok {
+					v = said // keeps its type: 3 is not "3"
+				} else {
+					v = text
+				}
 			}
+			known[p.Name] = c.accepted(l, p, w, v)
 		}
 	}
-	return out
+	return known, late
+}
+
+func literalText(text string) bool {
+	t, errs := expr.Split(text)
+	return len(errs) == 0 && t.IsLiteral()
+}
+
+func (c *compiler) accepted(l *layer, p schema.Param, w schema.Named, v any) any {
+	got, problem := p.Accept(v)
+	if problem != "" {
+		c.find(diag.Finding{Pos: l.p.Source.At(w.Path), Path: w.Path, Code: "param-value",
+			Message: "the parameter " + quote(p.Name) + " cannot be this: " + problem, Hint: "give another value here"})
+	}
+	return got
+}
+
+// values are what expressions that need no run may see.
+func (l *layer) values() map[string]any {
+	values := map[string]any{"params": l.params}
+	if l.combination != nil {
+		values["matrix"] = l.combination
+	}
+	return values
+}
+
+// layer is a stage as one file says it: the pipeline's own stage, or that of a
+// template which it uses.
+type layer struct {
+	s           *schema.Stage // nil for what belongs to the pipeline as a whole
+	p           *schema.Pipeline
+	scope       expr.Scope
+	params      map[string]any // those that are known
+	depth       int            // frames around it
+	combination map[string]any // of the matrix, when one is looked at
+}
+
+// with is the layer as one combination of the matrix sees it.
+func (l *layer) with(combination map[string]any) *layer {
+	one := *l
+	one.combination = maps.Clone(combination)
+	return &one
 }
 
 func (c *compiler) find(f diag.Finding) {

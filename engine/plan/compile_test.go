@@ -88,6 +88,7 @@ func compile(t *testing.T, files map[string][]byte) []byte {
 	if more.Bad() {
 		return lines(more)
 	}
+	out.Attach(map[plan.Folder]target.Ref{{}: "tree:sha256:code"}, nil)
 	return digestless(out)
 }
 
@@ -112,7 +113,6 @@ func options(t *testing.T, text string, files fs.FS) plan.Options {
 	o := plan.Options{
 		Params: map[string]any{}, Targets: map[string]string{}, Files: files,
 		Drivers: map[string]target.Driver{"local": local.Driver{Dir: "unused"}},
-		Code:    map[string]target.Ref{"": "tree:sha256:code"},
 	}
 	for line := range strings.Lines(text) {
 		flag, value, _ := strings.Cut(strings.TrimSpace(line), " ")

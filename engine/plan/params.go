@@ -63,6 +63,10 @@ func (c *compiler) bindParam(p schema.Param, v any, how string) {
 		c.find(f)
 		return
 	}
+	if p.Type.IsArtifact() {
+		c.params[p.Name] = v // a path, until Attach gives its content a name
+		return
+	}
 	if text, ok := v.(string); ok && p.Type != schema.String {
 		v = parse(p.Type, text)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -23,32 +24,44 @@ type Plan struct {
 	Workspace string         `json:"workspace,omitempty"`
 	Profile   string         `json:"profile,omitempty"`
 	Params    map[string]any `json:"params"`
-	Stages    []Stage        `json:"stages"` // each after everything that it needs; those of `finally` last
+	Group     *Group         `json:"concurrency,omitempty"` // runs of the same group wait for each other
+	Stages    []Stage        `json:"stages"`                // each after everything that it needs; those of `finally` last
 	Outputs   []Var          `json:"outputs,omitempty"`
 }
 
 // Stage is one step and everything that is known about it before the run.
-// Exactly one of Script, Command and Deploy is set.
+// Exactly one of Script, Command, Deploy, Approve and Nested is set.
 type Stage struct {
-	Name    string            `json:"name"`
-	Finally bool              `json:"finally,omitempty"`
-	At      diag.Pos          `json:"at"` // where it is written
-	Needs   []Need            `json:"needs,omitempty"`
-	If      *Condition        `json:"if,omitempty"` // nil: always, once what it needs succeeded
-	Targets []target.Target   `json:"targets"`      // in order of preference; at least one
-	Script  string            `json:"script,omitempty"`
-	Command []Value           `json:"command,omitempty"`
-	Deploy  *Deploy           `json:"deploy,omitempty"`
-	Env     []Var             `json:"env,omitempty"`
-	Inputs  []Input           `json:"inputs,omitempty"`
-	Outputs []Output          `json:"outputs,omitempty"`
-	Metrics []Output          `json:"metrics,omitempty"`
-	Code    target.Ref        `json:"code,omitempty"`
-	Asks    target.Resources  `json:"resources"`
-	Timeout Duration          `json:"timeout,omitempty"`
-	Grace   Duration          `json:"grace,omitempty"`
-	Retry   Retry             `json:"retry"`
-	Places  map[string]string `json:"places,omitempty"` // "line:column" of keys that a failure may point at
+	Name    string              `json:"name"`
+	Finally bool                `json:"finally,omitempty"`
+	At      diag.Pos            `json:"at"` // where it is written
+	Needs   []Need              `json:"needs,omitempty"`
+	If      *Condition          `json:"if,omitempty"`     // nil: always, once what it needs succeeded
+	Frames  []Frame             `json:"frames,omitempty"` // the templates that it is made of, the one that the pipeline uses first
+	Fan     *Fan                `json:"fan,omitempty"`    // it runs over several items
+	Until   *Until              `json:"until,omitempty"`  // it runs until something holds
+	Group   *Group              `json:"concurrency,omitempty"`
+	Targets []target.Target     `json:"targets,omitempty"` // in order of preference; at least one for what runs or deploys
+	Script  string              `json:"script,omitempty"`
+	Command []Value             `json:"command,omitempty"`
+	Deploy  *Deploy             `json:"deploy,omitempty"`
+	Approve *Approve            `json:"approve,omitempty"`
+	Nested  *Nested             `json:"pipeline,omitempty"`
+	Env     []Var               `json:"env,omitempty"`
+	Secrets []Secret            `json:"secrets,omitempty"`
+	Inputs  []Input             `json:"inputs,omitempty"`
+	Outputs []Output            `json:"outputs,omitempty"`
+	Metrics []Output            `json:"metrics,omitempty"`
+	Code    target.Ref          `json:"code,omitempty"`
+	Runtime *target.Environment `json:"environment,omitempty"`
+	Asks    target.Resources    `json:"resources"`
+	Timeout Duration            `json:"timeout,omitempty"`
+	Grace   Duration            `json:"grace,omitempty"`
+	Retry   Retry               `json:"retry"`
+	Cache   *Cache              `json:"cache,omitempty"`  // nil: results of earlier runs are not used
+	Places  map[string]string   `json:"places,omitempty"` // "line:column" of keys that a failure may point at, with "file:" before it when it is another than At's
+
+	folder Folder // where Code is to come from; see Attach
 }
 
 // Need is a stage that must have ended before this one begins.
@@ -61,18 +74,102 @@ type Need struct {
 
 // Condition decides during the run whether a stage runs.
 type Condition struct {
-	Expr string `json:"expr,omitempty"` // an expression; empty: Known is the answer
+	Expr  string `json:"expr,omitempty"`  // an expression; empty: Known is the answer
+	Depth int    `json:"depth,omitempty"` // see Value
 	// Known is the answer when params alone decide it.
 	Known bool `json:"known,omitempty"`
 	// Anyway: the condition asks about failures itself, with always() or
 	// failed(), so it is evaluated even when something upstream did not succeed.
 	Anyway bool `json:"anyway,omitempty"`
+	// Item: it speaks of the item, so that each of a stage with Fan is asked.
+	Item bool `json:"item,omitempty"`
 }
 
 // Value is known now, or an expression that is evaluated when its stage begins.
 type Value struct {
 	Known any    `json:"known,omitempty"`
 	Expr  string `json:"expr,omitempty"` // text with ${{ }} in it
+	// Depth is how many of the stage's frames the expression lies in: 0 sees what
+	// the pipeline sees, 1 the parameters of the first frame, and so on.
+	Depth int `json:"depth,omitempty"`
+}
+
+// Frame is a template that a stage is made of: the values of its parameters.
+type Frame struct {
+	Template string         `json:"template"` // its name
+	Known    map[string]any `json:"known"`
+	Late     []Late         `json:"late,omitempty"` // those that the run decides; see Late
+}
+
+// Late is a parameter whose value is known only during the run. Its expression lies
+// outside of what has the parameter.
+type Late struct {
+	Param schema.Param `json:"param"`
+	Value
+}
+
+// Fan is what a stage runs over: Items, or the list that List gives.
+type Fan struct {
+	Name     string `json:"name"`            // "matrix" or "each": what the item is called in expressions
+	Items    []Item `json:"items,omitempty"` // known before the run
+	List     *Value `json:"list,omitempty"`
+	Parallel int    `json:"parallel,omitempty"` // how many at once; 0: any number
+}
+
+// Item is one thing that a stage runs for.
+type Item struct {
+	Value any    `json:"value"`         // of a matrix: an object
+	Own   *Place `json:"own,omitempty"` // nil: as the stage says
+}
+
+// Place is what is decided before the run and may differ between combinations of a
+// matrix.
+type Place struct {
+	Targets []target.Target  `json:"targets"`
+	Asks    target.Resources `json:"resources"`
+	Image   string           `json:"image,omitempty"`
+	Group   *Group           `json:"concurrency,omitempty"`
+}
+
+// Until says how often a stage runs, and what for.
+type Until struct {
+	When     Value    `json:"when"` // sees the stage's own results
+	Attempts int      `json:"attempts"`
+	Every    Duration `json:"every"`
+}
+
+// Group bounds how many at once run of what has the same name.
+type Group struct {
+	Name  string `json:"group"`
+	Limit int    `json:"limit"`
+}
+
+// Approve waits for a person.
+type Approve struct {
+	By      []string `json:"by,omitempty"` // user names; empty: anyone
+	Message *Value   `json:"message,omitempty"`
+	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// Nested is a pipeline that a stage runs. Its plan lacks the parameters in Late.
+type Nested struct {
+	Plan *Plan  `json:"plan"`
+	Late []Late `json:"late,omitempty"`
+}
+
+// Secret says where the value of a variable is kept. Exactly one of Env, File and
+// Store is set.
+type Secret struct {
+	Var   string `json:"var"`
+	Name  string `json:"name"`
+	Env   string `json:"env,omitempty"`
+	File  string `json:"file,omitempty"` // relative to the workspace, or with ~/
+	Store bool   `json:"store,omitempty"`
+}
+
+// Cache lets a stage use results of an earlier run.
+type Cache struct {
+	MaxAge Duration `json:"max_age,omitempty"` // 0: any age
 }
 
 // Var is a named value.
@@ -81,10 +178,12 @@ type Var struct {
 	Value
 }
 
-// Input is a value or, when Artifact is set, the name of some content.
+// Input is a value or, when Artifact is set, the name of some content. With List it
+// is a list of such names, and delivered as a folder that holds them by number.
 type Input struct {
 	Name     string `json:"name"`
 	Artifact bool   `json:"artifact,omitempty"`
+	List     bool   `json:"list,omitempty"`
 	Value
 }
 
@@ -143,8 +242,22 @@ func (p *Plan) JSON() []byte {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // it is read by people: >= stays >=
 	e.SetIndent("", "  ")
+	p.encode(e)
+	return b.Bytes()
+}
+
+// compact is the plan without blanks, for machines.
+func (p *Plan) compact() []byte {
+	var b bytes.Buffer
+	p.encode(json.NewEncoder(&b))
+	return b.Bytes()
+}
+
+// Size is how many bytes the plan takes as the input of a workflow.
+func (p *Plan) Size() int { return len(p.compact()) }
+
+func (p *Plan) encode(e *json.Encoder) {
 	if err := e.Encode(p); err != nil {
 		panic(fmt.Sprintf("plan of %q is not plain data: %v", p.Pipeline, err)) // a mistake of ours: all fields are plain
 	}
-	return b.Bytes()
 }

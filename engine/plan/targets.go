@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,52 +29,68 @@ func (c *compiler) checkOverrides() {
 
 // targets finds the places where a stage may run: what was given for it on the
 // command line, else what the file says, as the profile binds it.
-func (c *compiler) targets(s *schema.Stage, st *Stage) {
-	names, at := s.Target, s.Path+"/target"
+func (b *staging) targets(l *layer, p Place) []target.Target {
+	names, at := l.s.Target, l.s.At("target")
 	if len(names) == 0 {
 		names = []string{"local"} // what a pipeline without places means everywhere
 	}
-	if name, ok := c.override(s.Name); ok {
+	name, given := b.override(b.out.Name)
+	if given {
 		names = []string{name}
 	}
+	if l.s.AnyOf && !given {
+		at += "/any_of"
+	}
+	var out []target.Target
+	costs := map[string]float64{}
 	for i, text := range names {
 		path := at
-		if len(s.Target) > 1 && len(names) > 1 {
+		if v, _ := l.p.Source.Value(at); !given && isList(v) {
 			path = fmt.Sprintf("%s/%d", at, i)
 		}
-		name, ok := c.now(path, text)
+		name, ok := b.now(l, path, text)
 		if !ok {
 			continue
 		}
-		if bound, ok := c.profile.Targets[name]; ok {
+		if bound, ok := b.profile.Targets[name]; ok {
 			name = bound
 		}
-		if t, ok := c.target(path, name); ok {
-			c.capable(path, t, st)
-			st.Targets = append(st.Targets, t)
+		if t, cost, ok := b.target(l, path, name); ok {
+			b.capable(l, path, t, p)
+			costs[t.Name] = cost
+			out = append(out, t)
 		}
 	}
+	if l.s.AnyOf && l.s.Prefer != "first" {
+		slices.SortStableFunc(out, func(x, y target.Target) int { return cmp.Compare(costs[x.Name], costs[y.Name]) })
+	}
+	return out
 }
 
+func isList(v any) bool { _, ok := v.([]any); return ok }
+
 func (c *compiler) override(stage string) (string, bool) {
-	if name, ok := c.o.Targets[stage]; ok {
+	if name, ok := c.o.Targets[c.prefix+stage]; ok {
 		return name, true
 	}
 	name, ok := c.o.Targets[""]
 	return name, ok
 }
 
-func (c *compiler) target(path, name string) (target.Target, bool) {
-	var known []string
+func (c *compiler) target(l *layer, path, name string) (found target.Target, cost float64, ok bool) {
 	for _, t := range c.w.Targets {
 		if t.Name == name {
-			return target.Target{Name: t.Name, Kind: t.Kind, Settings: t.Settings}, c.known(t)
+			return target.Target{Name: t.Name, Kind: t.Kind, Settings: t.Settings}, t.Cost, c.known(t)
 		}
+	}
+	var known []string
+	for _, t := range c.w.Targets {
 		known = append(known, t.Name)
 	}
-	c.find(diag.Finding{Pos: c.p.Source.At(path), Path: path, Width: len(name), Code: "unknown-target",
+	s := l.p.Source
+	c.find(diag.Finding{Pos: s.At(path), Path: path, Width: s.Width(path), Code: "unknown-target",
 		Message: fmt.Sprintf("no target named %q in %s", name, c.workspaceName()), Hint: nearest(name, known, "targets")})
-	return target.Target{}, false
+	return target.Target{}, 0, false
 }
 
 // known refuses a target of a kind that this program has no driver for, and
@@ -99,26 +116,34 @@ func CheckTarget(w *schema.Workspace, t schema.Target, drivers map[string]target
 		Hint:    nearest(t.Kind, slices.Collect(maps.Keys(drivers)), "kinds")}}
 }
 
-// capable refuses a stage that asks for more than the target offers.
-func (c *compiler) capable(path string, t target.Target, s *Stage) {
-	can := c.o.Drivers[t.Kind].Can(t)
-	lacks := func(at, what, cure string) {
-		c.find(diag.Finding{Pos: c.p.Source.At(at), Path: at, Code: "target-cannot",
-			Message: fmt.Sprintf("stage %q %s, which target %q of kind %q cannot give", s.Name, what, t.Name, t.Kind), Hint: cure})
+// capable refuses a stage that asks for more than the target offers. Every target
+// that the stage may run on must be able to.
+func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
+	can := b.o.Drivers[t.Kind].Can(t)
+	lacks := func(l *layer, at, what, cure string) {
+		s := l.p.Source
+		b.find(diag.Finding{Pos: s.At(at), Path: at, Width: s.Width(at), Code: "target-cannot",
+			Message: fmt.Sprintf("stage %q %s, which target %q of kind %q cannot give", b.out.Name, what, t.Name, t.Kind), Hint: cure})
 	}
-	stage := strings.TrimSuffix(path, "/target")
-	if i := strings.Index(path, "/target/"); i >= 0 {
-		stage = path[:i]
-	}
-	if n := s.Asks.Nodes; n > max(can.Nodes, 1) {
-		lacks(stage+"/resources/nodes", fmt.Sprintf("asks for %d nodes", n),
+	if n := p.Asks.Nodes; n > max(can.Nodes, 1) {
+		at := b.says("resources/nodes")
+		lacks(at, at.s.At("resources/nodes"), fmt.Sprintf("asks for %d nodes", n),
 			fmt.Sprintf("it has %d; name a target with more, or set `nodes: %d` on it in the workspace", max(can.Nodes, 1), n))
 	}
-	if s.Asks.GPUs > 0 && !can.GPU {
-		lacks(stage+"/resources/gpus", "asks for GPUs", "name a target that has them")
+	if p.Asks.GPUs > 0 && !can.GPU {
+		at := b.says("resources/gpus")
+		lacks(at, at.s.At("resources/gpus"), "asks for GPUs", "name a target that has them")
 	}
-	if s.Deploy != nil && !can.Serve {
-		lacks(path, "deploys a model", "name a target that serves, for example one of kind "+c.serving())
+	if p.Image != "" && !can.Images {
+		at := b.says("environment")
+		lacks(at, at.s.At("environment")+"/image", "asks for a container image", "name a target that runs containers, or use `environment: { python: … }`")
+	}
+	if b.out.Runtime != nil && b.out.Runtime.Python != nil && !can.Python {
+		at := b.says("environment")
+		lacks(at, at.s.At("environment")+"/python", "asks for a Python environment", "name a target that makes them, or an image that has what the stage needs")
+	}
+	if b.out.Deploy != nil && !can.Serve {
+		lacks(l, path, "deploys a model", "name a target that serves, for example one of kind "+b.serving())
 	}
 }
 
@@ -161,8 +186,4 @@ func nearest(name string, known []string, what string) string {
 		known = append(known[:8], "…")
 	}
 	return fmt.Sprintf("the %s are: %s", what, strings.Join(known, ", "))
-}
-
-func pointer(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

@@ -10,14 +10,16 @@ import (
 // resolved is a text of the file after all that params decide has been decided.
 type resolved struct {
 	Value
-	refs     []expr.Ref
-	calls    []string
-	artifact bool // it is one reference to a file, folder or model
+	refs      []expr.Ref
+	calls     []string
+	artifact  bool // it is one reference to a file, folder or model
+	artifacts bool // or to a list of them
+	item      bool // it speaks of the item that the stage runs for
 }
 
-// value resolves the text at a place. What depends on the run stays an
-// expression.
-func (c *compiler) value(scope expr.Scope, at, text string) resolved {
+// value resolves the text at a place, as layer l sees it. What depends on the run, or
+// on the item of a stage that runs over several, stays an expression.
+func (c *compiler) value(l *layer, at, text string) resolved {
 	t, errs := expr.Split(text)
 	if len(errs) > 0 {
 		return resolved{} // schema.Check has reported them, with their places
@@ -31,24 +33,30 @@ func (c *compiler) value(scope expr.Scope, at, text string) resolved {
 		if part.Expr == "" {
 			continue
 		}
-		x, errs := expr.Compile(part.Expr, scope, expr.Type{})
+		x, errs := expr.Compile(part.Expr, l.scope, expr.Type{})
 		if len(errs) > 0 {
 			return resolved{}
 		}
 		r.refs, r.calls = append(r.refs, x.Refs...), append(r.calls, x.Calls...)
-		r.artifact = isArtifact(x.Type)
+		r.artifact, r.artifacts = isArtifact(x.Type), areArtifacts(x.Type)
 		later = later || len(x.Calls) > 0 || x.Moment == expr.RunTime
 	}
+	for _, ref := range r.refs {
+		if name := ref.Path[0]; name == "matrix" || name == "each" {
+			r.item = true
+			later = later || l.combination == nil
+		}
+	}
 	if _, single := t.Single(); !single {
-		r.artifact = false
+		r.artifact, r.artifacts = false, false
 	}
 	if later {
-		r.Expr = text
+		r.Expr, r.Depth = text, l.depth
 		return r
 	}
-	v, err := expr.EvalTemplate(t, map[string]any{"params": c.params})
+	v, err := expr.EvalTemplate(t, l.values())
 	if err != nil {
-		c.find(diag.Finding{Pos: c.p.Source.At(at), Path: at, Code: "expression-value", Message: "with these parameters, " + err.Error()})
+		c.find(diag.Finding{Pos: l.p.Source.At(at), Path: at, Code: "expression-value", Message: "with these parameters, " + err.Error(), Hint: "give other values with -p, or correct the expression"})
 		return r
 	}
 	r.Known = v
@@ -57,27 +65,27 @@ func (c *compiler) value(scope expr.Scope, at, text string) resolved {
 
 // text resolves like value, and turns what is known into text, since a variable
 // or an argument of a job is text.
-func (c *compiler) text(scope expr.Scope, at, source string) resolved {
-	r := c.value(scope, at, source)
+func (c *compiler) text(l *layer, at, source string) resolved {
+	r := c.value(l, at, source)
 	if r.Known == nil {
 		return r
 	}
 	s, err := expr.Format(r.Known)
 	if err != nil {
-		c.bad(at, "expression-value", err.Error(), "")
+		c.bad(l, at, "expression-value", err.Error(), "make it shorter")
 	}
 	r.Known = s
 	return r
 }
 
 // now resolves a text that must be known before the run.
-func (c *compiler) now(at, text string) (string, bool) {
+func (c *compiler) now(l *layer, at, text string) (string, bool) {
 	if text == "" {
 		return "", true
 	}
-	v := c.value(c.p.Scope(nil), at, text)
+	v := c.value(l, at, text)
 	if v.Expr != "" {
-		c.bad(at, "too-early", fmt.Sprintf("%s is decided before the run, so it can use params only", at[1:]), "")
+		c.bad(l, at, "too-early", fmt.Sprintf("%s is decided before the run, so it can use params and matrix only", at[1:]), "use params or matrix here")
 		return "", false
 	}
 	if v.Known == nil {
@@ -93,4 +101,8 @@ func isArtifact(t expr.Type) bool {
 		return true
 	}
 	return false
+}
+
+func areArtifacts(t expr.Type) bool {
+	return t.Kind == expr.List && t.Elem != nil && isArtifact(*t.Elem)
 }

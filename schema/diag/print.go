@@ -31,7 +31,7 @@ const (
 //	      |             ^~~ did you mean "cpu"?
 func Text(w io.Writer, findings Findings, lookup Lookup, colour bool) error {
 	for _, f := range findings {
-		if _, err := io.WriteString(w, text(f, lookup, colour)); err != nil {
+		if _, err := io.WriteString(w, tame(text(f, lookup, colour))); err != nil {
 			return err
 		}
 	}
@@ -49,12 +49,13 @@ func text(f Finding, lookup Lookup, colour bool) string {
 	if f.Severity == Warning {
 		loud = yellow
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %s %s\n", paint(bold, f.Pos.String()+":"), paint(loud, string(f.Severity)+":"), f.Message, paint(dim, "["+string(f.Code)+"]"))
 	line := ""
 	if lookup != nil && f.Line > 0 {
 		line = strings.TrimPrefix(lookup(f.File, f.Line), "\ufeff") // which no column counts
 	}
+	f.File, f.Message, f.Hint = strings.Map(printable, f.File), strings.Map(printable, f.Message), strings.Map(printable, f.Hint)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s %s\n", paint(bold, f.Pos.String()+":"), paint(loud, string(f.Severity)+":"), f.Message, paint(dim, "["+string(f.Code)+"]"))
 	if line == "" {
 		if f.Hint != "" {
 			fmt.Fprintf(&b, "      %s %s\n", paint(dim, "|"), f.Hint)
@@ -102,6 +103,14 @@ func visible(r rune) rune {
 		return r
 	}
 	return '·'
+}
+
+// printable does the same for words, which may have several lines.
+func printable(r rune) rune {
+	if r == '\n' {
+		return r
+	}
+	return visible(r)
 }
 
 // JSON writes {"findings": […]} on one line; no findings are an empty list.

@@ -2,7 +2,7 @@
 // nothing, they come out as their scripts say.
 //
 // A script is a list of steps, one a line or joined by "then". $NAME stands for
-// the value of an environment variable of the job.
+// the value of an environment variable or a secret of the job.
 //
 //	ok                     succeed (also at the end of a script that says nothing else)
 //	fail 3                 exit with this code
@@ -29,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type Driver struct {
 	tries  map[string]int
 	before map[string]target.Cause // cancelled before they were submitted
 	clean  map[string]bool
+	times  map[string][2]time.Time
 }
 
 // job is one that was accepted.
@@ -63,7 +65,7 @@ var _ target.Driver = (*Driver)(nil)
 
 // New returns a driver that knows no jobs.
 func New() *Driver {
-	return &Driver{jobs: map[string]*job{}, starts: map[string]int{}, tries: map[string]int{}, before: map[string]target.Cause{}, clean: map[string]bool{}}
+	return &Driver{jobs: map[string]*job{}, starts: map[string]int{}, tries: map[string]int{}, before: map[string]target.Cause{}, clean: map[string]bool{}, times: map[string][2]time.Time{}}
 }
 
 // Starts tells how often the job id was started: 0 or 1 for a correct engine.
@@ -89,6 +91,13 @@ func (d *Driver) Jobs() []target.Job {
 		all = append(all, d.jobs[id].Job)
 	}
 	return all
+}
+
+// Times tells for each job that was started when it began, and when its script ends.
+func (d *Driver) Times() map[string][2]time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.times)
 }
 
 // Release lets the job id, which hangs, come to its end.
@@ -156,7 +165,8 @@ func (d *Driver) Submit(_ context.Context, t target.Target, j target.Job, _ targ
 		return fmt.Errorf("submission %d of job %q fails, as its script says", d.tries[j.ID], j.ID)
 	}
 	d.starts[j.ID]++
-	d.jobs[j.ID] = &job{Job: j, script: s, start: time.Now()}
+	now := time.Now()
+	d.jobs[j.ID], d.times[j.ID] = &job{Job: j, script: s, start: now}, [2]time.Time{now, now.Add(s.slow)}
 	d.order = append(d.order, j.ID)
 	return nil
 }

@@ -20,6 +20,11 @@ func (f folder) environ(n int, r record) []string {
 	if r.Venv != "" {
 		pyenv.Activate(env, r.Venv)
 	}
+	return variables(env)
+}
+
+// variables lists env as NAME=value, in the order of the names.
+func variables(env map[string]string) []string {
 	list := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, name+"="+env[name])

@@ -101,9 +101,11 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 		return nil
 	}
 	step("locked")
+	secrets := r.Job.Secrets // they are in no record, so that of an earlier submission lacks them
 	if r, err = f.fill(ctx, d.environments(), r, in); err != nil {
 		return fmt.Errorf("prepare job %q: %w", r.Job.ID, err)
 	}
+	r.Job.Secrets = secrets
 	step("filled")
 	return f.start(ctx, r)
 }
@@ -207,11 +209,12 @@ func (f folder) start(ctx context.Context, r record) error {
 			return nil
 		}
 		p := jobdir.Process{
-			Argv:   f.argv(n, r),
-			Env:    f.environ(n, r),
-			Work:   filepath.Join(f.rank(n), "code"),
-			Memory: r.Needs.Memory,
-			CPUs:   r.Needs.CPUs,
+			Argv:    f.argv(n, r),
+			Env:     f.environ(n, r),
+			Secrets: variables(r.Job.Secrets),
+			Work:    filepath.Join(f.rank(n), "code"),
+			Memory:  r.Needs.Memory,
+			CPUs:    r.Needs.CPUs,
 		}
 		if err := jobdir.Start(ctx, f.rank(n), p); err != nil {
 			return fmt.Errorf("start job %q: %w", r.Job.ID, err)

@@ -68,13 +68,7 @@ func PutTree(ctx context.Context, b Blobs, dir string, keep Keep) (Ref, error) {
 	if err != nil {
 		return "", err
 	}
-	sort.Slice(es, func(i, j int) bool { return es[i].Path < es[j].Path })
-	text, err := json.Marshal(es)
-	if err != nil {
-		return "", err
-	}
-	ref, err := b.Put(ctx, bytes.NewReader(text))
-	return treePrefix + ref, err
+	return putList(ctx, b, es)
 }
 
 // behind finds the file that a link in the folder stands for.
@@ -125,6 +119,49 @@ func putEntry(ctx context.Context, b Blobs, p, rel string, d fs.DirEntry) (*entr
 		return nil, err
 	}
 	return &entry{Path: rel, Exec: info.Mode()&0o111 != 0, Ref: ref}, nil
+}
+
+// Part is a named piece of a folder: a file, or a folder of its own.
+type Part struct {
+	Name string
+	Ref  Ref
+}
+
+// JoinTree stores a folder that consists of artifacts that are stored already, and
+// returns its name. Only the list of files is new.
+func JoinTree(ctx context.Context, b Blobs, parts []Part) (Ref, error) {
+	var es []entry
+	for _, p := range parts {
+		if !p.Ref.IsTree() {
+			es = append(es, entry{Path: p.Name, Ref: p.Ref})
+			continue
+		}
+		inner, err := readTree(ctx, b, p.Ref)
+		if err != nil {
+			return "", fmt.Errorf("%q: %w", p.Name, err)
+		}
+		if len(inner) == 0 {
+			es = append(es, entry{Path: p.Name})
+		}
+		for _, e := range inner {
+			e.Path = p.Name + "/" + e.Path
+			es = append(es, e)
+		}
+		if len(es) > maxTreeFiles {
+			return "", fmt.Errorf("together they hold more than %d files: %w", maxTreeFiles, ErrPermanent)
+		}
+	}
+	return putList(ctx, b, es)
+}
+
+func putList(ctx context.Context, b Blobs, es []entry) (Ref, error) {
+	sort.Slice(es, func(i, j int) bool { return es[i].Path < es[j].Path })
+	text, err := json.Marshal(es)
+	if err != nil {
+		return "", err
+	}
+	ref, err := b.Put(ctx, bytes.NewReader(text))
+	return treePrefix + ref, err
 }
 
 // PutFile stores the content of the file at p.
