@@ -35,25 +35,31 @@ var plan = []room{
 	{"workers/target", "", ""},
 	{"workers/targettest", "workers/target", "github.com/santhosh-tekuri/jsonschema/v5"},
 	{"workers/jobdir", "", ""},
-	{"workers/gateway", "workers/target workers/jobdir", ""},
-	{"workers/local", "workers/target workers/jobdir workers/gateway", ""},
+	{"workers/pyenv", "workers/target workers/jobdir", ""},
+	{"workers/gateway", "workers/target workers/jobdir workers/pyenv", ""},
+	{"workers/local", "workers/target workers/jobdir workers/pyenv workers/gateway", ""},
+	{"workers/mask", "", ""},
+	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
 	{"workers/builtin", "workers/target workers/local", ""},
-	{"workers", "workers/target", "go.temporal.io/sdk"},
+	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
 	{"engine/plan", "schema schema/diag schema/expr workers/target", ""},
 	{"engine/flow", "engine/plan schema/diag workers workers/target", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine/rehearsal", "engine/plan engine/flow schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk"},
 	{"engine/blob", "workers/target", ""},
-	{"engine/snapshot", "workers/target", "github.com/sabhiram/go-gitignore"},
+	{"engine/snapshot", "workers/target", ""},
+	{"engine/unified", "", ""},
+	{"engine/imports", "schema schema/diag specs", ""},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
 	{"engine/server", "engine/cluster", "go.temporal.io/sdk go.temporal.io/api"},
-	{"engine", "engine/... schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
+	{"engine", "engine/... schema schema/diag schema/expr workers workers/target workers/mask workers/secrets", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
 
 	// The door: it puts the pieces together.
 	{"cmd/amlflow", "...", "github.com/spf13/cobra charm.land/bubbletea/v2 charm.land/lipgloss/v2 golang.org/x/term"},
 	{"docs/findings", "", ""},
+	{"specs", "", ""},
 
 	// This file.
 	{".", "", ""},
@@ -68,6 +74,7 @@ var (
 		"engine":  "engine/... schema/... workers/...",
 		"cmd":     "...",
 		"docs":    "docs/... schema/...",
+		"specs":   "specs/... schema/...",
 	}
 	testModules = "github.com/google/go-cmp github.com/rogpeppe/go-internal golang.org/x/tools/txtar pgregory.net/rapid go.uber.org/goleak"
 )

@@ -16,6 +16,7 @@ import (
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/server"
 	"github.com/amlflow/amlflow/workers"
+	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/sdk/activity"
@@ -42,7 +43,8 @@ func (o Options) StoreDir() string { return filepath.Join(o.Home, "store") }
 // Engine is a connection to the background server and its Temporal. It mends
 // itself: when the server was killed, the next call starts it again.
 type Engine struct {
-	o Options
+	o     Options
+	masks sync.Map // of jobs with secrets: *mask.Masker by the job's id
 
 	mu      sync.Mutex
 	info    server.Info
@@ -175,8 +177,16 @@ func RegisterWorkflows(r Registry) {
 	r.RegisterActivityWithOptions(evaluate, activity.RegisterOptions{Name: flow.Evaluate})
 }
 
-// RegisterActivities makes known to r what workers do with these drivers.
-func RegisterActivities(r Registry, drivers map[string]target.Driver) {
-	acts := &workers.Activities{Drivers: drivers, Store: func(dir string) (target.Blobs, error) { return blob.OpenFolder(dir) }}
+// RegisterActivities makes known to r what workers do with these drivers; home is
+// the state folder.
+func RegisterActivities(r Registry, drivers map[string]target.Driver, home string) {
+	acts := &workers.Activities{
+		Drivers: drivers,
+		Store:   func(dir string) (target.Blobs, error) { return blob.OpenFolder(dir) },
+		Secrets: func(ctx context.Context, s workers.Submission) (map[string]string, error) {
+			return resolve(ctx, home, s.Job.ID, s.Secrets)
+		},
+		Discard: func(run string) error { return secrets.Forget(home, run) },
+	}
 	acts.Register(r)
 }

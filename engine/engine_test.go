@@ -59,7 +59,7 @@ func serve(home string) {
 	err = server.Serve(context.Background(), server.Options{
 		Seat: seat, Build: "test", Idle: idle, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Workflows:  func(r worker.Registry) { engine.RegisterWorkflows(r) },
-		Activities: func(r worker.Registry) { engine.RegisterActivities(r, drivers(home)) },
+		Activities: func(r worker.Registry) { engine.RegisterActivities(r, drivers(home), home) },
 	})
 	if err != nil && !errors.Is(err, server.ErrTaken) {
 		fmt.Fprintln(os.Stderr, err)

@@ -33,7 +33,7 @@ func inside(t *testing.T) (client.Client, *dummy.Driver) {
 	d := dummy.New()
 	w := worker.New(c, "q", worker.Options{MaxConcurrentActivityExecutionSize: 256})
 	engine.RegisterWorkflows(w)
-	engine.RegisterActivities(w, map[string]target.Driver{"local": d})
+	engine.RegisterActivities(w, map[string]target.Driver{"local": d}, t.TempDir())
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}

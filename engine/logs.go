@@ -54,5 +54,36 @@ func (e *Engine) stream(ctx context.Context, s *flow.StageProgress, from target.
 	if !ok {
 		return offset, fmt.Errorf("this program has no driver for targets of kind %q", s.Place.Kind)
 	}
-	return d.Read(ctx, *s.Place, s.Job, from, offset, w)
+	read := func(offset int64, w io.Writer) (int64, error) {
+		return d.Read(ctx, *s.Place, s.Job, from, offset, w)
+	}
+	if len(s.Secrets) == 0 {
+		return read(offset, w)
+	}
+	return e.masked(ctx, s, offset, w, read)
+}
+
+// masked is what read gives without the secrets of the stage. They are looked for
+// only when there is something to show.
+func (e *Engine) masked(ctx context.Context, s *flow.StageProgress, offset int64, w io.Writer, read func(int64, io.Writer) (int64, error)) (int64, error) {
+	var first glance
+	if reached, err := read(offset, &first); !first.some {
+		return reached, err
+	}
+	m, err := e.masker(ctx, s)
+	if err != nil {
+		return offset, err
+	}
+	return m.Window(w, offset, s.Status.Ended(), read)
+}
+
+// glance takes nothing of what it is written, and tells whether there was something.
+type glance struct{ some bool }
+
+func (g *glance) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	g.some = true
+	return 0, io.ErrShortWrite
 }

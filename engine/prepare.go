@@ -27,6 +27,8 @@ type PrepareOptions struct {
 	Drivers map[string]target.Driver
 	Home    string  // the state folder
 	Purpose Purpose // what the plan is wanted for
+	Locked  bool    // refuse templates from git that the lock does not have
+	Offline bool    // and those that are not on this computer
 }
 
 // Purpose says how far Prepare goes.
@@ -47,6 +49,9 @@ type Prepared struct {
 	Workspace *schema.Workspace
 	Plan      *plan.Plan // nil when there are mistakes
 	Store     string     // the folder of the artifact store
+	Notes     []string   // what was written beside the files, for the person to know
+
+	sources []*schema.Source // what the pipeline uses; see link
 }
 
 // maxFile bounds what is read of a file before its own checks refuse it.
@@ -57,7 +62,7 @@ const maxFile = 64 << 20
 // error says that something else stood in the way.
 func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, diag.Findings, error) {
 	p := &Prepared{File: file}
-	findings, err := p.read()
+	findings, err := p.read(ctx, o)
 	if err != nil {
 		return p, nil, err
 	}
@@ -104,7 +109,7 @@ func CheckTargets(w *schema.Workspace, drivers map[string]target.Driver) diag.Fi
 }
 
 // read takes in the pipeline and the workspace it belongs to.
-func (p *Prepared) read() (diag.Findings, error) {
+func (p *Prepared) read(ctx context.Context, o PrepareOptions) (diag.Findings, error) {
 	text, err := ReadFile(p.File)
 	if err != nil {
 		return nil, err
@@ -112,7 +117,11 @@ func (p *Prepared) read() (diag.Findings, error) {
 	var findings, more diag.Findings
 	p.Pipeline, findings = schema.ReadPipeline(p.File, text)
 	p.Workspace, more, err = OpenWorkspace(filepath.Dir(p.File))
-	return append(findings, more...), err
+	if err != nil {
+		return nil, err
+	}
+	linked, err := p.link(ctx, o)
+	return append(append(findings, more...), linked...), err
 }
 
 // OpenWorkspace reads the workspace that dir belongs to, or returns the default
@@ -285,13 +294,14 @@ func withoutMissing(fs diag.Findings) diag.Findings {
 
 // Line is the text of a line of the files that were read, for showing findings.
 func (p *Prepared) Line(file string, n int) string {
-	switch {
-	case p.Pipeline != nil && p.Pipeline.Source != nil && p.Pipeline.Source.Name == file:
-		return p.Pipeline.Source.Line(n)
-	case p.Workspace != nil && p.Workspace.Source != nil && p.Workspace.Source.Name == file:
-		return p.Workspace.Source.Line(n)
+	var own []*schema.Source
+	if p.Pipeline != nil {
+		own = append(own, p.Pipeline.Source)
 	}
-	return ""
+	if p.Workspace != nil {
+		own = append(own, p.Workspace.Source)
+	}
+	return lineIn(append(own, p.sources...), file, n)
 }
 
 // shorter is a path as a person would write it from the current folder.

@@ -45,7 +45,7 @@ func TestRecordHistories(t *testing.T) {
 	drivers := map[string]target.Driver{"local": dummy.New()}
 	w := worker.New(c, "q", worker.Options{})
 	engine.RegisterWorkflows(w)
-	engine.RegisterActivities(w, drivers)
+	engine.RegisterActivities(w, drivers, t.TempDir())
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
+	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/api/enums/v1"
@@ -36,7 +38,8 @@ type Request struct {
 	Store string            // the artifact store that holds the plan's code
 	Dir   string            // the workspace's folder; its secrets are looked for there
 	Host  map[string]string // see target.Job.Host
-	ID    string            // the run's id, from NewID; empty: one is made
+	// Secrets is what GatherSecrets took; nil: nothing.
+	Secrets *secrets.Envelope
 }
 
 // maxPlan is the size of a plan that Temporal takes as one payload.
@@ -52,13 +55,18 @@ func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
 		return "", fmt.Errorf("the plan takes %d bytes, and at most %d can be started in this version: split the pipeline", size, maxPlan)
 	}
 	for {
-		id := r.ID
-		if id == "" {
-			id = NewID()
+		id := NewID()
+		err := r.Secrets.Seal(e.o.Home, id)
+		if errors.Is(err, fs.ErrExist) {
+			continue // the id of another run
 		}
-		err := e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r) })
+		if err != nil {
+			return "", fmt.Errorf("keep the secrets of the run: %w", err)
+		}
+		err = e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r) })
 		var taken *serviceerror.WorkflowExecutionAlreadyStarted
-		if !errors.As(err, &taken) || r.ID != "" {
+		if !errors.As(err, &taken) {
+			e.sweep(ctx)
 			return id, err
 		}
 	}
@@ -77,6 +85,16 @@ func (e *Engine) start(ctx context.Context, c client.Client, id string, r Reques
 		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
 	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Dir: r.Dir, Host: r.Host, Control: e.Info().ControlQueue()})
 	return err
+}
+
+// state is that of a run, as Temporal has it.
+func (e *Engine) state(ctx context.Context, id string) (s target.State, err error) {
+	err = e.do(ctx, func(ctx context.Context, c client.Client) error {
+		d, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
+		s = stateOf(d.GetWorkflowExecutionInfo().GetStatus())
+		return named(id, err)
+	})
+	return s, err
 }
 
 // Progress returns a run as it stands.

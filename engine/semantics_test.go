@@ -68,7 +68,7 @@ func becomes(t *testing.T, files map[string]string) string {
 	env := ts.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	engine.RegisterWorkflows(env)
-	engine.RegisterActivities(env, drivers)
+	engine.RegisterActivities(env, drivers, t.TempDir())
 	p0 := compiled(t, files, drivers)
 	for line := range strings.Lines(files["options"]) {
 		schedule(t, env, strings.Fields(line), p0)

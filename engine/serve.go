@@ -28,7 +28,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	return server.Serve(ctx, server.Options{
 		Seat: o.Seat, Build: o.Build, Idle: o.Idle, Log: o.Log,
 		Workflows:  func(r worker.Registry) { RegisterWorkflows(r) },
-		Activities: func(r worker.Registry) { RegisterActivities(r, o.Drivers) },
+		Activities: func(r worker.Registry) { RegisterActivities(r, o.Drivers, o.Seat.Home) },
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/schema/expr"
 )
 
 // rules are what Check looks at, in this order. Later rules use what earlier ones
@@ -25,13 +26,14 @@ var rules = []struct {
 	{"what templates and pipelines are given fits them", (*checker).uses},
 	{"stages run over something", (*checker).fanOut},
 	{"secrets are the workspace's", (*checker).secrets},
+	{"who approves is known", (*checker).approvers},
 	{"needs name stages that can be waited for", (*checker).needs},
 	{"no stage waits for itself", (*checker).cycles},
 	{"targets exist", (*checker).targets},
 	{"profiles give parameters values that fit", (*checker).profiles},
 	{"files that stages name are there", (*checker).files},
-	{"nothing is written in vain", (*checker).vain},
 	{"keys suit what the stage does", (*checker).suits},
+	{"nothing is written in vain", (*checker).vain},
 }
 
 // Check finds what is wrong with a pipeline in its workspace, and with what it uses,
@@ -78,7 +80,7 @@ func (a *checked) pipeline(p *Pipeline, files fs.FS) {
 			a.pipeline(s.Nested, s.Nested.Import.Files)
 		}
 	}
-	c := &checker{p: p, w: a.w, folder: files, edges: map[string][]edge{}, used: map[string]bool{}, early: map[string]bool{}}
+	c := &checker{p: p, w: a.w, folder: files, all: p.all(), edges: map[string][]edge{}, used: map[string]bool{}, once: map[string]bool{}, compiled: map[compiled]*expr.Compiled{}, early: map[string]bool{}}
 	for _, rule := range rules {
 		rule.check(c)
 	}
@@ -100,13 +102,19 @@ type checker struct {
 	nearest  nearest
 	findings diag.Findings
 
+	all     []*Stage
 	edges   map[string][]edge // which stages each stage waits for
 	reports int               // errors of expressions so far
 	steps   int               // instructions of the patterns so far
-	loose   int               // expressions without their braces so far
-	used    map[string]bool   // params that expressions read
-	early   map[string]bool   // params that decide something before the run
-	allUsed bool              // one reads params as a whole
+	answers int               // combinations held against what is excluded so far
+	once    map[string]bool   // texts of the defaults that were checked
+
+	compiled map[compiled]*expr.Compiled
+	loose    int             // expressions without their braces so far
+	used     map[string]bool // params that expressions read
+	early    map[string]bool // params that decide something before the run
+	allUsed  bool            // one reads params as a whole
+	read     reads           // results that expressions read
 }
 
 // edge is one reason to wait for a stage, and where it is written.
@@ -115,9 +123,10 @@ type edge struct {
 	at    diag.Pos
 	width int
 	path  string
+	data  bool // for its results, without which there is nothing to do
 }
 
-func (c *checker) stages() []*Stage { return c.p.all() }
+func (c *checker) stages() []*Stage { return c.all }
 
 // all are the stages of the file, those of `finally` last.
 func (p *Pipeline) all() []*Stage {
@@ -159,6 +168,12 @@ func (c *checker) advise(code diag.Code, path, hint, format string, args ...any)
 	f := c.atKey(code, path, hint, format, args...)
 	f.Severity = diag.Warning
 	c.find(f)
+}
+
+// adviseValue reports the value at path, without stopping a run.
+func (c *checker) adviseValue(code diag.Code, path, hint, format string, args ...any) {
+	c.value(code, path, hint, format, args...)
+	c.findings[len(c.findings)-1].Severity = diag.Warning
 }
 
 // within reports bytes from to end of the text at path.

@@ -133,24 +133,23 @@ func (c *converter) fields(v *value, depth int) {
 		v.plain = refused
 		return
 	}
-	v.index = make(map[string]int, len(content)/2)
-	own := make(map[string]*yaml.Node, len(content)/2)
-	merged := map[string]bool{}
+	v.fields = make([]field, 0, len(content)/2)
+	var from merges
 	for i := 0; i+1 < len(content) && !c.full; i += 2 {
 		key := content[i]
 		if key.ShortTag() == "!!merge" {
-			c.merge(v, content[i+1], own, merged, depth)
+			c.merge(v, content[i+1], &from, depth)
 			continue
 		}
 		name, ok := c.key(key)
 		if !ok {
 			continue
 		}
-		if first, twice := own[name]; twice {
-			c.find(key, "duplicate-key", "keep one of the two", "the key %q is already on line %d", name, first.Line)
+		if at := v.at(name); at >= 0 && !from.names[name] {
+			c.find(key, "duplicate-key", "keep one of the two", "the key %q is already on line %d", name, v.fields[at].key.Line)
 			continue
 		}
-		own[name] = key
+		delete(from.names, name)
 		item := c.value(content[i+1], depth+1)
 		if item == nil {
 			item = &value{node: content[i+1], plain: refused, size: 1}
@@ -166,13 +165,24 @@ func (c *converter) fields(v *value, depth int) {
 
 func (v *value) set(name string, key *yaml.Node, item *value) {
 	v.grow(item)
-	if i, ok := v.index[name]; ok {
+	if i := v.at(name); i >= 0 {
 		v.fields[i] = field{name, key, item}
 		return
 	}
-	v.index[name] = len(v.fields)
 	v.fields = append(v.fields, field{name, key, item})
+	switch {
+	case v.index != nil:
+		v.index[name] = len(v.fields) - 1
+	case len(v.fields) > few:
+		v.index = make(map[string]int, cap(v.fields))
+		for i, f := range v.fields {
+			v.index[f.name] = i
+		}
+	}
 }
+
+// merges are the names that a map has from merge keys, and not of its own.
+type merges struct{ names map[string]bool }
 
 // key reads the name of a map's entry; numbers and truth values are names too.
 func (c *converter) key(n *yaml.Node) (string, bool) {
@@ -193,10 +203,13 @@ func (c *converter) key(n *yaml.Node) (string, bool) {
 }
 
 // merge brings in the fields of one map, or of several, that v does not have itself.
-func (c *converter) merge(v *value, n *yaml.Node, own map[string]*yaml.Node, merged map[string]bool, depth int) {
+func (c *converter) merge(v *value, n *yaml.Node, into *merges, depth int) {
 	from := c.value(n, depth)
 	if from == nil {
 		return
+	}
+	if into.names == nil {
+		into.names = map[string]bool{}
 	}
 	sources := []*value{from}
 	if from.node.Kind == yaml.SequenceNode {
@@ -208,13 +221,13 @@ func (c *converter) merge(v *value, n *yaml.Node, own map[string]*yaml.Node, mer
 			return
 		}
 		for _, f := range source.fields {
-			if own[f.name] != nil || merged[f.name] {
+			if v.at(f.name) >= 0 {
 				continue
 			}
 			if !c.room(n, f.value.size, depth+1+f.value.height) {
 				return
 			}
-			merged[f.name] = true
+			into.names[f.name] = true
 			v.set(f.name, f.key, f.value)
 		}
 	}

@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/schema/diag"
@@ -18,6 +19,7 @@ func ReadPipeline(name string, data []byte) (*Pipeline, diag.Findings) {
 	p.Name = s.text("/pipeline")
 	p.Description = s.text("/description")
 	p.Params = s.params()
+	p.Stages = make([]Stage, 0, len(s.Keys("/stages")))
 	for _, key := range s.Keys("/stages") {
 		p.Stages = append(p.Stages, s.stage(join("/stages", key), key))
 	}
@@ -67,8 +69,17 @@ func (s *Source) texts(path string) []string {
 	if text, ok := s.Text(path); ok {
 		return []string{text}
 	}
+	if list, ok := s.lists[path]; ok {
+		return list
+	}
 	v, _ := s.Value(path)
 	var list []string
+	if strings.HasPrefix(path, "/defaults/") {
+		if s.lists == nil {
+			s.lists = map[string][]string{}
+		}
+		defer func() { s.lists[path] = list[:len(list):len(list)] }()
+	}
 	for i := range asList(v) {
 		list = append(list, s.text(join(path, strconv.Itoa(i))))
 	}

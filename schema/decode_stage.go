@@ -1,8 +1,6 @@
 package schema
 
-import (
-	"time"
-)
+import "time"
 
 // onwards are the keys that stages take over from the pipeline's defaults as a whole.
 var onwards = []string{"target", "timeout", "retry", "cache", "code", "environment"}
@@ -44,27 +42,43 @@ func (s *Source) inherit(st *Stage) {
 	for _, key := range onwards {
 		st.defaults[key] = !s.said(st.Path+"/"+key) && s.said("/defaults/"+key)
 	}
-	if st.defaults["retry"] {
-		st.defaults["retry/on"] = true
-	}
 	for _, key := range []string{"resources/cpus", "resources/memory", "resources/nodes"} {
 		st.defaults[key] = !s.said(st.Path+"/"+key) && s.said("/defaults/"+key)
 	}
 }
 
 // merged reads a map of names: those of the defaults, and the stage's own over them.
+// The list of the defaults is shared by all stages that say nothing themselves.
 func (s *Source) merged(st *Stage, key string) []Named {
 	own := s.named(st.Path + "/" + key)
 	if st.defaults == nil {
 		return own
 	}
-	var list []Named
-	for _, d := range s.named("/defaults/" + key) {
+	common := s.common(key)
+	if len(own) == 0 && !s.said(st.Path+"/"+key) {
+		return common
+	}
+	list := make([]Named, 0, len(common)+len(own))
+	for _, d := range common {
 		if _, over := s.Value(join(st.Path+"/"+key, d.Name)); !over {
 			list = append(list, d)
 		}
 	}
 	return append(list, own...)
+}
+
+// common is a map of names among the defaults, read once.
+func (s *Source) common(key string) []Named {
+	if s.defaults == nil {
+		s.defaults = map[string][]Named{}
+	}
+	list, ok := s.defaults[key]
+	if !ok {
+		list = s.named("/defaults/" + key)
+		list = list[:len(list):len(list)]
+		s.defaults[key] = list
+	}
+	return list
 }
 
 func (s *Source) place(st *Stage) {

@@ -16,8 +16,8 @@ import (
 var update = flag.Bool("update", false, "write the .out files of testdata/err")
 
 // Golden files: those in ok must be silent; what those in err give is beside them.
-// Names that begin with "workspace" are workspaces, all others are pipelines of the
-// workspace and folder in testdata/folder.
+// Names that begin with "workspace" are workspaces, with "template" templates, and all
+// others are pipelines of the workspace and folder in testdata/folder.
 func TestGolden(t *testing.T) {
 	for _, kind := range []string{"ok", "err"} {
 		names, err := filepath.Glob("testdata/" + kind + "/*.yaml")
@@ -73,14 +73,27 @@ func golden(t *testing.T, name string, wrong bool) {
 	}
 }
 
-// checkFile reads and checks a file as the command line does.
+// checkFile reads and checks a file as the command line does. The files that it uses
+// are those of testdata/folder.
 func checkFile(t *testing.T, name string, data []byte) (*schema.Source, diag.Findings) {
 	t.Helper()
-	if strings.HasPrefix(name, "workspace") {
+	folder := os.DirFS("testdata/folder")
+	return checkIn(t, name, data, schema.FolderImporter{Files: folder, Beside: folder})
+}
+
+func checkIn(t *testing.T, name string, data []byte, im schema.Importer) (*schema.Source, diag.Findings) {
+	t.Helper()
+	switch {
+	case strings.HasPrefix(name, "workspace"):
 		w, fs := schema.ReadWorkspace(name, data)
 		return w.Source, fs
+	case strings.HasPrefix(name, "template"):
+		tpl, fs := schema.ReadTemplate(name, data)
+		fs = append(fs, tpl.Link(im)...)
+		return tpl.Source, append(fs, tpl.Check(testWorkspace(t))...).Sort()
 	}
 	p, fs := schema.ReadPipeline(name, data)
+	fs = append(fs, p.Link(im)...)
 	again := append(fs, schema.Check(p, testWorkspace(t), os.DirFS("testdata/folder"))...)
 	return p.Source, again.Sort()
 }

@@ -3,7 +3,6 @@ package schema
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/amlflow/amlflow/schema/diag"
@@ -21,6 +20,11 @@ var habits = map[string]map[string]string{
 		"vars variables":                   "write `params:`, or `env:` in a stage",
 		"on trigger triggers":              "leave it out: a run is started by `amlflow run`",
 		"targets profiles engine store":    "it belongs into the workspace's file, amlflow.yaml",
+		"groups users":                     "it belongs into the workspace's file, amlflow.yaml",
+		"default globals global common":    "write `defaults:`",
+		"image container":                  "write `defaults: { environment: { image: NAME } }`",
+		"include includes import imports":  "write `uses: ./NAME.template.yaml` in a stage",
+		"mutex semaphore lock":             "write `concurrency: GROUP`",
 		"onexit onfailure always teardown": "write `finally:`",
 	}),
 	"stage": spread(map[string]string{
@@ -33,14 +37,93 @@ var habits = map[string]map[string]string{
 		"script cmd shell bash exec entrypoint":                 "write `run: SCRIPT`",
 		"steps":                                                 "write the commands below one another, behind `run: |`",
 		"args arguments":                                        "write `command: [PROGRAM, ARGUMENT, …]`",
-		"image container docker":                                "leave it out: a stage runs on its target, without a container",
+		"image container docker dockerimage":                    "write `environment: { image: NAME }`",
 		"name id":                                               "leave it out: the stage has the name that it stands under",
 		"description desc label":                                "write a comment: # …",
 		"ports port":                                            "leave it out: a deployment listens on $PORT",
-		"params parameters":                                     "params belong to the whole pipeline: write them at the top of the file",
-		"withitems withparam withsequence foreach loop":         "write one stage for each, or loop inside the script",
-		"continueonerror":                                       "write `if: ${{ always() }}` in the stages that go on",
-		"artifacts":                                             "write `outputs: { NAME: folder }`",
+		"params parameters vars variables":                      "params belong to the whole pipeline; what a stage gives a template is `with:`, and variables are `env:`",
+		"withitems withparam withsequence withlist foreach loop loopitems items map expand iterate over": "write `each: [VALUE, …]`, and read it as ${{ each.item }}",
+		"strategy axes axis": "write `matrix: { NAME: [VALUE, …] }` directly in the stage",
+		"maxparallel parallelism maxactivetasks maxconcurrency maxworkers jobs": "write `parallel: N` beside `matrix` or `each`",
+		"failfast":        "leave it out: when one fails, the others go on",
+		"include exclude": "it belongs under `matrix:`",
+		"while dowhile repeatuntil repeat poll repeatpolicy waitfor sensor": "write `until: { when: \"${{ … }}\", attempts: 20, every: 30s }`",
+		"every interval": "it belongs under `until:`",
+		"approvers approver approvals approval reviewers manual gate suspend confirm humanreview": "write `approve: { by: [NAME] }`",
+		"python pip requirements venv virtualenv packages pythonversion":                          "write `environment: { python: { version: \"3.11\", requirements: FILE } }`",
+		"condaenv": "write `environment: { python: { packages: [NAME, …] } }`",
+		"template templateref templatename extends include action use":                             "write `uses: ./NAME.template.yaml`",
+		"subpipeline workflow subworkflow subdag dag call pipelineref workflowtemplateref trigger": "write `pipeline: ./NAME.pipeline.yaml`",
+		"memoize memoization caching cached reuse cachekey":                                        "write `cache: true`",
+		"mutex semaphore lock synchronization pool concurrencygroup resourcegroup":                 "write `concurrency: GROUP`",
+		"secretrefs envfrom secretenv":                                                             "write `secrets: { VARIABLE: NAME }`",
+		"continueonerror allowfailure ignorefailed":                                                "write `if: ${{ always() }}` in the stages that go on",
+		"artifacts produces": "write `outputs: { NAME: folder }`",
+		"anyof prefer":       "write `target: { any_of: [NAME, …] }`",
+	}),
+	"defaults": spread(map[string]string{
+		"run command script uses pipeline deploy approve steps":  "it says what a stage does, and belongs into each stage",
+		"needs if inputs outputs metrics with matrix each until": "it belongs into the stages that have it",
+		"image container docker":                                 "write `environment: { image: NAME }`",
+		"python":                                                 "write `environment: { python: { … } }`",
+		"runson queue compute host":                              "write `target: NAME`",
+		"retries maxretries":                                     "write `retry: { attempts: N }`",
+		"vars variables":                                         "write `env:`",
+		"cpus memory nodes":                                      "it belongs under `resources:`",
+	}),
+	"template": spread(map[string]string{
+		"name":                               "the name is said by `template: NAME`",
+		"version apiversion":                 "the version is said by `amlflow: v1`",
+		"parameters inputs arguments args":   "write `params:`",
+		"stages steps jobs tasks job spec":   "a template has one stage: write `stage:`",
+		"outputs metrics":                    "it belongs under `stage:`",
+		"defaults finally concurrency":       "it belongs into a pipeline's file",
+		"run command deploy approve env":     "it belongs under `stage:`",
+		"secrets environment resources code": "it belongs under `stage:`",
+	}),
+	"until": spread(map[string]string{
+		"condition if expression expr test success until":                                     "write `when: \"${{ … }}\"`",
+		"max maxattempts retries maxretries limit times count maxiterations iterations tries": "write `attempts: N`",
+		"interval delay sleep wait backoff poll pollinterval period intervalsec":              "write `every: 30s`",
+		"timeout deadline": "leave it out: it ends after `attempts`, one each `every`",
+	}),
+	"approve": spread(map[string]string{
+		"approvers approver users user reviewers who from people assignees groups group roles": "write `by: [NAME, …]`",
+		"prompt question description text title reason comment":                                "write `message: TEXT`",
+		"expires deadline wait waitfor within duration expiry timeoutminutes":                  "write `timeout: 24h`",
+		"minapprovals count required quorum":                                                   "leave it out: one of those named is enough",
+	}),
+	"concurrency": spread(map[string]string{
+		"name key id mutex lock pool":                       "write `group: NAME`",
+		"max slots size count permits maxparallel parallel": "write `limit: N`",
+		"cancelinprogress":                                  "leave it out: those of a group wait for each other",
+	}),
+	"environment": spread(map[string]string{
+		"docker container dockerimage": "write `image: NAME`",
+		"name url":                     "leave it out: the place where a stage runs is its `target`",
+		"variables env vars":           "write `env:` in the stage",
+		"pip requirements packages virtualenv venv dependencies version pythonversion": "it belongs under `python:`",
+	}),
+	"python": spread(map[string]string{
+		"pip dependencies deps libraries package install": "write `packages: [NAME, …]`",
+		"requirementsfile file requirement":               "write `requirements: FILE`",
+		"pythonversion":                                   "write `version: \"3.11\"`",
+	}),
+	"cache": spread(map[string]string{
+		"key keys paths path restorekeys files":                                    "write `cache: true`: what the results depend on is known",
+		"ttl expire expires age maxstaleness validity expiration duration timeout": "write `max_age: 7d`",
+		"enabled enable use policy":                                                "write `cache: true`, or false",
+	}),
+	"target_choice": spread(map[string]string{
+		"any oneof names candidates targets allof choices": "write `any_of: [NAME, …]`",
+		"preference order sort strategy policy select":     "write `prefer: cheapest`, or first",
+		"name target kind": "write the name alone, or `any_of: [NAME, …]`",
+	}),
+	"secret": spread(map[string]string{
+		"variable envvar fromenv environment name": "write `env: VARIABLE`",
+		"path filename fromfile":                   "write `file: PATH`",
+		"value plain literal secret text":          "a secret is never written into a file: write `env: VARIABLE`, `file: PATH` or `store: true`",
+		"vault":                                    "write `env: VARIABLE`, and set it from the vault before `amlflow run`",
 	}),
 	"resources": spread(map[string]string{
 		"ram mem":                           "write `memory: 4Gi`",
@@ -74,9 +157,12 @@ var habits = map[string]map[string]string{
 		"regex":                          "write `pattern: TEXT`",
 	}),
 	"workspace": spread(map[string]string{
-		"name":            "the name is said by `workspace: NAME`",
-		"server temporal": "write `engine: { address: HOST:PORT }`",
-		"stages params":   "it belongs into a pipeline's file, NAME.pipeline.yaml",
+		"name":                   "the name is said by `workspace: NAME`",
+		"server temporal":        "write `engine: { address: HOST:PORT }`",
+		"stages params defaults": "it belongs into a pipeline's file, NAME.pipeline.yaml",
+		"target":                 "write `targets: { NAME: { kind: local } }`",
+		"users teams":            "write `groups: { NAME: [USER, …] }`",
+		"environments":           "write `profiles:`",
 	}),
 }
 
@@ -100,7 +186,13 @@ func habit(part, key string) string {
 
 // works reports whether other tools use key for what a stage does.
 func works(key string) bool {
-	return slices.Contains([]string{"script", "cmd", "shell", "bash", "exec", "entrypoint", "steps", "args", "container"}, strings.ToLower(key))
+	cure := habit("stage", key)
+	for _, kind := range stageKinds {
+		if strings.HasPrefix(cure, "write `"+kind+":") || key == "steps" {
+			return true
+		}
+	}
+	return false
 }
 
 // otherWords are values that other tools have for those of an enum.

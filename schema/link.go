@@ -34,13 +34,22 @@ type Importer interface {
 func (p *Pipeline) Link(im Importer) diag.Findings {
 	l := &linker{importer: im, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}}
 	l.pipeline(p)
+	p.sources = l.sources
 	return l.findings.Sort()
 }
+
+// Sources are the files that Link has read, also those with mistakes: where to look
+// up the lines that findings speak of.
+func (p *Pipeline) Sources() []*Source { return p.sources }
+
+// Sources are the files that Link has read; see Pipeline.Sources.
+func (t *Template) Sources() []*Source { return t.sources }
 
 // Link reads the templates that t's stage names; see Pipeline.Link.
 func (t *Template) Link(im Importer) diag.Findings {
 	l := &linker{importer: im, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}}
 	l.stage(t.Source, &t.Stage, t.Import)
+	t.sources = l.sources
 	return l.findings.Sort()
 }
 
@@ -50,6 +59,7 @@ type linker struct {
 	pipelines map[string]*Pipeline
 	open      []string // keys on the way to where we are
 	names     []string // and the names of those files
+	sources   []*Source
 	findings  diag.Findings
 }
 
@@ -63,18 +73,25 @@ func (l *linker) pipeline(p *Pipeline) {
 }
 
 func (l *linker) stage(s *Source, st *Stage, from Import) {
-	if ref := st.Uses; ref != "" && ref != refused && !isExpression(ref) {
+	if ref := st.Uses; templateRef(ref) {
 		st.Template, _ = l.load(s, st.Path+"/uses", "template", ref, from).(*Template)
 	}
-	if ref := st.Pipeline; ref != "" && ref != refused && pathOrURL(ref) {
+	if ref := st.Pipeline; pipelineRef(ref) {
 		st.Nested, _ = l.load(s, st.Path+"/pipeline", "pipeline", ref, from).(*Pipeline)
 	}
 }
 
 func isExpression(text string) bool { return strings.Contains(text, "${{") }
 
-// pathOrURL leaves out what the shape has refused.
-func pathOrURL(ref string) bool { return !isExpression(ref) && !strings.HasPrefix(ref, "/") }
+// templateRef and pipelineRef leave out what the shape has refused.
+func templateRef(ref string) bool {
+	begins := func(with string) bool { return strings.HasPrefix(ref, with) }
+	return !isExpression(ref) && (begins("./") || begins("../") || begins("builtin/") || begins("git+"))
+}
+
+func pipelineRef(ref string) bool {
+	return ref != "" && ref != refused && !isExpression(ref) && !strings.HasPrefix(ref, "/")
+}
 
 // load gives the file that ref names, or nil after a finding.
 func (l *linker) load(s *Source, at, kind, ref string, from Import) any {
@@ -93,10 +110,30 @@ func (l *linker) load(s *Source, at, kind, ref string, from Import) any {
 		return nil
 	}
 	defer l.leave()
+	said := len(l.findings)
+	var file any
 	if kind == "template" {
-		return l.template(name, text, in)
+		file = l.template(name, text, in)
+	} else {
+		file = l.nested(name, text, in)
 	}
-	return l.nested(name, text, in)
+	if found := l.findings[said:]; len(found) == 1 && found[0].Code == "other-file" {
+		l.findings[said] = l.otherKind(s, at, kind, ref, found[0])
+	}
+	return file
+}
+
+// otherKind reports a file of another kind where it is used rather than in the file.
+func (l *linker) otherKind(s *Source, at, kind, ref string, found diag.Finding) diag.Finding {
+	f := s.finding(s.At(at), "other-file", fmt.Sprintf("%q is no %s file", ref, kind), fmt.Sprintf("name a file that begins with \"%s: NAME\"", kind))
+	switch {
+	case kind == "pipeline" && found.Path == "/template":
+		f.Message, f.Hint = fmt.Sprintf("%q is a template file, and a pipeline file is wanted here", ref), "write `uses: "+ref+"`"
+	case kind == "template" && found.Path == "/pipeline":
+		f.Message, f.Hint = fmt.Sprintf("%q is a pipeline file, and a template file is wanted here", ref), "write `pipeline: "+ref+"`"
+	}
+	f.Path, f.Width = at, s.Width(at)
+	return f
 }
 
 // enter refuses files that use themselves, and chains of files that are too long.
@@ -128,6 +165,7 @@ func (l *linker) template(name string, text []byte, in Import) any {
 	}
 	t, found := ReadTemplate(name, text)
 	t.Import = in
+	l.sources = append(l.sources, t.Source)
 	l.findings = append(l.findings, found...)
 	if found.Bad() {
 		t = nil // its mistakes are said; those of its users would only follow from them
@@ -147,6 +185,7 @@ func (l *linker) nested(name string, text []byte, in Import) any {
 	}
 	p, found := ReadPipeline(name, text)
 	p.Import = in
+	l.sources = append(l.sources, p.Source)
 	l.findings = append(l.findings, found...)
 	if found.Bad() {
 		p = nil

@@ -106,7 +106,7 @@ func equal(a, b any) bool {
 // known are the combinations of a matrix without expressions.
 func (m *Matrix) known() ([]map[string]any, bool) {
 	for _, axis := range m.Axes {
-		if axis.Text != "" {
+		if axis.Text != "" || len(axis.Values) == 0 {
 			return nil, false
 		}
 	}

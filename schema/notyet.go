@@ -56,7 +56,7 @@ var notYet = map[string]map[string]later{
 }
 
 // namesToCome are names of expressions that belong to what is to come.
-var namesToCome = map[string]string{"trial": "hyperparameter tuning", "endpoint": "watching an endpoint", "env": "environment variables in expressions"}
+var namesToCome = map[string]string{"trial": "hyperparameter tuning", "endpoint": "watching an endpoint"}
 
 // named is what the finding calls the key.
 func (l later) named(key string) string {

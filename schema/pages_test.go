@@ -7,17 +7,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/amlflow/amlflow/docs/findings"
+	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/diag"
 )
 
 // Codes that are found only with parameters, drivers or a run, so that no file alone can give them.
 // Those of tests are in testdata/test.
-var elsewhere = []string{"bad-test", "not-mocked", "test-failed", "bad-amount", "bad-code", "expression-value", "missing-param", "missing-value", "stage-failed", "target-cannot", "unknown-kind", "unknown-profile"}
+var elsewhere = []string{"bad-amount", "bad-code", "bad-reference", "bad-test", "not-mocked", "test-failed", "expression-value", "import-depth", "missing-template", "missing-value", "not-formatted", "stage-failed", "target-cannot", "template-changed", "template-not-locked", "template-unreachable", "unknown-kind", "unknown-profile"}
 
 // codeInGo finds codes where findings are made.
-var codeInGo = regexp.MustCompile(`(?:\.(?:find|finding|value|key|advise|atKey|atValue|bad|within|inWorkspace)\([^"\n]*?|Code: +|diag\.Code\(|what\(|Code[A-Z]\w+ += )"([a-z]+(?:-[a-z]+)*)"`)
+var codeInGo = regexp.MustCompile(`(?:\.(?:find|finding|value|key|advise|adviseValue|atKey|atValue|bad|within|inWorkspace)\([^"\n]*?|Code: +|diag\.Code\(|what\(|Code[A-Z]\w+ += |hint = |return )"([a-z]+(?:-[a-z]+)+|alias|cycle|tag|expression)"`)
 
 func TestEveryCodeHasAPage(t *testing.T) {
 	used := map[string]string{}
@@ -54,26 +56,44 @@ func TestEveryCodeHasAPage(t *testing.T) {
 	}
 }
 
+// fences are the YAML of a page.
+var fences = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// examples are the files of a page: those to be checked, in order, and those that
+// they use, which begin with their name: "# file: train.template.yaml".
+func examples(page string) (wrong []string, beside fstest.MapFS) {
+	beside = fstest.MapFS{}
+	for _, m := range fences.FindAllStringSubmatch(page, -1) {
+		if name, ok := strings.CutPrefix(m[1], "# file: "); ok {
+			name, _, _ = strings.Cut(name, "\n")
+			beside[name] = &fstest.MapFile{Data: []byte(m[1])}
+			continue
+		}
+		wrong = append(wrong, m[1])
+	}
+	return wrong, beside
+}
+
 // Each page shows a file that gives the code and one that does not.
 func TestPagesAreTrue(t *testing.T) {
-	fence := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	for _, code := range findings.Codes() {
 		page, _ := findings.Page(code)
 		if !strings.HasPrefix(page, "# "+code+"\n") {
 			t.Errorf("%s: the page begins with another title", code)
 		}
-		examples := fence.FindAllStringSubmatch(page, -1)
+		files, beside := examples(page)
 		if slices.Contains(elsewhere, code) {
 			continue
 		}
-		if len(examples) != 2 {
-			t.Errorf("%s: %d examples, want a wrong and a right one", code, len(examples))
+		if len(files) != 2 {
+			t.Errorf("%s: %d examples, want a wrong and a right one", code, len(files))
 			continue
 		}
-		if _, fs := checkFile(t, "example.yaml", []byte(examples[0][1])); !has(fs, code) {
+		im := schema.FolderImporter{Files: beside}
+		if _, fs := checkIn(t, "example.yaml", []byte(files[0]), im); !has(fs, code) {
 			t.Errorf("%s: the example does not give it, but %v", code, fs)
 		}
-		if _, fs := checkFile(t, "example.yaml", []byte(examples[1][1])); len(fs) > 0 {
+		if _, fs := checkIn(t, "example.yaml", []byte(files[1]), im); len(fs) > 0 {
 			t.Errorf("%s: the cure gives %v", code, fs)
 		}
 	}

@@ -1,6 +1,9 @@
 package schema
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Pipeline is a pipeline file as it was written: typed and well formed, with its
 // expressions still text. Maps of the file are lists here, in the file's order.
@@ -16,11 +19,12 @@ type Pipeline struct {
 
 	Import Import // where the file came from; see Link
 
-	scope  *scopeOnce      // see Scope
-	alone  bool            // it stands for a template: its one stage sees params only
-	later  map[string]bool // parameters that are known only during the run; see Later
-	early  map[string]bool // parameters that decide something before the run; Check fills it in
-	broken bool            // reading found errors, so that what seems unused may not be
+	scope   *scopeOnce      // see Scope
+	alone   bool            // it stands for a template: its one stage sees params only
+	later   map[string]bool // parameters that are known only during the run; see Later
+	early   map[string]bool // parameters that decide something before the run; Check fills it in
+	broken  bool            // reading found errors, so that what seems unused may not be
+	sources []*Source       // see Sources
 }
 
 // Param is one typed parameter.
@@ -100,10 +104,26 @@ type Stage struct {
 // At is the JSON pointer of a key of the stage, "timeout" or "env/NAME": where it
 // is written, which may be among the pipeline's defaults.
 func (s *Stage) At(key string) string {
-	if s.defaults[key] {
+	whole, name, _ := strings.Cut(key, "/")
+	if whole == "env" && name != "" {
+		return pathOf(s.Env, name, s.Path+"/"+key)
+	}
+	if whole == "secrets" && name != "" {
+		return pathOf(s.Secrets, name, s.Path+"/"+key)
+	}
+	if s.defaults[key] || s.defaults[whole] {
 		return "/defaults/" + key
 	}
 	return s.Path + "/" + key
+}
+
+func pathOf(list []Named, name, otherwise string) string {
+	for _, n := range list {
+		if n.Name == name {
+			return n.Path
+		}
+	}
+	return otherwise
 }
 
 // Named is a name and the text that gives its value.

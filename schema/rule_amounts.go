@@ -11,23 +11,28 @@ import (
 // amounts checks what a pattern of the schema cannot: values too large, or zero.
 func (c *checker) amounts() {
 	for _, s := range c.stages() {
-		for _, key := range []string{"/timeout", "/retry/backoff", "/deploy/ready"} {
-			c.time(s.Path + key)
+		for _, key := range []string{"timeout", "retry/backoff", "deploy/ready", "until/every", "approve/timeout", "cache/max_age"} {
+			c.time(s.At(key))
 		}
-		if text := s.Resources.Memory; bytesPattern.MatchString(text) {
-			if _, err := ParseBytes(text); err != nil {
-				c.value("wrong-value", s.Path+"/resources/memory", "write for example 512Mi or 4Gi", "%s", err)
-			}
-		}
-		if n, err := strconv.ParseFloat(s.Resources.CPUs, 64); err == nil && isText(c.valueOf(s.Path+"/resources/cpus")) && n <= 0 {
-			c.value("wrong-value", s.Path+"/resources/cpus", "write a number above 0", "a stage cannot run on %s cores", s.Resources.CPUs)
-		}
+		c.sizes(s)
 		for i, on := range s.Retry.On {
 			code, isExit := strings.CutPrefix(on, "exit ")
 			if n, err := strconv.Atoi(code); isExit && err == nil && (n < 1 || n > 255) {
-				c.value("wrong-value", fmt.Sprintf("%s/retry/on/%d", s.Path, i), "exit codes of failures go from 1 to 255", "no failure has the exit code %d", n)
+				c.value("wrong-value", fmt.Sprintf("%s/%d", s.At("retry/on"), i), "exit codes of failures go from 1 to 255", "no failure has the exit code %d", n)
 			}
 		}
+	}
+}
+
+func (c *checker) sizes(s *Stage) {
+	if text := s.Resources.Memory; bytesPattern.MatchString(text) {
+		if _, err := ParseBytes(text); err != nil {
+			c.value("wrong-value", s.At("resources/memory"), "write for example 512Mi or 4Gi", "%s", err)
+		}
+	}
+	at := s.At("resources/cpus")
+	if n, err := strconv.ParseFloat(s.Resources.CPUs, 64); err == nil && isText(c.valueOf(at)) && n <= 0 {
+		c.value("wrong-value", at, "write a number above 0", "a stage cannot run on %s cores", s.Resources.CPUs)
 	}
 }
 

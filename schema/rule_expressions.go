@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/schema/expr"
 )
 
@@ -66,7 +65,7 @@ func (c *checker) decided(s *Stage) {
 	c.text(place{path: s.At("resources/memory"), text: s.Resources.Memory, stage: s, early: true, size: true})
 	now("parallel", s.Parallel, expr.Int)
 	if s.Environment.Image != "" {
-		c.text(place{path: s.At("environment") + "/image", text: s.Environment.Image, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
+		c.text(place{path: s.At("environment/image"), text: s.Environment.Image, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
 	}
 	c.group(s.Concurrency, s)
 	if s.Deploy != nil {
@@ -82,17 +81,13 @@ func (c *checker) group(g *Concurrency, s *Stage) {
 }
 
 func (c *checker) target(s *Stage) {
-	at := s.At("target")
-	if s.AnyOf {
-		at += "/any_of"
+	if at := s.At("target"); c.once[at] {
+		return
+	} else if strings.HasPrefix(at, "/defaults/") && !slices.ContainsFunc(s.Target, isExpression) {
+		c.once[at] = true
 	}
-	list, isList := c.valueOf(at).([]any)
 	for i, name := range s.Target {
-		path := at
-		if isList && i < len(list) {
-			path = fmt.Sprintf("%s/%d", at, i)
-		}
-		c.text(place{path: path, text: name, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
+		c.text(place{path: c.targetAt(s, i), text: name, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
 	}
 }
 
@@ -120,7 +115,7 @@ func (c *checker) condition(s *Stage) {
 
 // text checks a text whose expressions become its value.
 func (c *checker) text(p place) {
-	if p.text == "" || p.text == refused {
+	if p.text == "" || p.text == refused || c.again(p) {
 		return
 	}
 	t, errs := expr.Split(p.text)
@@ -137,6 +132,17 @@ func (c *checker) text(p place) {
 	for _, part := range t.Expressions() {
 		c.expression(p, part.Expr, part.Offset, want)
 	}
+}
+
+// again reports whether a text of the defaults was checked for another stage. With an
+// expression in it, what it reads is a matter of each stage.
+func (c *checker) again(p place) bool {
+	if !strings.HasPrefix(p.path, "/defaults/") || isExpression(p.text) {
+		return false
+	}
+	done := c.once[p.path]
+	c.once[p.path] = true
+	return done
 }
 
 // script checks a shell script, whose expressions become variables.
@@ -171,19 +177,19 @@ func (c *checker) script(p place) {
 // compared with all names that there are.
 const maxReports = 300
 
+// few counts a finding that a file may give very often, and reports whether it is
+// still worth saying.
+func (c *checker) few() bool {
+	c.reports++
+	return c.reports <= maxReports
+}
+
 // expression checks one expression, which begins at offset of the place's text.
 func (c *checker) expression(p place, src string, offset int, want expr.Type) {
 	if c.reports > maxReports {
 		return
 	}
-	scope := c.p.Scope(p.stage)
-	switch {
-	case p.own:
-		scope = c.p.UntilScope(p.stage)
-	case p.alone:
-		scope = c.p.shared(p.stage)
-	}
-	x, errs := expr.Compile(src, scope, want)
+	x, errs := c.compile(p, src, want)
 	for _, e := range errs {
 		e.Offset, e.End = e.Offset+offset, e.End+offset
 		c.report(p, e)
@@ -194,12 +200,42 @@ func (c *checker) expression(p place, src string, offset int, want expr.Type) {
 	}
 	for _, ref := range x.Refs {
 		c.use(ref.Path)
+		c.readResult(p, ref)
 		c.edge(p, ref, offset)
 		if p.early {
 			c.decides(ref)
 		}
 	}
 	c.rules(p, x, offset)
+}
+
+// compiled is an expression in a scope that many stages share.
+type compiled struct {
+	src  string
+	last bool // among the stages of finally
+	want expr.Kind
+}
+
+// compile compiles an expression in the scope of its place. What compiled before, in
+// the same scope, is not compiled again: many stages say the same.
+func (c *checker) compile(p place, src string, want expr.Type) (*expr.Compiled, []expr.Error) {
+	switch {
+	case p.own:
+		return expr.Compile(src, c.p.UntilScope(p.stage), want)
+	case p.alone:
+		return expr.Compile(src, c.p.shared(p.stage), want)
+	case p.stage != nil && (p.stage.Matrix != nil || p.stage.Each != nil):
+		return expr.Compile(src, c.p.Scope(p.stage), want)
+	}
+	key := compiled{src, p.stage != nil && c.p.inFinally(p.stage), want.Kind}
+	if x := c.compiled[key]; x != nil {
+		return x, nil
+	}
+	x, errs := expr.Compile(src, c.p.Scope(p.stage), want)
+	if x != nil && len(c.compiled) < 1000 {
+		c.compiled[key] = x
+	}
+	return x, errs
 }
 
 // decides notes that a parameter decides something before the run, so that whoever
@@ -218,7 +254,11 @@ func (c *checker) rules(p place, x *expr.Compiled, offset int) {
 		if i := slices.IndexFunc(x.Refs, func(r expr.Ref) bool { return r.Moment == expr.RunTime }); i >= 0 {
 			from, to = offset+x.Refs[i].Offset, offset+x.Refs[i].End
 		}
-		c.within("too-early", p.path, from, to, "use params or matrix here, or decide inside the script", fmt.Sprintf("%s is decided before the run starts, and this is known only during it", p.words()))
+		hint := "use params or matrix here, or decide inside the script"
+		if p.alone {
+			hint = "use params here; a list that is known only during the run is for `each`"
+		}
+		c.within("too-early", p.path, from, to, hint, fmt.Sprintf("%s is decided before the run starts, and this is known only during it", p.words()))
 		return
 	}
 	if len(x.Calls) > 0 && !p.condition {
@@ -227,7 +267,7 @@ func (c *checker) rules(p place, x *expr.Compiled, offset int) {
 	if k := x.Type.Kind; p.size && k != expr.Text && k != expr.Int && k != expr.Any {
 		c.within(expr.CodeType, p.path, offset, end, "give it a unit in text, such as \"4Gi\"", fmt.Sprintf("this is %s, and a size is wanted here", x.Type))
 	}
-	if p.bare && isArtifact(x.Type) && len(x.Refs) > 0 && x.Refs[0].Path[0] == "stages" {
+	if p.bare && isArtifact(x.Type) && len(x.Refs) > 0 && (x.Refs[0].Path[0] == "stages" || x.Refs[0].Path[0] == "params") {
 		name := x.Refs[0].Path[len(x.Refs[0].Path)-1]
 		c.within("artifact-as-text", p.path, offset, end, fmt.Sprintf("write `inputs: { %s: \"${{ %s }}\" }` and use $AMLFLOW_INPUT_%s", name, x.Source, variableName(name)),
 			fmt.Sprintf("this is %s, which a stage must be given as an input to have it as a path", x.Type))
@@ -253,11 +293,15 @@ func (c *checker) edge(p place, ref expr.Ref, offset int) {
 	}
 	from, to, name := offset+ref.Offset, offset+ref.End, ref.Path[1]
 	if name == p.stage.Name {
-		c.within("self-need", p.path, from, to, "read a result of another stage, or of the script itself", fmt.Sprintf("stage %q reads its own results before it has run", name))
+		hint := "read a result of another stage, or of the script itself"
+		if p.own {
+			hint = "write outputs.NAME or metrics.NAME: here a stage reads its own results"
+		}
+		c.within("self-need", p.path, from, to, hint, fmt.Sprintf("stage %q reads its own results before it has run", name))
 		return
 	}
 	s := c.p.Source
-	c.edges[p.stage.Name] = append(c.edges[p.stage.Name], edge{to: name, at: s.Within(p.path, from), width: to - from, path: p.path})
+	c.edges[p.stage.Name] = append(c.edges[p.stage.Name], edge{to: name, at: s.Within(p.path, from), width: to - from, path: p.path, data: !ref.Defaulted})
 }
 
 // guessUse keeps a broken expression from making its parameters look unused.
@@ -267,72 +311,4 @@ func (c *checker) guessUse(src string) {
 			c.used[param.Name] = true
 		}
 	}
-}
-
-// report puts an error of an expression or script into the words of the pipeline,
-// at its place in the file.
-func (c *checker) report(p place, e expr.Error) {
-	c.reports++
-	code, message, hint := diag.Code(e.Code), e.Message, e.Hint
-	if e.Code == expr.CodeName {
-		code, message, hint = c.unknown(e)
-	}
-	if cure := otherFunctions[strings.ToLower(e.Name)]; e.Code == expr.CodeFunction && cure != "" {
-		hint = cure
-	}
-	if m := shellBraces.FindString(p.text[min(max(e.Offset-2, 0), len(p.text)):]); e.Code == expr.CodeShell && hint == "" && m != "" {
-		hint = "write ${{ " + strings.Trim(m, "${}") + " }}"
-	}
-	if e.Code == expr.CodeFunction && hint == "" {
-		hint = c.nearest.hint(e.Name, e.Known, "functions")
-	}
-	if hint == "" && p.want.Kind == expr.Artifact {
-		hint = "name an output of type file, folder or model"
-	}
-	if hint == "" {
-		hint = "see `amlflow explain " + string(code) + "`"
-	}
-	c.within(code, p.path, e.Offset, e.End, hint, message)
-}
-
-// onlyWith are names that exist where a stage has a certain key.
-var onlyWith = map[string]string{"matrix": "matrix", "each": "each", "outputs": "until", "metrics": "until", "attempt": "until"}
-
-// unknown says which name of the pipeline there is not.
-func (c *checker) unknown(e expr.Error) (code diag.Code, message, hint string) {
-	hint = e.Hint
-	if cure := c.meant(e); cure != "" {
-		hint = cure
-	}
-	what := func(code diag.Code, format string, args ...any) (diag.Code, string, string) {
-		if hint == "" {
-			hint = c.nearest.hint(e.Name, e.Known, strings.TrimPrefix(string(code), "unknown-")+"s")
-		}
-		return code, fmt.Sprintf(format, args...), hint
-	}
-	switch path := e.Parent; {
-	case len(path) == 0 && namesToCome[e.Name] != "":
-		return "not-yet", fmt.Sprintf("the language has %s, but this version of amlflow does not have it yet", later{what: namesToCome[e.Name]}.named(e.Name)), "use params and results of stages"
-	case len(path) == 0 && c.p.alone && e.Name == "stages":
-		return "unknown-name", "a template sees its parameters, and nothing of the pipeline that uses it", "make it a parameter, and give it in `with`"
-	case len(path) == 1 && path[0] == "matrix":
-		return what("unknown-name", "the matrix has no %q", e.Name)
-	case len(path) == 1 && (path[0] == "outputs" || path[0] == "metrics"):
-		return what(diag.Code("unknown-"+strings.TrimSuffix(path[0], "s")), "the stage declares no %s %q", strings.TrimSuffix(path[0], "s"), e.Name)
-	case len(path) == 0 && onlyWith[e.Name] != "":
-		return "unknown-name", fmt.Sprintf("%q is known only in a stage with `%s`", e.Name, onlyWith[e.Name]), fmt.Sprintf("add `%s:` to the stage, or use params", onlyWith[e.Name])
-	case len(path) == 1 && path[0] == "params":
-		return what("unknown-param", "no parameter named %q", e.Name)
-	case len(path) == 1 && path[0] == "stages" && slices.ContainsFunc(c.p.Finally, func(s Stage) bool { return s.Name == e.Name }):
-		return "finally-reference", fmt.Sprintf("stage %q is in `finally` and runs after all others, so they cannot read it", e.Name), "move one of the two stages"
-	case len(path) == 1 && path[0] == "stages":
-		return what("unknown-stage", "no stage named %q", e.Name)
-	case len(path) == 3 && path[0] == "stages" && path[2] == "outputs":
-		return what("unknown-output", "stage %q declares no output %q", path[1], e.Name)
-	case len(path) == 3 && path[0] == "stages" && path[2] == "metrics":
-		return what("unknown-metric", "stage %q declares no metric %q", path[1], e.Name)
-	case len(path) == 2 && path[0] == "stages":
-		return what("unknown-name", "a stage has no %q", e.Name)
-	}
-	return what("unknown-name", "%s", e.Message)
 }

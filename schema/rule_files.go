@@ -12,62 +12,107 @@ import (
 	"github.com/amlflow/amlflow/schema/diag"
 )
 
-// files checks that what stages name lies in the pipeline's folder.
+// site is a folder with code of a stage, and how its files are named in findings.
+type site struct {
+	files fs.FS
+	stage *Stage              // that says what is looked for
+	at    func(string) string // the place of a key of the stage
+	uses  string              // where the template is used that the stage is of; "" for a stage of this file
+}
+
+// files checks that what stages name lies in the pipeline's folder. A template
+// without a code folder of its own runs in that of its user, and is looked at there.
 func (c *checker) files() {
 	if c.folder == nil {
 		return
 	}
 	for _, s := range c.stages() {
-		if s.Code != "" && pathOK(s.Code) {
-			st, err := fs.Stat(c.folder, path.Clean(s.Code))
-			if errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsDir() {
-				c.value("missing-file", s.Path+"/code", c.nearFile(s.Code), "there is no folder %q beside the pipeline", s.Code)
-				continue
-			}
+		switch {
+		case s.Template != nil:
+			c.filesOfTemplate(s)
+		case !c.p.alone || s.Code != "":
+			c.filesOf(site{files: c.folder, stage: s, at: s.At})
 		}
-		if s.Deploy != nil {
-			c.file(s, "/deploy/score", s.Deploy.Score)
-			c.jsonFile(s, "/deploy/sample", s.Deploy.Sample)
-			c.jsonFile(s, "/deploy/answer", s.Deploy.Answer)
-			if s.Deploy.Answer != "" && s.Deploy.Sample == "" && c.valueOf(s.Path+"/deploy/sample") == nil {
-				c.key("missing-key", s.Path+"/deploy/answer", "add `sample: FILE.json`", "stage %q has an answer and no sample to get it for", s.Name)
-			}
+	}
+}
+
+// filesOfTemplate looks in the code folder of s for what its template names.
+func (c *checker) filesOfTemplate(s *Stage) {
+	inner, code := s.Template.Stage, s.Code
+	for inner.Template != nil && inner.Code == "" {
+		inner = inner.Template.Stage
+	}
+	if inner.Code != "" || isExpression(code) || c.p.alone {
+		return
+	}
+	inner.Code = code
+	at := s.Path + "/uses"
+	c.filesOf(site{files: c.folder, stage: &inner, at: func(string) string { return at }, uses: at})
+}
+
+func (c *checker) filesOf(w site) {
+	s := w.stage
+	if s.Code != "" && pathOK(s.Code) {
+		st, err := fs.Stat(w.files, path.Clean(s.Code))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsDir() {
+			c.value("missing-file", w.at("code"), c.nearFile(s.Code), "there is no folder %q beside the pipeline", s.Code)
+			return
 		}
-		c.scripts(s)
+	}
+	if s.Deploy != nil {
+		c.filesOfDeploy(w)
+	}
+	if python := s.Environment.Python; python != nil {
+		c.file(w, "environment/python/requirements", python.Requirements)
+	}
+	c.scripts(w)
+}
+
+func (c *checker) filesOfDeploy(w site) {
+	d := w.stage.Deploy
+	c.file(w, "deploy/score", d.Score)
+	c.jsonFile(w, "deploy/sample", d.Sample)
+	c.jsonFile(w, "deploy/answer", d.Answer)
+	if d.Answer != "" && d.Sample == "" && w.uses == "" && c.valueOf(w.at("deploy/sample")) == nil {
+		c.key("missing-key", w.at("deploy/answer"), "add `sample: FILE.json`", "stage %q has an answer and no sample to get it for", w.stage.Name)
 	}
 }
 
 // pathOK leaves out paths that shape has refused.
 func pathOK(name string) bool { return fs.ValidPath(path.Clean(name)) && literal(name) }
 
-func (c *checker) file(s *Stage, key, name string) bool {
+func (c *checker) file(w site, key, name string) bool {
 	if name == "" || !pathOK(name) {
 		return false
 	}
-	whole := path.Join(s.Code, name)
-	st, err := fs.Stat(c.folder, whole)
+	code := w.stage.Code
+	whole := path.Join(code, name)
+	st, err := fs.Stat(w.files, whole)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && st.IsDir() {
 		where := "the pipeline's folder"
-		if s.Code != "" {
-			where = fmt.Sprintf("the stage's code folder, %q", s.Code)
+		if code != "" {
+			where = fmt.Sprintf("the stage's code folder, %q", code)
 		}
-		c.value("missing-file", s.Path+key, c.nearFile(whole), "there is no file %q in %s", name, where)
+		if w.uses != "" {
+			where += ", which its template wants"
+		}
+		c.value("missing-file", w.at(key), c.nearFile(whole), "there is no file %q in %s", name, where)
 		return false
 	}
 	return err == nil
 }
 
-func (c *checker) jsonFile(s *Stage, key, name string) {
-	if !c.file(s, key, name) {
+func (c *checker) jsonFile(w site, key, name string) {
+	if !c.file(w, key, name) {
 		return
 	}
-	text, err := fs.ReadFile(c.folder, path.Join(s.Code, name))
+	text, err := fs.ReadFile(w.files, path.Join(w.stage.Code, name))
 	if err != nil {
 		return
 	}
 	var ignored any
 	if err := json.Unmarshal(text, &ignored); err != nil {
-		c.value("not-json", s.Path+key, "correct the file, or name another", "%q does not hold JSON: %s", name, err)
+		c.value("not-json", w.at(key), "correct the file, or name another", "%q does not hold JSON: %s", name, err)
 	}
 }
 
@@ -96,55 +141,57 @@ var started = regexp.MustCompile(`(?m)^[ \t]*(?:exec[ \t]+)?(?:(?:python3?(?:\.[
 
 // scripts advises about a script that is started and does not exist. It is advice,
 // since an earlier line may make the file.
-func (c *checker) scripts(s *Stage) {
-	if len(s.Command) > 0 {
-		c.commandScript(s)
+func (c *checker) scripts(w site) {
+	if len(w.stage.Command) > 0 {
+		c.commandScript(w)
 	}
-	for key, text := range map[string]string{"/run": s.Run, "/deploy/run": deployRun(s)} {
-		if strings.Contains(text, "cd ") {
-			continue
-		}
-		for _, m := range started.FindAllStringSubmatchIndex(text, -1) {
-			name := text[m[2]:m[3]]
-			if strings.Count(text, name) == 1 {
-				c.missingScript(s, s.Path+key, m[2], m[3], name)
-			}
-		}
+	c.startedIn(w, "run", w.stage.Run)
+	if w.stage.Deploy != nil {
+		c.startedIn(w, "deploy/run", w.stage.Deploy.Run)
 	}
 }
 
-func deployRun(s *Stage) string {
-	if s.Deploy == nil {
-		return ""
+func (c *checker) startedIn(w site, key, text string) {
+	if !strings.Contains(text, ".py") && !strings.Contains(text, ".sh") || strings.Contains(text, "cd ") {
+		return
 	}
-	return s.Deploy.Run
+	for _, m := range started.FindAllStringSubmatchIndex(text, -1) {
+		name := text[m[2]:m[3]]
+		if strings.Count(text, name) == 1 {
+			c.missingScript(w, w.at(key), m[2], m[3], name)
+		}
+	}
 }
 
 var interpreters = regexp.MustCompile(`^(python3?(\.[0-9]+)?|sh|bash)$`)
 
-func (c *checker) commandScript(s *Stage) {
-	i := 0
-	if interpreters.MatchString(path.Base(s.Command[0])) {
-		for i++; i < len(s.Command) && strings.HasPrefix(s.Command[i], "-"); i++ {
+func (c *checker) commandScript(w site) {
+	i, words := 0, w.stage.Command
+	if interpreters.MatchString(path.Base(words[0])) {
+		for i++; i < len(words) && strings.HasPrefix(words[i], "-"); i++ {
 		}
 	}
-	if i >= len(s.Command) || i == 0 && !strings.HasPrefix(s.Command[0], "./") {
+	if i >= len(words) || i == 0 && !strings.HasPrefix(words[0], "./") {
 		return
 	}
-	word := s.Command[i]
+	word := words[i]
 	if strings.HasSuffix(word, ".py") || strings.HasSuffix(word, ".sh") {
-		c.missingScript(s, fmt.Sprintf("%s/command/%d", s.Path, i), 0, len(word), word)
+		c.missingScript(w, w.at(fmt.Sprintf("command/%d", i)), 0, len(word), word)
 	}
 }
 
-func (c *checker) missingScript(s *Stage, at string, from, end int, name string) {
-	whole := path.Join(s.Code, name)
+func (c *checker) missingScript(w site, at string, from, end int, name string) {
+	whole := path.Join(w.stage.Code, name)
 	if !fs.ValidPath(whole) || strings.HasPrefix(name, "/") || !literal(name) {
 		return
 	}
-	if _, err := fs.Stat(c.folder, whole); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := fs.Stat(w.files, whole); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	c.within("missing-script", at, from, end, c.nearFile(whole), fmt.Sprintf("there is no file %q for stage %q to start", name, s.Name))
+	if w.uses != "" {
+		c.adviseValue("missing-script", at, c.nearFile(whole), "there is no file %q, which the template starts in the pipeline's folder", name)
+		return
+	}
+	c.within("missing-script", at, from, end, c.nearFile(whole), fmt.Sprintf("there is no file %q for stage %q to start", name, w.stage.Name))
 	c.findings[len(c.findings)-1].Severity = diag.Warning
 }

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,9 @@ func (c *checker) clashes() {
 }
 
 func (c *checker) clash(path string, names []string, prefix string) {
+	if len(names) < 2 {
+		return
+	}
 	first := map[string]string{}
 	for _, name := range names {
 		variable := prefix + variableName(name)
@@ -49,9 +53,9 @@ func variableName(name string) string {
 // user's own to set for a script of theirs, but not for the server that runs `score`.
 func (c *checker) environment() {
 	for _, s := range c.stages() {
-		for _, name := range c.p.Source.Keys(s.Path + "/env") {
-			if why := reservedVariable(name, s.Deploy); why != "" {
-				c.key("reserved-name", join(s.Path, "env", name), "choose another name", "%q cannot be set: %s", name, why)
+		for _, e := range s.Env {
+			if why := reservedVariable(e.Name, s.Deploy); why != "" {
+				c.key("reserved-name", e.Path, "choose another name", "%q cannot be set: %s", e.Name, why)
 			}
 		}
 	}
@@ -83,6 +87,9 @@ func reservedVariable(name string, deploy *Deploy) string {
 
 // needs checks the names in `needs`, and makes them edges.
 func (c *checker) needs() {
+	if c.p.alone {
+		return // a template has none
+	}
 	body, last := map[string]bool{}, map[string]bool{}
 	for _, s := range c.p.Stages {
 		body[s.Name] = true
@@ -101,13 +108,20 @@ func (c *checker) needs() {
 			known = allNames
 		}
 		for i, name := range s.Needs {
+			if slices.Contains(s.Needs[:min(i, 100)], name) && name != refused {
+				if !c.few() {
+					break
+				}
+				c.adviseValue("no-effect", fmt.Sprintf("%s/needs/%d", s.Path, i), "remove it", "stage %q needs %q twice", s.Name, name)
+				continue
+			}
 			path := fmt.Sprintf("%s/needs/%d", s.Path, i)
 			switch {
 			case name == refused || name == "" && c.p.Source.text(path) == "":
 			case name == s.Name:
 				c.value("self-need", path, "remove it", "stage %q needs itself", s.Name)
 			case body[name] || inLast && last[name]:
-				c.edges[s.Name] = append(c.edges[s.Name], edge{name, c.p.Source.At(path), c.p.Source.Width(path), path})
+				c.edges[s.Name] = append(c.edges[s.Name], edge{to: name, at: c.p.Source.At(path), width: c.p.Source.Width(path), path: path})
 			case last[name]:
 				c.value("finally-reference", path, "move one of the two stages", "stage %q cannot need %q, which is in `finally` and runs after all others", s.Name, name)
 			default:

@@ -46,8 +46,13 @@ func (p Param) defaultCure() string {
 	case isText && (p.Type == Integer || p.Type == Number) && plainNumeral.MatchString(text):
 		return "remove the quotes"
 	}
-	return "change the default, or the type or bounds of the parameter"
+	if near := nearestOf(p.Enum, p.Default); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return defaultCure
 }
+
+const defaultCure = "change the default, or the type or bounds of the parameter"
 
 var plainNumeral = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
@@ -77,27 +82,6 @@ func (c *checker) paramBounds(p Param) {
 	c.steps += compiled.steps
 	if err != nil {
 		c.value("bad-pattern", p.Path+"/pattern", "patterns are short, and RE2: without look-ahead and back-references", "this pattern cannot be used: %s", err)
-	}
-}
-
-// vain advises about what is written and never used.
-func (c *checker) vain() {
-	certain := !c.p.broken && !c.findings.Bad()
-	for _, p := range c.p.Params {
-		if certain && !c.allUsed && !c.used[p.Name] {
-			c.advise("unused-param", p.Path, fmt.Sprintf("use it as ${{ params.%s }}, or remove it", p.Name), "no stage uses parameter %q", p.Name)
-		}
-	}
-	for _, s := range c.stages() {
-		if s.Deploy == nil {
-			continue
-		}
-		cures := map[string]string{"outputs": "make outputs in a `run` stage", "metrics": "report metrics from a `run` stage", "inputs": "give the model with `deploy.model`"}
-		for _, key := range []string{"inputs", "outputs", "metrics"} {
-			if len(c.p.Source.Keys(s.Path+"/"+key)) > 0 {
-				c.advise("no-effect", s.Path+"/"+key, cures[key], "a stage that deploys has no %s", key)
-			}
-		}
 	}
 }
 

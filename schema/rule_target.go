@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/amlflow/amlflow/schema/diag"
 )
@@ -21,22 +22,41 @@ func (c *checker) targets() {
 	slices.Sort(bound)
 	bound = slices.Compact(bound)
 	for _, s := range c.stages() {
-		for i, name := range s.Target {
-			if _, found := slices.BinarySearch(bound, name); found || name == "" || name == refused || !literal(name) {
-				continue
-			}
-			path := s.Path + "/target"
-			if _, isList := c.valueOf(path).([]any); isList {
-				path = join(path, strconv.Itoa(i))
-			}
-			message := fmt.Sprintf("no target named %q in %s", name, c.w.title())
-			if c.valueOf(path) == nil {
-				c.key("unknown-target", s.Path, "add `target: NAME`; "+c.nearest.hint(name, bound, "targets"), "stage %q says no target, and there is %s", s.Name, message)
-				continue
-			}
-			c.value("unknown-target", path, c.nearest.hint(name, bound, "targets"), "%s", message)
+		if s.Approve == nil && s.Pipeline == "" {
+			c.targetsOf(s, bound)
 		}
 	}
+}
+
+func (c *checker) targetsOf(s *Stage, bound []string) {
+	at := s.At("target") + " exists"
+	if c.once[at] {
+		return
+	}
+	c.once[at] = strings.HasPrefix(at, "/defaults/")
+	for i, name := range s.Target {
+		if _, found := slices.BinarySearch(bound, name); found || name == "" || name == refused || !literal(name) {
+			continue
+		}
+		message, path := fmt.Sprintf("no target named %q in %s", name, c.w.title()), c.targetAt(s, i)
+		if c.valueOf(path) == nil {
+			c.key("unknown-target", s.Path, "add `target: NAME`; "+c.nearest.hint(name, bound, "targets"), "stage %q says no target, and there is %s", s.Name, message)
+			continue
+		}
+		c.value("unknown-target", path, c.nearest.hint(name, bound, "targets"), "%s", message)
+	}
+}
+
+// targetAt is where the stage names the i-th of its targets.
+func (c *checker) targetAt(s *Stage, i int) string {
+	path := s.At("target")
+	if s.AnyOf {
+		path += "/any_of"
+	}
+	if isList(c.valueOf(path)) {
+		path = join(path, strconv.Itoa(i))
+	}
+	return path
 }
 
 func (c *checker) targetNames() []string {

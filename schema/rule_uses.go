@@ -2,8 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/amlflow/amlflow/schema/expr"
 )
@@ -30,10 +28,8 @@ func (s *Stage) used() (used, bool) {
 // uses checks what templates and pipelines are given in `with`.
 func (c *checker) uses() {
 	for _, s := range c.stages() {
-		for _, key := range []string{"uses", "pipeline"} {
-			if text := c.p.Source.text(s.Path + "/" + key); isExpression(text) {
-				c.value("too-early", s.Path+"/"+key, "write the name out; to choose, write one stage for each with `if`", "which %s a stage uses is decided when the file is read, so no expression can say it", key)
-			}
+		if isExpression(s.Uses) {
+			c.value("too-early", s.Path+"/uses", "write the name out; to choose, write one stage for each with `if`", "which template a stage uses is decided when the file is read, so no expression can say it")
 		}
 		u, found := s.used()
 		if !found {
@@ -48,190 +44,115 @@ func (c *checker) uses() {
 
 func (c *checker) arguments(s *Stage, u used) {
 	var names []string
-	for _, p := range u.params {
+	index := map[string]int{}
+	for i, p := range u.params {
 		names = append(names, p.Name)
+		index[p.Name] = i
 	}
-	given := map[string]bool{}
+	var unknown []string
 	for _, w := range s.With {
-		i := slices.Index(names, w.Name)
-		if i < 0 {
+		i, ok := index[w.Name]
+		if !ok {
+			unknown = append(unknown, w.Name)
 			c.key("unknown-param", w.Path, c.nearest.hint(w.Name, names, "parameters"), "%s %q has no parameter %q", u.kind, u.name, w.Name)
 			c.text(place{path: w.Path, text: w.Text, stage: s})
 			continue
 		}
-		given[w.Name] = true
 		c.argument(s, u, u.params[i], w)
 	}
+	if c.elsewhereGiven(s) {
+		return
+	}
 	for _, p := range u.params {
-		_, said := c.p.Source.Value(join(s.Path, "with", p.Name))
-		if p.Default == nil && !given[p.Name] && !said {
-			at := s.Path + "/with"
-			if c.valueOf(at) == nil {
-				at = s.Path + "/uses"
-				if u.kind == "pipeline" {
-					at = s.Path + "/pipeline"
-				}
-			}
-			c.key("missing-param", at, fmt.Sprintf("write `with: { %s: … }`", p.Name), "%s %q must be given %q, which is %s", u.kind, u.name, p.Name, p.Type.words())
+		if _, said := c.p.Source.Value(join(s.Path, "with", p.Name)); p.Default == nil && !said && c.few() {
+			c.missing(s, u, p, names, unknown)
 		}
 	}
+}
+
+// elsewhereGiven reports whether a stage gives what it uses something under another
+// name than `with`, or is no use of it at all: that is said already.
+func (c *checker) elsewhereGiven(s *Stage) bool {
+	for _, key := range []string{"run", "command", "deploy", "params", "parameters", "inputs", "args", "arguments", "vars", "variables", "values"} {
+		if c.valueOf(s.Path+"/"+key) != nil && (s.Nested != nil || key != "inputs") {
+			return true
+		}
+	}
+	with := c.valueOf(s.Path + "/with")
+	return with != nil && asMap(with) == nil
+}
+
+// missing reports a parameter that must be given, unless one that there is not was
+// reported with this one as its cure.
+func (c *checker) missing(s *Stage, u used, p Param, names, unknown []string) {
+	if near := c.nearest.name(p.Name, unknown); near != "" && c.nearest.name(near, names) == p.Name {
+		return
+	}
+	at := s.Path + "/with"
+	if c.valueOf(at) == nil {
+		at = s.Path + "/uses"
+		if s.Nested != nil {
+			at = s.Path + "/pipeline"
+		}
+	}
+	value := "…"
+	if p.Type.IsArtifact() {
+		value = `"${{ stages.NAME.outputs.NAME }}"`
+	}
+	c.key("missing-param", at, fmt.Sprintf("write `with: { %s: %s }`", p.Name, value), "%s %q must be given %q, which is %s", u.kind, u.name, p.Name, p.Type.words())
 }
 
 // argument checks one value that a used file is given.
 func (c *checker) argument(s *Stage, u used, p Param, w Named) {
-	if w.Text == refused {
-		return
-	}
-	if isExpression(w.Text) {
+	title := fmt.Sprintf("parameter %q of %s %q", p.Name, u.kind, u.name)
+	switch v := c.valueOf(w.Path); {
+	case w.Text == refused:
+	case isExpression(w.Text):
 		want := p.Type.known(expr.RunTime)
 		t, _ := expr.Split(w.Text)
-		if _, single := t.Single(); !single && p.Type != String && !p.Type.IsArtifact() {
-			c.value(expr.CodeType, w.Path, "write one ${{ expression }} with nothing around it", "text with an expression in it is text, and parameter %q of %s %q is %s", p.Name, u.kind, u.name, p.Type.words())
+		if _, single := t.Single(); !single && p.Type != String {
+			c.value(expr.CodeType, w.Path, "write one ${{ expression }} with nothing around it", "text with an expression in it is text, and %s is %s", title, p.Type.words())
 			want = expr.Type{}
 		}
-		c.text(place{path: w.Path, text: w.Text, stage: s, want: want, early: u.early[p.Name], argument: fmt.Sprintf("parameter %q of %s %q", p.Name, u.kind, u.name)})
-		return
-	}
-	if p.Type.IsArtifact() {
-		c.value("param-value", w.Path, "give it an output of a stage, such as ${{ stages.NAME.outputs.NAME }}, or a parameter of the same type", "parameter %q of %s %q is %s, which text cannot name", p.Name, u.kind, u.name, p.Type.words())
-		return
-	}
-	v := c.valueOf(w.Path)
-	if _, problem := p.Accept(v); problem != "" {
-		c.value("param-value", w.Path, Param{Name: p.Name, Type: p.Type, Default: v}.defaultCure(), "parameter %q of %s %q cannot be this: %s", p.Name, u.kind, u.name, problem)
-	}
-}
-
-// fanOut checks what stages are multiplied by and repeated for.
-func (c *checker) fanOut() {
-	for _, s := range c.stages() {
-		if s.Matrix != nil {
-			c.matrix(s)
-		}
-		if s.Each != nil && s.Each.Text != "" {
-			c.wanted(place{path: s.Path + "/each", text: s.Each.Text, stage: s, alone: true, want: expr.Type{Kind: expr.List}})
-		}
-		if s.Until != nil {
-			c.wanted(place{path: s.Path + "/until/when", text: s.Until.When, stage: s, own: true, want: expr.Type{Kind: expr.Bool}})
+		c.text(place{path: w.Path, text: w.Text, stage: s, want: want, early: u.early[p.Name], argument: title})
+	case p.Type.IsArtifact():
+		c.value("param-value", w.Path, "give it an output of a stage, such as ${{ stages.NAME.outputs.NAME }}, or a parameter of the same type", "%s is %s, which %s cannot name", title, p.Type.words(), givenKind(v))
+	default:
+		c.literals(w.Path, w.List)
+		if _, problem := p.Accept(v); problem != "" {
+			c.value("param-value", w.Path, p.cure(v), "%s cannot be this: %s", title, problem)
 		}
 	}
 }
 
-// wanted checks a text that must be one expression.
-func (c *checker) wanted(p place) {
-	t, errs := expr.Split(p.text)
-	if _, single := t.Single(); len(errs) == 0 && !single && p.text != "" && p.text != refused {
-		c.value("unwrapped-expression", p.path, fmt.Sprintf("write ${{ %s }}", shorten(strings.Trim(p.text, "${} "))), "this must be one expression, with nothing around it")
-		return
+func givenKind(v any) string {
+	switch v.(type) {
+	case string:
+		return "text"
+	case []any:
+		return "a list"
 	}
-	c.text(p)
+	return givenWords(v)
 }
 
-func (c *checker) matrix(s *Stage) {
-	names := map[string]bool{}
-	for _, axis := range s.Matrix.Axes {
-		names[axis.Name] = true
-		if axis.Text != "" {
-			c.wanted(place{path: axis.Path, text: axis.Text, stage: s, early: true, alone: true, want: expr.Type{Kind: expr.List}})
-		}
-		for i, v := range axis.Values {
-			if text, ok := v.(string); ok && isExpression(text) {
-				c.text(place{path: fmt.Sprintf("%s/%d", axis.Path, i), text: text, stage: s, early: true, alone: true})
-			}
-		}
+// cure is for a value, given by another file, that p does not accept.
+func (p Param) cure(v any) string {
+	other := p
+	other.Default = v
+	if cure := other.defaultCure(); cure != defaultCure {
+		return cure
 	}
-	known := make([]string, 0, len(names))
-	for name := range names {
-		known = append(known, name)
+	if near := nearestOf(p.Enum, v); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
 	}
-	slices.Sort(known)
-	for i, m := range s.Matrix.Exclude {
-		for _, name := range keysOf(m) {
-			if !names[name] {
-				c.key("unknown-name", join(fmt.Sprintf("%s/matrix/exclude/%d", s.Path, i), name), c.nearest.hint(name, known, "names of the matrix"), "the matrix has no %q to exclude", name)
-			}
-		}
-	}
-	if combinations, certain := s.Matrix.known(); certain && len(combinations) == 0 {
-		c.key("no-effect", s.Path+"/matrix", "exclude less", "every combination of the matrix is excluded, so stage %q would never run", s.Name)
-	}
+	return "give a value that fits"
 }
 
-// secrets checks that the workspace has them, and that their variables are free.
-func (c *checker) secrets() {
+func nearestOf(list []any, v any) string {
+	var near nearest
 	var known []string
-	for _, secret := range c.w.Secrets {
-		known = append(known, secret.Name)
+	for _, x := range list {
+		known = append(known, compact(x))
 	}
-	slices.Sort(known)
-	for _, s := range c.stages() {
-		for _, secret := range s.Secrets {
-			if why := reservedVariable(secret.Name, s.Deploy); why != "" {
-				c.key("reserved-name", secret.Path, "choose another name", "%q cannot be set: %s", secret.Name, why)
-			}
-			if slices.ContainsFunc(s.Env, func(e Named) bool { return e.Name == secret.Name }) {
-				c.key("name-clash", secret.Path, "keep one of them", "stage %q has %q in both `env` and `secrets`", s.Name, secret.Name)
-			}
-			if _, found := slices.BinarySearch(known, secret.Text); found || secret.Text == refused {
-				continue
-			}
-			hint := c.nearest.hint(secret.Text, known, "secrets")
-			if len(known) == 0 {
-				hint = fmt.Sprintf("add `secrets: { %s: { env: %s } }` to %s", secret.Text, secret.Name, FileName)
-			}
-			c.value("unknown-secret", secret.Path, hint, "no secret named %q in %s", secret.Text, c.w.title())
-		}
-	}
-}
-
-// alien are keys that make no sense beside what a stage does.
-var alien = map[string][]string{
-	"approve":  {"target", "inputs", "outputs", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "retry", "timeout", "matrix", "each", "until", "concurrency"},
-	"pipeline": {"target", "inputs", "outputs", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "timeout", "until"},
-	"deploy":   {"cache", "until", "matrix", "each"},
-}
-
-// aliens are the cures for them.
-var aliens = map[string]string{
-	"approve":  "a stage that waits for a person runs nothing: say it in a stage that needs this one",
-	"pipeline": "say it in the stages of the pipeline that it names",
-	"deploy":   "say it in a stage that runs something",
-}
-
-// suits refuses keys that would have no effect.
-func (c *checker) suits() {
-	for _, s := range c.stages() {
-		for _, kind := range []string{"approve", "pipeline", "deploy"} {
-			if !c.p.Source.said(s.Path + "/" + kind) {
-				continue
-			}
-			for _, key := range alien[kind] {
-				if path := s.Path + "/" + key; c.valueOf(path) != nil {
-					at := path
-					if key == "timeout" && kind == "approve" {
-						c.key("no-effect", at, "write `approve: { timeout: … }`", "`timeout` is for an attempt to run something")
-						continue
-					}
-					c.key("no-effect", at, aliens[kind], "`%s` has no effect in a stage with `%s`", key, kind)
-				}
-			}
-		}
-		beside := func(key, what string, ok bool) {
-			if path := s.Path + "/" + key; !ok && c.valueOf(path) != nil {
-				c.key("no-effect", path, fmt.Sprintf("remove it, or add %s", what), "`%s` has no effect without %s", key, what)
-			}
-		}
-		beside("with", "`uses` or `pipeline`", c.p.Source.said(s.Path+"/uses") || c.p.Source.said(s.Path+"/pipeline"))
-		beside("parallel", "`matrix` or `each`", s.Matrix != nil || s.Each != nil)
-		if s.Matrix != nil && s.Each != nil {
-			c.key("two-kinds", s.Path+"/each", "put one of them into a stage of its own", "stage %q has both `matrix` and `each`", s.Name)
-		}
-		if c.p.alone {
-			for _, key := range []string{"matrix", "each", "parallel", "needs"} {
-				if path := s.Path + "/" + key; c.valueOf(path) != nil {
-					c.key("no-effect", path, "say it in the stage that uses the template", "a template says what one stage does; `%s` is for the pipeline that uses it", key)
-				}
-			}
-		}
-	}
+	return near.name(compact(v), known)
 }

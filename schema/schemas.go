@@ -30,6 +30,7 @@ func JSON(kind string) ([]byte, bool) {
 type form struct {
 	check *jsonschema.Schema
 	doc   any
+	fit   *fit // nil: everything goes to check
 }
 
 var pipelineForm = sync.OnceValue(func() form { return load("pipeline") })
@@ -48,6 +49,7 @@ func load(kind string) form {
 	if err != nil {
 		panic(err)
 	}
+	f.fit = newFit(f.doc, f.doc, map[string]*fit{})
 	return f
 }
 

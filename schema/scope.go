@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/amlflow/amlflow/schema/expr"
@@ -49,7 +52,9 @@ func (p *Pipeline) shared(stage *Stage) expr.Scope {
 	p.scope.once.Do(func() {
 		p.scope.own = map[string]expr.Scope{}
 		p.scope.body = p.names(p.Stages)
-		p.scope.last = p.names(p.Stages, p.Finally)
+		if p.scope.last = p.scope.body; len(p.Finally) > 0 {
+			p.scope.last = p.names(p.Stages, p.Finally)
+		}
 	})
 	if stage != nil && p.inFinally(stage) {
 		return p.scope.last
@@ -107,13 +112,37 @@ func (p *Pipeline) names(lists ...[]Stage) expr.Scope {
 		return scope
 	}
 	stages := map[string]expr.Type{}
-	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages}
+	alike := map[string]expr.Type{}
 	for _, list := range lists {
 		for i := range list {
-			stages[list[i].Name] = p.results(&list[i], true)
+			stages[list[i].Name] = p.sharedResults(&list[i], alike)
 		}
 	}
+	names := slices.Sorted(maps.Keys(stages))
+	scope.Names["stages"] = expr.Type{Kind: expr.Object, Fields: stages, Names: &names}
 	return scope
+}
+
+// sharedResults are the results of s. Of ten thousand stages most have the same as
+// others: alike keeps those of each kind once.
+func (p *Pipeline) sharedResults(s *Stage, alike map[string]expr.Type) expr.Type {
+	if s.Run == "" && len(s.Command) == 0 || p.broken {
+		return p.results(s, true)
+	}
+	key := strings.Builder{}
+	fmt.Fprint(&key, s.Matrix != nil || s.Each != nil)
+	for _, list := range [][]Declared{s.Outputs, s.Metrics} {
+		key.WriteByte('|')
+		for _, d := range list {
+			key.WriteString(d.Name + ":" + string(d.Type) + " ")
+		}
+	}
+	t, ok := alike[key.String()]
+	if !ok {
+		t = p.results(s, true)
+		alike[key.String()] = t
+	}
+	return t
 }
 
 // results are what others may read of a stage. A part that could not be understood
@@ -207,26 +236,30 @@ func (p *Pipeline) typeOf(text string) expr.Type {
 func (p *Pipeline) combination(m *Matrix, scope expr.Scope) expr.Type {
 	fields := map[string]expr.Type{}
 	for _, axis := range m.Axes {
-		fields[axis.Name] = p.common(axis.Values, axis.Text, scope, expr.PlanTime)
+		fields[axis.Name] = p.shape(axis.Values, axis.Text, scope, expr.PlanTime)
 	}
+	added := map[string][]any{}
 	for _, more := range m.Include {
 		for name, v := range more {
-			if _, ok := fields[name]; !ok {
-				fields[name] = expr.Type{Kind: expr.KindOf(v)}
-			} else if k := expr.KindOf(v); fields[name].Kind != k {
-				fields[name] = expr.Type{}
-			}
+			added[name] = append(added[name], v)
 		}
+	}
+	for name, values := range added {
+		t := alike(values, expr.PlanTime, 0)
+		if known, ok := fields[name]; ok && known.Kind != t.Kind {
+			t = expr.Type{}
+		}
+		fields[name] = t
 	}
 	return expr.Type{Kind: expr.Object, Fields: fields}
 }
 
 func (p *Pipeline) item(e *Each, scope expr.Scope) expr.Type {
-	return p.common(e.List, e.Text, scope, expr.RunTime)
+	return p.shape(e.List, e.Text, scope, expr.RunTime)
 }
 
-// common is the type that all values of a list have, or of the items that text gives.
-func (p *Pipeline) common(values []any, text string, scope expr.Scope, at expr.Moment) expr.Type {
+// shape is the type that all values of a list have, or of the items that text gives.
+func (p *Pipeline) shape(values []any, text string, scope expr.Scope, at expr.Moment) expr.Type {
 	if text != "" {
 		t, _ := expr.Split(text)
 		if part, single := t.Single(); single {
@@ -238,19 +271,58 @@ func (p *Pipeline) common(values []any, text string, scope expr.Scope, at expr.M
 		}
 		return expr.Type{Moment: at}
 	}
+	return alike(values, at, 0)
+}
+
+// alike is the type that all of values have.
+func alike(values []any, at expr.Moment, depth int) expr.Type {
 	got := expr.Type{Moment: at}
+	fields := map[string][]any{}
 	for i, v := range values {
-		k := expr.KindOf(v)
+		t := typed(v, at, depth)
 		switch {
 		case i == 0:
-			got.Kind = k
-		case got.Kind == expr.Int && k == expr.Number || got.Kind == expr.Number && k == expr.Int:
-			got.Kind = expr.Number
-		case got.Kind != k:
+			got = t
+		case got.Kind == expr.Int && t.Kind == expr.Number || got.Kind == expr.Number && t.Kind == expr.Int:
+			got = expr.Type{Kind: expr.Number, Moment: at}
+		case got.Kind != t.Kind:
 			return expr.Type{Moment: at}
+		case got.Kind == expr.List:
+			got.Elem = nil
+		}
+		for name, field := range asMap(v) {
+			fields[name] = append(fields[name], field)
 		}
 	}
+	if got.Kind == expr.Object {
+		got.Fields = common(fields, len(values), at, depth)
+	}
 	return got
+}
+
+// common are the fields of objects. One that only some have may be anything: whoever
+// reads it has to say what holds without it.
+func common(fields map[string][]any, all int, at expr.Moment, depth int) map[string]expr.Type {
+	types := make(map[string]expr.Type, len(fields))
+	for name, values := range fields {
+		if types[name] = (expr.Type{Moment: at}); len(values) == all {
+			types[name] = alike(values, at, depth+1)
+		}
+	}
+	return types
+}
+
+// typed is the type of a value that is written out. An expression may be anything.
+func typed(v any, at expr.Moment, depth int) expr.Type {
+	if text, ok := v.(string); ok && (isExpression(text) || text == refused) || depth > 3 {
+		return expr.Type{Moment: at}
+	}
+	t := expr.Type{Kind: expr.KindOf(v), Moment: at}
+	if list, ok := v.([]any); ok {
+		elem := alike(list, at, depth+1)
+		t.Elem = &elem
+	}
+	return t
 }
 
 // known is the type of an expression that reads a value of type t.

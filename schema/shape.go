@@ -47,7 +47,7 @@ func (s *Source) checkShape(kind string, f form) diag.Findings {
 		return other
 	}
 	var bad *jsonschema.ValidationError
-	if errors.As(f.check.Validate(s.Tree), &bad) {
+	if rest := f.unfit(s.Tree); rest != nil && errors.As(f.check.Validate(rest), &bad) {
 		sh.leaves(bad)
 	}
 	sh.findings = slices.DeleteFunc(sh.findings, sh.astray)
@@ -147,7 +147,7 @@ func (sh *shaper) keyword(path, location, keyword string, given any) {
 	case "additionalProperties":
 		sh.extraKeys(path, location, rule, given)
 	case "required":
-		sh.missingKeys(path, rule, given)
+		sh.missingKeys(path, sh.part(location), rule, given)
 	case "dependentRequired":
 		sh.missingPartner(path, rule, given)
 	case "type":
@@ -188,7 +188,10 @@ func (sh *shaper) atKey(code diag.Code, path, hint, format string, args ...any) 
 // part names the definition that a place of the schema belongs to.
 func (sh *shaper) part(location string) string {
 	if rest, ok := strings.CutPrefix(location, "/$defs/"); ok {
-		part, _, _ := strings.Cut(rest, "/")
+		part, below, _ := strings.Cut(rest, "/")
+		if i := strings.LastIndex(below, "properties/"); i >= 0 {
+			return below[i+len("properties/"):]
+		}
 		return part
 	}
 	if location == "" {
@@ -212,7 +215,11 @@ func (sh *shaper) extraKeys(path, location string, rule map[string]any, given an
 			continue
 		}
 		hint := sh.nearest.hint(key, known, "keys")
-		if cure := habit(sh.part(location), key); cure != "" {
+		if cure := sh.besideUses(path, key, given); cure != "" {
+			hint = cure
+		} else if asMap(given)[key] == "manual" {
+			hint = "write `approve: { by: [NAME] }`, in a stage of its own"
+		} else if cure := habit(sh.part(location), key); cure != "" {
 			hint = cure
 		} else if where := sh.elsewhere(sh.part(location), key); where != "" && !strings.HasPrefix(hint, "did you mean") {
 			hint = where
@@ -221,22 +228,45 @@ func (sh *shaper) extraKeys(path, location string, rule map[string]any, given an
 	}
 }
 
+// besideUses is the cure for what is given to a template or pipeline under another name.
+func (sh *shaper) besideUses(path, key string, given any) string {
+	if in, ok := stageKey(path); !ok || in != "" || asMap(given)["uses"] == nil && asMap(given)["pipeline"] == nil {
+		return ""
+	}
+	switch joints.Replace(strings.ToLower(key)) {
+	case "inputs", "params", "parameters", "args", "arguments", "vars", "variables", "values":
+		return "write `with:`"
+	}
+	return ""
+}
+
 // elsewhere says where a key belongs that stands in the wrong part of the file.
 func (sh *shaper) elsewhere(part, key string) string {
-	for _, other := range []string{"stage", "resources", "deploy", "retry"} {
-		definition := asMap(asMap(asMap(sh.form.doc)["$defs"])[other])
+	if part == "pipeline" && asMap(sh.form.at("/$defs/defaults")["properties"])[key] != nil {
+		return fmt.Sprintf("write `defaults: { %s: … }` for all stages, or say it in one stage", key)
+	}
+	for _, other := range []string{"stage", "resources", "deploy", "retry", "until", "approve", "python"} {
+		definition := sh.form.at("/$defs/" + other)
+		if other == "python" {
+			definition = sh.form.at("/$defs/environment/properties/python")
+		}
 		if other == part || asMap(definition["properties"])[key] == nil || part == sh.kind && other != "stage" {
 			continue
 		}
-		if other == "stage" {
+		switch {
+		case other == "stage" && sh.kind == "template" && part == sh.kind:
+			return fmt.Sprintf("%q belongs under `stage:`", key)
+		case other == "stage":
 			return fmt.Sprintf("%q belongs directly into the stage", key)
+		case other == "python":
+			return fmt.Sprintf("%q belongs under `environment: { python: … }`", key)
 		}
 		return fmt.Sprintf("%q belongs under `%s:`", key, other)
 	}
 	return ""
 }
 
-func (sh *shaper) missingKeys(path string, rule map[string]any, given any) {
+func (sh *shaper) missingKeys(path, part string, rule map[string]any, given any) {
 	known := keysOf(rule["properties"])
 	unknown := slices.DeleteFunc(keysOf(given), func(key string) bool { return slices.Contains(known, key) })
 	for _, key := range asList(rule["required"]) {
@@ -246,6 +276,9 @@ func (sh *shaper) missingKeys(path string, rule map[string]any, given any) {
 		}
 		if near := sh.nearest.name(name, unknown); near != "" && sh.nearest.name(near, known) == name {
 			continue // the unknown key is reported, with this one as its cure
+		}
+		if slices.ContainsFunc(unknown, func(key string) bool { return strings.Contains(habit(part, key), "`"+name+":") }) {
+			continue // so it is with the cure of another tool's key
 		}
 		sh.atKey("missing-key", path, "add "+sh.sample(name), "%s has no %q", sh.place(path), name)
 	}
@@ -257,7 +290,8 @@ func (sh *shaper) sample(key string) string {
 		return fmt.Sprintf("`%s`", text)
 	}
 	examples := map[string]string{"amlflow": "amlflow: v1", "pipeline": "pipeline: my-pipeline", "workspace": "workspace: my-team", "stages": "stages: { NAME: { run: SCRIPT } }",
-		"type": "type: string, or integer, number, boolean, list", "endpoint": "endpoint: NAME", "kind": "kind: local"}
+		"type": "type: string, or integer, number, boolean, list", "endpoint": "endpoint: NAME", "kind": "kind: local",
+		"template": "template: my-template", "stage": "stage: { run: SCRIPT }", "when": "when: \"${{ outputs.NAME }}\"", "attempts": "attempts: 20", "group": "group: NAME", "any_of": "any_of: [NAME, …]"}
 	if text := examples[key]; text != "" {
 		return fmt.Sprintf("`%s`", text)
 	}
@@ -287,22 +321,33 @@ func (sh *shaper) badName(path, location string) {
 	sh.atKey("bad-name", path, hint, "%q is not %s", shorten(name), rule["title"])
 }
 
+// stageKinds are the keys that say what a stage does.
+var stageKinds = []string{"run", "command", "deploy", "approve", "pipeline", "uses"}
+
+func quotedKeys(keys []string) []string {
+	all := make([]string, len(keys))
+	for i, key := range keys {
+		all[i] = "`" + key + "`"
+	}
+	return all
+}
+
 // stageKind reports a stage that does two things, or none.
 func (sh *shaper) stageKind(path string) {
 	kinds, coming := []string{}, false
 	for _, key := range sh.source.Keys(path) {
-		if key == "run" || key == "command" || key == "deploy" {
+		if slices.Contains(stageKinds, key) {
 			kinds = append(kinds, key)
 		}
 		l, ok := comingKey("stage", key)
 		coming = coming || ok && (l.kind || key == "batch") || works(key)
-		coming = coming || !ok && diag.Nearest(key, []string{"run", "command", "deploy"}) != "" && sh.form.at("/$defs/stage/properties/"+key) == nil
+		coming = coming || !ok && diag.Nearest(key, stageKinds) != "" && sh.form.at("/$defs/stage/properties/"+key) == nil
 	}
 	switch {
 	case len(kinds) > 1:
 		sh.atKey("two-kinds", join(path, kinds[1]), "keep one, or make two stages of it", "%s has both %q and %q; a stage does one thing", sh.place(path), kinds[0], kinds[1])
 	case len(kinds) == 0 && !coming:
-		sh.atKey("no-kind", path, "add `run: SCRIPT`, `command: [PROGRAM, …]` or `deploy:`", "%s does not say what it does", sh.place(path))
+		sh.atKey("no-kind", path, "add `run: SCRIPT`, or one of "+listed(quotedKeys(stageKinds[1:]), "and"), "%s does not say what it does", sh.place(path))
 	}
 }
 

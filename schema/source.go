@@ -25,14 +25,26 @@ type Source struct {
 	lines []line
 	root  *value
 	last  unfolded
+	near  owned
+
+	defaults map[string][]Named  // see common
+	lists    map[string][]string // of the defaults, which all stages share
+}
+
+// owned keeps the stage or parameter that was looked at last, since the next look is
+// most often at another key of it.
+type owned struct {
+	path  string
+	value *value
+	key   *yaml.Node
 }
 
 // value is one value of the file; the targets of aliases have one value only.
 type value struct {
 	node   *yaml.Node
 	plain  any
-	fields []field // of a map, in the file's order
-	index  map[string]int
+	fields []field        // of a map, in the file's order
+	index  map[string]int // of a map with more than a few fields; see at
 	items  []*value
 	size   int // values in it after expansion, itself included
 	height int
@@ -113,13 +125,47 @@ func (s *Source) walk(path string) (found, last *value, key *yaml.Node) {
 	if path == "" || last == nil {
 		return last, last, nil
 	}
-	for step := range strings.SplitSeq(path[1:], "/") {
+	owner := ownerLength(path)
+	if owner == 0 {
+		return last.follow(path[1:])
+	}
+	if s.near.path != path[:owner] {
+		found, parent, key := last.follow(path[1:owner])
+		if found == nil {
+			return nil, parent, nil
+		}
+		s.near = owned{path[:owner], found, key}
+	}
+	if owner == len(path) {
+		return s.near.value, s.near.value, s.near.key
+	}
+	return s.near.value.follow(path[owner+1:])
+}
+
+// ownerLength is where the first two steps of path end; 0 when it has fewer.
+func ownerLength(path string) int {
+	i := strings.IndexByte(path[1:], '/') + 1
+	if i == 0 {
+		return 0
+	}
+	if j := strings.IndexByte(path[i+1:], '/'); j >= 0 {
+		return i + 1 + j
+	}
+	return len(path)
+}
+
+// follow goes on from v.
+func (v *value) follow(path string) (found, last *value, key *yaml.Node) {
+	last = v
+	for step := range strings.SplitSeq(path, "/") {
 		var next *value
 		key = nil
-		if i, ok := last.index[unescape(step)]; ok {
+		if i := last.at(unescape(step)); i >= 0 {
 			next, key = last.fields[i].value, last.fields[i].key
-		} else if n, err := strconv.Atoi(step); err == nil && n >= 0 && n < len(last.items) {
-			next = last.items[n]
+		} else if len(last.items) > 0 {
+			if n, err := strconv.Atoi(step); err == nil && n >= 0 && n < len(last.items) {
+				next = last.items[n]
+			}
 		}
 		if next == nil {
 			return nil, last, nil
@@ -127,6 +173,25 @@ func (s *Source) walk(path string) (found, last *value, key *yaml.Node) {
 		last = next
 	}
 	return last, last, key
+}
+
+// few is how many fields are looked through faster than they are looked up.
+const few = 12
+
+// at is the place of a field among those of a map; -1 when it has none of that name.
+func (v *value) at(name string) int {
+	if v.index != nil {
+		if i, ok := v.index[name]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range v.fields {
+		if v.fields[i].name == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // pos gives the place of a node: for a scalar that of its text or opening quote,

@@ -166,7 +166,7 @@ func TestTenThousandStagesAreRead(t *testing.T) {
 }
 
 func addFiles(f *testing.F) {
-	for _, pattern := range []string{"testdata/ok/*.yaml", "testdata/err/*.yaml"} {
+	for _, pattern := range []string{"testdata/ok/*.yaml", "testdata/err/*.yaml", "testdata/folder/*.yaml"} {
 		names, _ := filepath.Glob(pattern)
 		for _, name := range names {
 			data, err := os.ReadFile(name)

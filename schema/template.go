@@ -12,7 +12,8 @@ type Template struct {
 
 	Import Import // where the file came from; see Link
 
-	alone *Pipeline // see Alone
+	alone   *Pipeline // see Alone
+	sources []*Source // see Sources
 }
 
 // ReadTemplate reads a template file; see ReadPipeline.

@@ -78,9 +78,18 @@ func (p Param) Accept(v any) (value any, problem string) {
 		}
 	}
 	if len(p.Enum) > 0 && !p.among(v) {
-		return v, fmt.Sprintf("%s is not one of %s", compact(v), strings.Trim(compact(p.Enum), "[]"))
+		return v, fmt.Sprintf("%s is not one of %s", shown(v), choices(p.Enum))
 	}
 	return v, ""
+}
+
+// choices lists the values of an enum.
+func choices(enum []any) string {
+	words := make([]string, len(enum))
+	for i, v := range enum {
+		words[i] = shown(v)
+	}
+	return shorten(strings.Join(words, ", "))
 }
 
 // shown is a value in a sentence: text is told from the rest by its quotes.

@@ -15,15 +15,21 @@ func (sh *shaper) place(path string) string {
 }
 
 func placeWords(kind, path string) string {
-	if path == "" {
+	switch path {
+	case "":
 		return "the " + kind
+	case "/stage":
+		return "the stage"
 	}
 	steps := strings.Split(path[1:], "/")
 	for i := range steps {
 		steps[i] = unescape(steps[i])
 	}
 	if len(steps) > 1 {
-		singular := map[string]string{"stages": "stage", "finally": "stage", "params": "parameter", "targets": "target", "profiles": "profile", "outputs": "output", "cases": "case"}[steps[0]]
+		if steps[0] == "stage" {
+			return fmt.Sprintf("%q of the stage", strings.Join(steps[1:], "."))
+		}
+		singular := map[string]string{"stages": "stage", "finally": "stage", "params": "parameter", "targets": "target", "profiles": "profile", "outputs": "output", "secrets": "secret", "groups": "group", "cases": "case"}[steps[0]]
 		if singular != "" {
 			owner := fmt.Sprintf("%s %q", singular, steps[1])
 			if len(steps) == 2 {
@@ -47,7 +53,7 @@ func (sh *shaper) wrongType(path string, rule map[string]any, given any) {
 		sh.atKey("wrong-type", path, cure, "%s has no value", sh.place(path))
 		return
 	}
-	cure := placeCure(path, given)
+	cure := sh.placeCure(path, given)
 	if cure == "" {
 		cure = typeCure(wanted, words, given)
 	}
@@ -89,7 +95,7 @@ func givenWords(v any) string {
 	case string:
 		return fmt.Sprintf("the text %q", shorten(x))
 	case bool:
-		return fmt.Sprintf("%t, which is true or false", x)
+		return fmt.Sprintf("the truth value %t", x)
 	case int, float64:
 		return fmt.Sprintf("the number %v", x)
 	case []any:
@@ -172,7 +178,20 @@ func (sh *shaper) wrongValue(path, keyword string, rule map[string]any, given an
 			shown = "empty"
 		}
 		sh.atValue("wrong-value", path, hint, "%s is %s, and must be one of %s", sh.place(path), shown, strings.Join(allowed, ", "))
+	case "maxItems":
+		sh.atKey("too-large", path, "write fewer", "%s has %d items, more than %v", sh.place(path), len(asList(given)), rule[keyword])
+	case "maxProperties":
+		keys := sh.source.Keys(path)
+		if len(asMap(given)) > 2 && rule[keyword] != 1.0 {
+			sh.atKey("too-large", path, "write fewer", "%s has %d keys, more than %v", sh.place(path), len(asMap(given)), rule[keyword])
+			return
+		}
+		sh.atKey("two-kinds", join(path, keys[1]), fmt.Sprintf("keep one of %s", listed(quotedKeys(keys), "and")), "%s has both %q and %q", sh.place(path), keys[0], keys[1])
 	case "const":
+		if rule["const"] == true {
+			sh.atValue("wrong-value", path, "write true, or remove the key", "%s is %s, and can only be true", sh.place(path), shown)
+			return
+		}
 		sh.atValue("wrong-value", path, fmt.Sprintf("write %v", rule["const"]), "%s is %s, and this program reads %v", sh.place(path), shown, rule["const"])
 	case "minimum", "maximum":
 		if rule["title"] == nil {
@@ -181,20 +200,33 @@ func (sh *shaper) wrongValue(path, keyword string, rule map[string]any, given an
 			sh.atValue("wrong-value", path, "write "+words, "%s is %s, and must be %s", sh.place(path), shown, words)
 			return
 		}
-		sh.atValue("wrong-value", path, valueCure(words, given), "%s is %s, and must be %s", sh.place(path), shown, words)
+		sh.atValue("wrong-value", path, valueCure(path, words, given), "%s is %s, and must be %s", sh.place(path), shown, words)
 	case "minLength", "minItems", "minProperties":
-		sh.atValue("wrong-value", path, "write "+words+", or remove the key", "%s is empty", sh.place(path))
+		if cure := emptyCures[path[strings.LastIndexByte(path, '/')+1:]]; cure != "" {
+			words = cure
+		}
+		if path != "/stages" {
+			words += ", or remove the key"
+		}
+		sh.atValue("wrong-value", path, "write "+words, "%s is empty", sh.place(path))
 	default:
 		code := diag.Code("wrong-value")
 		if strings.HasPrefix(words, "a name") {
 			code = "bad-name"
 		}
-		sh.atValue(code, path, valueCure(words, given), "%s is %s, and must be %s", sh.place(path), shown, words)
+		sh.atValue(code, path, valueCure(path, words, given), "%s is %s, and must be %s", sh.place(path), shown, words)
 	}
 }
 
+// emptyCures are for maps that must hold something.
+var emptyCures = map[string]string{
+	"matrix":      "{ NAME: [VALUE, …] }",
+	"environment": "{ python: { version: \"3.11\" } } or { image: NAME }",
+	"stages":      "stages, each with a name: { NAME: { run: SCRIPT } }",
+}
+
 // valueCure proposes what was probably meant.
-func valueCure(words string, given any) string {
+func valueCure(path, words string, given any) string {
 	text, _ := given.(string)
 	switch {
 	case strings.HasPrefix(words, "a name") && mend(text, words) != "" && mend(text, words) != text:
@@ -209,8 +241,24 @@ func valueCure(words string, given any) string {
 		return "write a number with Ki, Mi, Gi or Ti behind it"
 	case strings.HasPrefix(words, "a path inside"):
 		return "put the file into the pipeline's folder, and name it from there"
+	case strings.HasPrefix(words, "an expression") && text != "" && strings.HasSuffix(path, "/until/when"):
+		return "write " + quoted("${{ "+strings.Trim(text, "${} ")+" }}")
 	case strings.HasPrefix(words, "an expression"):
 		return "write ${{ stages.NAME.outputs.NAME }}"
+	case strings.HasPrefix(words, "a template:"):
+		return refCure(text)
+	case strings.HasPrefix(words, "the path of a file") && strings.HasPrefix(text, "/"):
+		return "write a path from this file, beginning with ./ or ../"
+	case strings.HasPrefix(words, "the path of a file"):
+		return "write the path out; to choose, write one stage for each with `if`"
+	case strings.HasPrefix(words, "a version in quotes") && mendVersion(text) != "":
+		return "write " + mendVersion(text)
+	case strings.HasPrefix(words, "a version in quotes"):
+		return "write \"3\" or a version of it, such as \"3.11\""
+	case strings.HasPrefix(words, "a requirement such") && strings.HasPrefix(text, "-r"):
+		return fmt.Sprintf("write `requirements: %s`", strings.TrimSpace(text[2:]))
+	case strings.HasPrefix(words, "a list, or an expression") || strings.HasPrefix(words, "a list of values"):
+		return listCure(text)
 	case strings.HasPrefix(words, "one of lost") && diag.Nearest(text, []string{"lost", "oom", "timeout", "signal", "start", "exit"}) != "":
 		return fmt.Sprintf("did you mean %q?", diag.Nearest(text, []string{"lost", "oom", "timeout", "signal", "start", "exit"}))
 	}

@@ -24,6 +24,7 @@ const (
 	Withdraw = "amlflow.withdraw"
 	Clean    = "amlflow.clean"
 	Gather   = "amlflow.gather"
+	Forget   = "amlflow.forget"
 )
 
 // The bounds of following a job. A worker that stays silent for Heartbeat is
@@ -39,13 +40,18 @@ const (
 type Activities struct {
 	Drivers map[string]target.Driver               // by kind
 	Store   func(dir string) (target.Blobs, error) // opens an artifact store
+	// Secrets fetches the values of a submission's secrets, by variable. An error
+	// says which cannot be had, and never a value.
+	Secrets func(ctx context.Context, s Submission) (map[string]string, error)
+	// Discard removes what was kept for the secrets of a run.
+	Discard func(run string) error
 }
 
 // Register makes the activities known under their names.
 func (a *Activities) Register(r interface {
 	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
 }) {
-	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Gather: a.Gather} {
+	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Gather: a.Gather, Forget: a.Forget} {
 		r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
 }
@@ -85,11 +91,15 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	if ok {
 		return old, nil
 	}
+	if s.Job.Secrets, err = a.values(ctx, s); err != nil {
+		return withoutSecrets(ctx, d, s, err)
+	}
+	v := newVeil(s.Job.Secrets)
 	submit := func(ctx context.Context) error { return d.Submit(ctx, s.Target, s.Job, blobs) }
 	if err := beating(ctx, submit); err != nil {
-		return refused(ctx, err)
+		return refused(ctx, v.error(err))
 	}
-	o, err := end(ctx, d, s, blobs)
+	o, err := end(ctx, d, s, blobs, v)
 	o.Fresh = why
 	if err == nil {
 		remember(ctx, blobs, s, o)
@@ -107,7 +117,11 @@ func (a *Activities) Stop(ctx context.Context, s Submission) (Outcome, error) {
 	if err := d.Cancel(ctx, s.Target, s.Job.ID, target.CauseCancel); err != nil {
 		return Outcome{}, err
 	}
-	return end(ctx, d, s, blobs)
+	secrets, err := a.values(ctx, s)
+	if err != nil {
+		return blindly(ctx, d, s, err)
+	}
+	return end(ctx, d, s, blobs, newVeil(secrets))
 }
 
 // tools are what a submission needs: the driver of its target and its store.
@@ -121,12 +135,13 @@ func (a *Activities) tools(s Submission) (target.Driver, target.Blobs, error) {
 }
 
 // end waits for the end of a job and gathers what it left.
-func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs) (Outcome, error) {
+func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs, v veil) (Outcome, error) {
 	st, err := follow(ctx, d, s.Target, s.Job.ID)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, v.error(err)
 	}
-	return collect(ctx, d, s, st, blobs)
+	o, err := collect(ctx, d, s, st, v.over(blobs), v)
+	return v.outcome(o), err
 }
 
 // follow looks at a job until it has ended, first often and then less so.

@@ -33,3 +33,12 @@ func (a *Activities) Clean(ctx context.Context, jobs []Finished) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Forget removes what was kept for the secrets of a run. It is the last thing that
+// is done for a run.
+func (a *Activities) Forget(_ context.Context, run string) error {
+	if a.Discard == nil {
+		return nil
+	}
+	return a.Discard(run)
+}

@@ -22,24 +22,26 @@ const (
 	tailBytes = 8 << 10
 )
 
-// collect gathers what a job left and holds it against what it promised.
-func collect(ctx context.Context, d target.Driver, s Submission, st target.Status, blobs target.Blobs) (Outcome, error) {
+// collect gathers what a job left and holds it against what it promised. Secrets
+// are hidden at once in what is not hidden afterwards: what may be cut short.
+func collect(ctx context.Context, d target.Driver, s Submission, st target.Status, blobs target.Blobs, v veil) (Outcome, error) {
 	o := Outcome{Status: st}
 	if st.State == target.Lost {
 		return o, nil
 	}
 	var r target.Results
 	gather := func(ctx context.Context) (err error) { r, err = d.Collect(ctx, s.Target, s.Job.ID, blobs); return err }
-	if err := beating(ctx, gather); err != nil {
+	if err := v.error(beating(ctx, gather)); err != nil {
 		if _, err := refused(ctx, err); err != nil {
 			return o, err
 		}
 		return fail(o, "its results could not be collected: "+words(err)), nil
 	}
 	o.Artifacts, o.Log = r.Artifacts, r.Log
-	o.Metrics = lastMetrics(r.Metrics)
+	o.Metrics = v.metrics(lastMetrics(r.Metrics))
 	if st.State == target.Succeeded {
-		o = promised(o, s, r)
+		values, err := readValues(r.Values)
+		o = promised(o, s, v.object(values), err)
 	}
 	if o.State != target.Succeeded {
 		o.Tail = tail(ctx, blobs, o.Log)
@@ -47,15 +49,15 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 	return o, nil
 }
 
-// promised fails an outcome that lacks an output, or has one of another type.
-func promised(o Outcome, s Submission, r target.Results) Outcome {
+// promised fails an outcome that lacks an output, or has one of another type. err
+// says why the values could not be read.
+func promised(o Outcome, s Submission, values map[string]any, err error) Outcome {
 	var wrong []string
 	for _, out := range s.Job.Outputs {
-		if _, ok := r.Artifacts[out.Name]; !ok {
+		if _, ok := o.Artifacts[out.Name]; !ok {
 			wrong = append(wrong, fmt.Sprintf("it did not write the output %q: write the %s to $%s", out.Name, out.Type, target.EnvName("AMLFLOW_OUTPUT_", out.Name)))
 		}
 	}
-	values, err := readValues(r.Values)
 	if err != nil {
 		wrong = append(wrong, err.Error())
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/schema/diag"
 
 	"github.com/spf13/cobra"
 )
@@ -18,6 +20,9 @@ type choices struct {
 	profile    string
 	noCache    []string
 	reports    reports // of what is wrong with the files
+	locked     bool
+	offline    bool
+	seen       []diag.Lookup // of the files that were read; see lines
 }
 
 func (c *choices) flags(v *cobra.Command) {
@@ -29,6 +34,14 @@ func (c *choices) flags(v *cobra.Command) {
 	f.StringArrayVar(&c.noCache, "no-cache", nil, "do not reuse earlier results of this stage; may be repeated, and without a name stands for all")
 	f.Lookup("no-cache").NoOptDefVal = everyStage
 	c.reports.flags(v)
+	f.BoolVar(&c.locked, "locked", inCI(os.Getenv), "refuse templates from git that amlflow.lock does not have; the default where CI is set")
+	f.BoolVar(&c.offline, "offline", false, "fetch nothing")
+}
+
+// inCI follows the variable that every CI sets.
+func inCI(env func(string) string) bool {
+	v := strings.ToLower(env("CI"))
+	return v != "" && v != "0" && v != "false" && v != "no"
 }
 
 // everyStage is what --no-cache says without a name. No stage can have it.
@@ -36,7 +49,7 @@ const everyStage = "*"
 
 // options reads the flags for a purpose.
 func (c *choices) options(p *program, why engine.Purpose) (engine.PrepareOptions, error) {
-	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, NoCache: map[string]bool{}, Drivers: p.drivers(), Home: p.home, Purpose: why}
+	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, NoCache: map[string]bool{}, Drivers: p.drivers(), Home: p.home, Purpose: why, Locked: c.locked, Offline: c.offline}
 	if err := c.readParamsFile(o.Params); err != nil {
 		return o, err
 	}

@@ -19,7 +19,7 @@ import (
 
 func (p *program) planVerb() *cobra.Command {
 	var c choices
-	var detailed bool
+	var detailed, files bool
 	v := &cobra.Command{
 		Use:   "plan FILE",
 		Short: "Show what a run would do, and start nothing",
@@ -29,9 +29,13 @@ says what a run would do now, and why: run it, reuse earlier results, skip it, o
 let something decide during the run. -o json prints the plan whole, and as
 "forecast" what would be done.
 
-With --detailed-exitcode it ends with 20 when a run would do anything anew.`,
+--files shows instead which files of the code folders a run would ship, and which
+line of which ignore file leaves out the others. With --detailed-exitcode it ends with 20 when a run would do anything anew.`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if files {
+				return p.planFiles(cmd, args[0], &c)
+			}
 			made, err := p.prepare(cmd, args[0], &c, engine.ToLook)
 			if err != nil {
 				return err
@@ -54,6 +58,7 @@ With --detailed-exitcode it ends with 20 when a run would do anything anew.`,
 	}
 	v.Flags().BoolVar(&detailed, "detailed-exitcode", false, "end with 20 when a run would do anything anew")
 	c.flags(v)
+	v.Flags().BoolVar(&files, "files", false, "show the files of the code, and what is left out of it")
 	return p.prints(v, "json")
 }
 
@@ -75,6 +80,9 @@ func (p *program) prepare(cmd *cobra.Command, file string, c *choices, why engin
 	made, findings, err := engine.Prepare(cmd.Context(), file, o)
 	if err != nil {
 		return nil, err
+	}
+	for _, note := range made.Notes {
+		p.say("%s", note)
 	}
 	return made, p.refuse(&c.reports, findings, filesOf(made), made.Line)
 }

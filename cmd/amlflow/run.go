@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/schema/diag"
 
 	"github.com/spf13/cobra"
@@ -52,8 +53,7 @@ func (p *program) run(cmd *cobra.Command, file string, c *choices, leave bool) e
 		return p.before(cmd.Context(), err)
 	}
 	defer e.Close()
-	// Once asked for, a run may have begun: Ctrl-C must not lose its id.
-	id, err := e.Start(context.WithoutCancel(cmd.Context()), engine.Request{Plan: made.Plan, Store: made.Store, Dir: whole(made.Workspace.Dir), Host: hostEnv(os.Environ())})
+	id, err := p.start(cmd.Context(), e, made)
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,17 @@ func (p *program) run(cmd *cobra.Command, file string, c *choices, leave bool) e
 		return p.left(id)
 	}
 	return p.watch(cmd.Context(), e, id, v)
+}
+
+// start begins the run of a plan, with what it needs of this shell's environment.
+func (p *program) start(ctx context.Context, e *engine.Engine, made *engine.Prepared) (string, error) {
+	dir := whole(made.Workspace.Dir)
+	sealed, err := engine.GatherSecrets(p.home, flow.Secrets(made.Plan, dir), os.LookupEnv)
+	if err != nil {
+		return "", err
+	}
+	// Once asked for, a run may have begun: Ctrl-C must not lose its id.
+	return e.Start(context.WithoutCancel(ctx), engine.Request{Plan: made.Plan, Store: made.Store, Dir: dir, Host: hostEnv(os.Environ()), Secrets: sealed})
 }
 
 // before says of a Ctrl-C that it came before there was a run.

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	dir, files := "testdata/script", []string(nil)
 	if !cluster.Available { // what the slim build can do by itself
 		dir = ""
-		for _, name := range []string{"slim", "validate", "plan", "address", "report"} {
+		for _, name := range []string{"slim", "validate", "plan", "address", "files", "fmt", "graph", "diff", "report", "template"} {
 			files = append(files, filepath.Join("testdata", "script", name+".txtar"))
 		}
 	}
@@ -38,6 +38,9 @@ func TestScripts(t *testing.T) {
 			switch cond {
 			case "python3":
 				_, err := exec.LookPath("python3")
+				return err == nil, nil
+			case "git":
+				_, err := exec.LookPath("git")
 				return err == nil, nil
 			case "slim":
 				return !cluster.Available, nil
@@ -129,7 +132,7 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 // the tests may run in.
 func environ(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "AMLFLOW_HOME", "AMLFLOW_IDLE", "AMLFLOW_GATEWAY_PORT", "AMLFLOW_ADDRESS", "AMLFLOW_API_KEY", "NO_COLOR", "GITHUB_ACTIONS", "GITHUB_WORKSPACE", "TF_BUILD", "GITLAB_CI"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "AMLFLOW_HOME", "AMLFLOW_IDLE", "AMLFLOW_GATEWAY_PORT", "AMLFLOW_ADDRESS", "AMLFLOW_API_KEY", "NO_COLOR", "GITHUB_ACTIONS", "GITHUB_WORKSPACE", "TF_BUILD", "GITLAB_CI", "CI"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

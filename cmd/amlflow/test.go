@@ -40,7 +40,7 @@ With -o json it prints
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			files, err := filesIn(args, isTest, testSuffix, "a test file")
+			files, err := below(args, isTest, testSuffix, "a test file")
 			if err != nil {
 				return err
 			}
@@ -82,7 +82,7 @@ func (p *program) test(ctx context.Context, files []string, match func(test, nam
 	}
 	t := tallied(all)
 	r.cases = t.cases
-	if err := p.deliver(r, t.findings, files, fileLines()); err != nil {
+	if err := p.deliver(r, t.findings, files, t.lines); err != nil {
 		return err
 	}
 	if err := p.showTests(all, t); err != nil {
@@ -96,10 +96,11 @@ type tally struct {
 	passed, failed int
 	findings       diag.Findings
 	cases          []diag.Case
+	lines          diag.Lookup
 }
 
 func tallied(all []*engine.Rehearsed) tally {
-	var t tally
+	t := tally{lines: linesOfAll(all)}
 	for _, r := range all {
 		t.findings = append(t.findings, r.Findings...)
 		if r.Findings.Bad() {
@@ -118,6 +119,20 @@ func tallied(all []*engine.Rehearsed) tally {
 	}
 	t.findings = t.findings.Sort()
 	return t
+}
+
+// linesOfAll looks up lines of the files that were read, also of those that lie in no
+// file that a person has.
+func linesOfAll(all []*engine.Rehearsed) diag.Lookup {
+	files := fileLines()
+	return func(file string, n int) string {
+		for _, r := range all {
+			if line := r.Line(file, n); line != "" {
+				return line
+			}
+		}
+		return files(file, n)
+	}
 }
 
 // code tells mistakes in the files from expectations that failed.

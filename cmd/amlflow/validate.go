@@ -22,10 +22,10 @@ func (p *program) validateVerb() *cobra.Command {
 	c := choices{reports: reports{data: true}}
 	v := &cobra.Command{
 		Use:   "validate FILE|FOLDER…",
-		Short: "Find every mistake in pipeline, workspace and test files, and start nothing",
-		Long: `Validate reads pipeline, workspace and test files (or all of them below a folder)
-and prints every mistake with its place and a cure. It needs no network and no
-engine. It ends with 3 when there is an error.
+		Short: "Find every mistake in pipeline, template, workspace and test files, and start nothing",
+		Long: `Validate reads pipeline, template, workspace and test files (or all of them below a
+folder), and prints every mistake with its place and a cure. It needs no network
+and no engine. It ends with 3 when there is an error.
 
 With -o json it prints
   {"findings":[{"file","line","column","severity","code","message","hint",…}]}`,
@@ -55,7 +55,7 @@ func (p *program) validate(ctx context.Context, files []string, c *choices) erro
 		all = append(all, findings...)
 	}
 	all = all.Sort()
-	if err := p.deliver(&c.reports, all, files, fileLines()); err != nil {
+	if err := p.deliver(&c.reports, all, files, c.lines()); err != nil {
 		return err
 	}
 	if p.output == "json" {
@@ -74,14 +74,20 @@ func (p *program) validate(ctx context.Context, files []string, c *choices) erro
 // check finds the mistakes of one file, whichever kind it is.
 func (p *program) check(ctx context.Context, file string, c *choices) (diag.Findings, error) {
 	if isTest(file) {
-		return p.checkTest(ctx, file)
+		return p.checkTest(ctx, file, c)
 	}
 	if strings.HasSuffix(file, pipelineSuffix) || !isWorkspace(file) {
 		o, err := c.options(p, engine.ToCheck)
 		if err != nil {
 			return nil, err
 		}
-		_, findings, err := engine.Prepare(ctx, file, o)
+		if strings.HasSuffix(file, templateSuffix) {
+			findings, lines, err := engine.CheckTemplate(ctx, file, o)
+			c.seen = append(c.seen, lines)
+			return findings, err
+		}
+		made, findings, err := engine.Prepare(ctx, file, o)
+		c.seen = append(c.seen, made.Line)
 		return findings, err
 	}
 	text, err := engine.ReadFile(file)
@@ -96,16 +102,34 @@ func (p *program) check(ctx context.Context, file string, c *choices) (diag.Find
 }
 
 // checkTest finds the mistakes of a test file, and of its cases.
-func (p *program) checkTest(ctx context.Context, file string) (diag.Findings, error) {
+func (p *program) checkTest(ctx context.Context, file string, c *choices) (diag.Findings, error) {
 	r, err := engine.Rehearse(ctx, file, engine.RehearseOptions{Drivers: p.drivers(), Home: p.home, CheckOnly: true})
 	if err != nil {
 		return nil, err
 	}
+	c.seen = append(c.seen, r.Line)
 	findings := r.Findings
-	for _, c := range r.Cases {
-		findings = append(findings, c.Findings...)
+	for _, one := range r.Cases {
+		findings = append(findings, one.Findings...)
 	}
 	return findings, nil
+}
+
+// lines looks up lines of the files that were read, also of those that lie in no
+// file that a person has.
+func (c *choices) lines() diag.Lookup {
+	files := fileLines()
+	return func(file string, n int) string {
+		for _, look := range c.seen {
+			if look == nil {
+				continue
+			}
+			if line := look(file, n); line != "" {
+				return line
+			}
+		}
+		return files(file, n)
+	}
 }
 
 // isWorkspace tells a workspace file by its name.
@@ -139,13 +163,13 @@ func count(n int, what string) string {
 
 // pipelinesIn replaces each folder by the files below it that can be checked.
 func pipelinesIn(args []string) ([]string, error) {
-	return filesIn(args, func(path string) bool {
+	return below(args, func(path string) bool {
 		return strings.HasSuffix(path, pipelineSuffix) || isWorkspace(path) || isTest(path)
 	}, pipelineSuffix, "a pipeline file")
 }
 
-// filesIn replaces each folder by the files below it that are wanted.
-func filesIn(args []string, wanted func(path string) bool, suffix, what string) ([]string, error) {
+// below replaces each folder by the files below it that are wanted.
+func below(args []string, wanted func(path string) bool, suffix, what string) ([]string, error) {
 	var files []string
 	for _, arg := range args {
 		info, err := os.Stat(arg)

@@ -3,6 +3,8 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
@@ -87,12 +89,23 @@ func (r *run) blank(s *plan.Stage, i int, item plan.Item) StageProgress {
 	return StageProgress{Name: fmt.Sprintf("%s[%d]", s.Name, i), Label: label(item.Value), Status: target.Waiting, At: s.At}
 }
 
-// label shows an item in a few characters.
+// label shows an item in a few characters: "model=tree, seed=2" or the value itself.
 func label(v any) string {
-	if text, ok := v.(string); ok {
-		return short(text)
+	switch v := v.(type) {
+	case string:
+		return short(v)
+	case map[string]any:
+		names := make([]string, 0, len(v))
+		for name := range v { //workflowcheck:ignore they are sorted below
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for i, name := range names {
+			names[i] = name + "=" + label(v[name])
+		}
+		return short(strings.Join(names, ", "))
 	}
-	b, err := json.Marshal(v) // names are sorted
+	b, err := json.Marshal(v)
 	if err != nil {
 		return ""
 	}
@@ -255,7 +268,7 @@ func (r *run) gathered(ctx workflow.Context, s *plan.Stage, p *StageProgress, it
 	case first != nil:
 		p.Status, p.Cause, p.Exit, p.Signal, p.Tail, p.At = target.Failed, first.Cause, first.Exit, first.Signal, first.Tail, first.At
 		p.Job, p.Place, p.Target, p.Log, p.Rank = first.Job, first.Place, first.Target, first.Log, first.Rank
-		p.Error = fmt.Sprintf("%d of %d items failed; the first, %s %s: %s", c.Failed, c.Total, first.Name, first.Label, first.Error)
+		p.Error = fmt.Sprintf("%d of %d items failed; the first, %s (%s): %s", c.Failed, c.Total, first.Name, first.Label, first.Error)
 	case c.Total > 0 && c.Skipped == c.Total:
 		p.Status, p.Why = Skipped, "its condition `if` is false for every item"
 	default:

@@ -52,20 +52,20 @@ type StageProgress struct {
 	Rank     int                `json:"rank,omitempty"` // the rank that decided the end
 	Place    *target.Target     `json:"place,omitempty"`
 	Log      target.Ref         `json:"log,omitempty"`
-	URL      string             `json:"url,omitempty"` // of the endpoint
+	Secrets  []workers.Secret   `json:"secrets,omitempty"` // that the job was given; where they are, not what
+	URL      string             `json:"url,omitempty"`     // of the endpoint
 	Answer   any                `json:"answer,omitempty"`
 
-	Because  string           `json:"because,omitempty"`  // what its condition saw, or who approved it
-	Reused   *workers.Reused  `json:"reused,omitempty"`   // the earlier run whose results it has
-	Fresh    string           `json:"fresh,omitempty"`    // why it could not reuse any
-	Approval *Approval        `json:"approval,omitempty"` // what it asks a person
-	Label    string           `json:"label,omitempty"`    // of an item: which one it is
-	Count    *Count           `json:"count,omitempty"`    // of the items of a stage that runs over several
-	Items    []StageProgress  `json:"items,omitempty"`    // each; of many, some of those that failed
-	Lists    map[string]any   `json:"lists,omitempty"`    // metrics of the items
-	Nested   *Progress        `json:"pipeline,omitempty"` // the pipeline that it runs
-	Child    string           `json:"child,omitempty"`    // the workflow that runs it now
-	Secrets  []workers.Secret `json:"secrets,omitempty"`  // what its log must not show
+	Because  string          `json:"because,omitempty"`  // what its condition saw, or who approved it
+	Reused   *workers.Reused `json:"reused,omitempty"`   // the earlier run whose results it has
+	Fresh    string          `json:"fresh,omitempty"`    // why it could not reuse any
+	Approval *Approval       `json:"approval,omitempty"` // what it asks a person
+	Label    string          `json:"label,omitempty"`    // of an item: which one it is
+	Count    *Count          `json:"count,omitempty"`    // of the items of a stage that runs over several
+	Items    []StageProgress `json:"items,omitempty"`    // each; of many, some of those that failed
+	Lists    map[string]any  `json:"lists,omitempty"`    // metrics of the items
+	Nested   *Progress       `json:"pipeline,omitempty"` // the pipeline that it runs
+	Child    string          `json:"child,omitempty"`    // the workflow that runs it now
 }
 
 // Approval is a question to people.

@@ -102,6 +102,7 @@ func Run(ctx workflow.Context, in Input) (*Progress, error) {
 	r.outputs(away)
 	r.conclude(ctx)
 	r.clean(away)
+	r.forget(away)
 	return r.result(ctx)
 }
 

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
@@ -166,7 +164,7 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 	for _, m := range s.Metrics {
 		sub.Metrics[m.Name] = m.Type
 	}
-	sub.Job, sub.Secrets = job, r.secrets(s)
+	sub.Job, sub.Secrets = job, secretsOf(s, r.in.Dir)
 	u.p.Secrets = sub.Secrets
 	if s.Cache != nil && s.Until == nil && u.p.Attempts <= 1 {
 		sub.Cache = &workers.Cache{Run: r.root(), Stage: r.path(s.Name), Item: u.p.Label, MaxAge: time.Duration(s.Cache.MaxAge)}
@@ -177,7 +175,7 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 func (r *run) deployment(s *plan.Stage, id string, env map[string]string, val func(string, plan.Value) any) (target.Deployment, error) {
 	d := target.Deployment{
 		ID: id, Endpoint: s.Deploy.Endpoint, Run: r.in.Run, Stage: s.Name, Score: s.Deploy.Score, Script: s.Deploy.Script,
-		Code: s.Code, Env: env, Host: r.in.Host, Needs: s.Asks, Instances: s.Deploy.Instances, Sample: s.Deploy.Sample,
+		Code: s.Code, Env: env, Environment: s.Runtime, Host: r.in.Host, Needs: s.Asks, Instances: s.Deploy.Instances, Sample: s.Deploy.Sample,
 		Health: s.Deploy.Health, Path: s.Deploy.Path, Ready: time.Duration(s.Deploy.Ready),
 	}
 	if s.Deploy.Model == nil {
@@ -251,22 +249,6 @@ func (u *unit) runtime() *target.Environment {
 		return u.s.Runtime
 	}
 	return &target.Environment{Image: u.place.Image}
-}
-
-// secrets says where the worker finds the secrets of a stage.
-func (r *run) secrets(s *plan.Stage) []workers.Secret {
-	var out []workers.Secret
-	for _, secret := range s.Secrets {
-		ref := workers.Secret{Var: secret.Var, Name: secret.Name, Env: secret.Env, File: secret.File}
-		if secret.File != "" && !path.IsAbs(secret.File) && !strings.HasPrefix(secret.File, "~/") {
-			ref.File = path.Join(r.in.Dir, secret.File)
-		}
-		if secret.Store {
-			ref.Store = path.Join(r.in.Dir, ".amlflow", "secrets.age")
-		}
-		out = append(out, ref)
-	}
-	return out
 }
 
 // path names a stage of this pipeline among all of the run: that of one within

@@ -138,6 +138,10 @@ func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
 		at := b.says("environment")
 		lacks(at, at.s.At("environment")+"/image", "asks for a container image", "name a target that runs containers, or use `environment: { python: … }`")
 	}
+	if b.out.Runtime != nil && b.out.Runtime.Python != nil && !can.Python {
+		at := b.says("environment")
+		lacks(at, at.s.At("environment")+"/python", "asks for a Python environment", "name a target that makes them, or an image that has what the stage needs")
+	}
 	if b.out.Deploy != nil && !can.Serve {
 		lacks(l, path, "deploys a model", "name a target that serves, for example one of kind "+b.serving())
 	}

@@ -5,16 +5,21 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
 )
+
+// parsers are used again: one takes more memory than most scripts.
+var parsers = sync.Pool{New: func() any { return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)) }}
 
 // place reads the draft and says for every slot how its variable must be written, or why it cannot be.
 func (d *drafted) place() ([]use, []Error) {
 	if e := d.depth(); e != nil {
 		return nil, []Error{*e}
 	}
-	parser := syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true))
+	parser := parsers.Get().(*syntax.Parser)
+	defer parsers.Put(parser)
 	file, err := parser.Parse(strings.NewReader(d.text), "")
 	if err != nil {
 		return nil, []Error{d.shellError(err)}

@@ -36,6 +36,7 @@ type Type struct {
 	Elem   *Type           // of a List, or of every field of an Object without Fields; nil means anything
 	Fields map[string]Type // of an Object: exactly these; nil means that the names are not known before the run
 	Moment Moment          // when the value is known; an object is known when its last field is
+	Names  *[]string       // the names of Fields, sorted, for an object with thousands of them; nil: they are sorted when they are wanted
 }
 
 // Scope holds the names that an expression may use.
@@ -96,6 +97,9 @@ func (t Type) elem() Type {
 }
 
 func (t Type) known() []string {
+	if t.Names != nil {
+		return *t.Names
+	}
 	names := make([]string, 0, len(t.Fields))
 	for name := range t.Fields {
 		names = append(names, name)

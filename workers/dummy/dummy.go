@@ -2,7 +2,7 @@
 // nothing, they come out as their scripts say.
 //
 // A script is a list of steps, one a line or joined by "then". $NAME stands for
-// the value of an environment variable of the job.
+// the value of an environment variable or a secret of the job.
 //
 //	ok                     succeed (also at the end of a script that says nothing else)
 //	fail 3                 exit with this code
@@ -113,6 +113,7 @@ func (d *Driver) Release(id string) {
 type settings struct {
 	Nodes  int    `json:"nodes"`
 	GPU    bool   `json:"gpu"`
+	Python bool   `json:"python"`
 	Broken string `json:"broken"`
 }
 
@@ -133,7 +134,7 @@ func (d *Driver) Kind() target.Kind {
 // Can implements target.Driver.
 func (d *Driver) Can(t target.Target) target.Can {
 	s, _ := readSettings(t)
-	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPU}
+	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPU, Python: s.Python}
 }
 
 // Check implements target.Driver.

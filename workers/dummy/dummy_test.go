@@ -136,6 +136,17 @@ func TestResults(t *testing.T) {
 	}
 }
 
+// Secrets reach the script, and its log is stored as one.
+func TestSecrets(t *testing.T) {
+	d := New()
+	submit(t, d, target.Job{ID: "job", Script: "log it is $TOKEN\nartifact data $TOKEN", Env: map[string]string{"TOKEN": "env"}, Secrets: map[string]string{"TOKEN": "hidden"}, Outputs: []target.Artifact{{Name: "data", Type: target.File}}})
+	out := &targettest.LogBlobs{}
+	r, err := d.Collect(t.Context(), here, "job", out)
+	if err != nil || out.Text(r.Log) != "log: it is hidden\n" || out.Text(r.Artifacts["data"]) != "hidden" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 func TestClean(t *testing.T) {
 	d := New()
 	submit(t, d, target.Job{ID: "job", Script: "hang"})
@@ -156,8 +167,8 @@ func TestClean(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	d := New()
-	able := target.Target{Name: "able", Kind: "dummy", Settings: []byte(`{"nodes": 4, "gpu": true, "broken": "no power"}`)}
-	if can := d.Can(able); can.Nodes != 4 || !can.GPU {
+	able := target.Target{Name: "able", Kind: "dummy", Settings: []byte(`{"nodes": 4, "gpu": true, "python": true, "broken": "no power"}`)}
+	if can := d.Can(able); can.Nodes != 4 || !can.GPU || !can.Python {
 		t.Errorf("got %+v", can)
 	}
 	if err := d.Check(t.Context(), able); err == nil || err.Error() != "no power" {

@@ -30,7 +30,12 @@ func parse(j target.Job) (script, error) {
 	if len(j.Command) > 0 {
 		text = strings.Join(j.Command, " ")
 	}
-	text = os.Expand(text, func(name string) string { return j.Env[name] })
+	text = os.Expand(text, func(name string) string {
+		if value, ok := j.Secrets[name]; ok {
+			return value
+		}
+		return j.Env[name]
+	})
 	s := script{end: target.Status{State: target.Succeeded}, artifacts: map[string]string{}}
 	for line := range strings.SplitSeq(strings.ReplaceAll(text, " then ", "\n"), "\n") {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -121,7 +126,7 @@ func ended(why target.Cause) target.Status {
 // results stores what the script leaves, as far as it was declared.
 func (s script) results(ctx context.Context, declared []target.Artifact, out target.Blobs) (r target.Results, err error) {
 	r.Values, r.Metrics, r.Artifacts = s.values, []byte(s.metrics), map[string]target.Ref{}
-	if r.Log, err = out.Put(ctx, strings.NewReader(s.log)); err != nil {
+	if r.Log, err = target.PutLog(ctx, out, strings.NewReader(s.log)); err != nil {
 		return r, err
 	}
 	for _, a := range declared {

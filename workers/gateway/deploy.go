@@ -95,6 +95,13 @@ func (f Folder) make(ctx context.Context, w wish, in target.Blobs) error {
 	if err := jobdir.RemoveTree(dir); err != nil {
 		return err
 	}
+	if e := w.Environment; e != nil && e.Python != nil {
+		venv, err := f.Envs.Make(ctx, *e.Python, w.Host)
+		if err != nil {
+			return err
+		}
+		w.Venv = venv
+	}
 	if err := deliver(ctx, dir, w.Deployment, in); err != nil {
 		return errors.Join(err, jobdir.RemoveTree(dir))
 	}

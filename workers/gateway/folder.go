@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/amlflow/amlflow/workers/pyenv"
 )
 
 // The files of a state folder:
@@ -46,6 +48,8 @@ type Folder struct {
 	Start func(dir string) error
 	// Shell runs the scripts of deployments, as `Shell -e FILE`; sh when empty.
 	Shell string
+	// Envs keeps the Python environments of deployments.
+	Envs pyenv.Folder
 }
 
 func (f Folder) path(elem ...string) string {

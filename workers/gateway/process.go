@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/pyenv"
 )
 
 // defaultPath is where programs are looked for when the submitter had no PATH.
@@ -65,6 +66,9 @@ func (d *deployment) environ(number int, home string, port int) map[string]strin
 	env["AMLFLOW_INSTANCE"] = strconv.Itoa(number)
 	if d.Model != "" {
 		env["AMLFLOW_MODEL"] = filepath.Join(d.dir, modelPath)
+	}
+	if d.Venv != "" {
+		pyenv.Activate(env, d.Venv)
 	}
 	return env
 }

@@ -19,6 +19,7 @@ type wish struct {
 	Seq    int       `json:"seq"` // later wishes for the same endpoint have larger numbers
 	Target string    `json:"target"`
 	Shell  string    `json:"shell,omitempty"` // runs Script
+	Venv   string    `json:"venv,omitempty"`  // the Python environment of its instances
 	At     time.Time `json:"at"`
 	target.Deployment
 }

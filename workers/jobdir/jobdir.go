@@ -9,6 +9,7 @@
 //	starting    durable before anything starts; holds the boot id of the machine
 //	wrapper.sh  the supervisor
 //	process.sh  what it runs: limits, working directory, environment, command
+//	secrets     variables whose values must not be kept; process.sh reads and removes it before it runs anything
 //	started     the wrapper's pid, its line in /proc/PID/stat, the boot id; there before the process is
 //	log         standard output and standard error of the process
 //	stop        who asked it to end, why, when, and with what grace; durable before the signal
@@ -46,6 +47,7 @@ const (
 	startingFile  = "starting"
 	wrapperFile   = "wrapper.sh"
 	processFile   = "process.sh"
+	secretsFile   = "secrets"
 	startedFile   = "started"
 	logFile       = "log"
 	stopFile      = "stop"
@@ -69,11 +71,14 @@ var step = func(name string) {}
 
 // Process says what to run.
 type Process struct {
-	Argv   []string // executed as it is; Argv[0] is looked up in the PATH of Env
-	Env    []string // NAME=value, all that the process sees beside Mark
-	Work   string   // the working directory, absolute
-	Memory int64    // bytes that the process and its children may use; 0: any
-	CPUs   float64  // cores that they may use; 0: any
+	Argv []string // executed as it is; Argv[0] is looked up in the PATH of Env
+	Env  []string // NAME=value, all that the process sees beside Mark and Secrets
+	// Secrets are variables, NAME=value, that leave no trace in the folder once the
+	// process has started, will not be started, or has ended.
+	Secrets []string
+	Work    string  // the working directory, absolute
+	Memory  int64   // bytes that the process and its children may use; 0: any
+	CPUs    float64 // cores that they may use; 0: any
 }
 
 // Log returns the path of the file that holds what the process of dir writes to
@@ -142,10 +147,15 @@ func acquire(ctx context.Context, dir string, enough func() bool) (*os.File, err
 }
 
 // launch starts the wrapper. The caller holds the lock.
-func launch(dir string, p Process, lock *os.File) error {
+func launch(dir string, p Process, lock *os.File) (err error) {
 	if Started(dir) || exists(dir, stopFile) || exists(dir, endFile) {
 		return nil
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, dropSecrets(dir))
+		}
+	}()
 	if err := prepare(dir, p); err != nil {
 		return err
 	}
@@ -173,7 +183,8 @@ func prepare(dir string, p Process) error {
 	}
 	return errors.Join(log.Close(),
 		os.WriteFile(filepath.Join(dir, wrapperFile), wrapper, 0o600),
-		os.WriteFile(filepath.Join(dir, processFile), p.script(dir, limits.Groups), 0o600))
+		os.WriteFile(filepath.Join(dir, processFile), p.script(dir, limits.Groups), 0o600),
+		p.leaveSecrets(dir))
 }
 
 // spawn starts the wrapper with a small environment of its own, so that nothing

@@ -41,7 +41,9 @@ func TestMain(m *testing.M) {
 
 // counting notes each of its starts in a file beside the folder.
 func counting(dir string) Process {
-	return sh(dir, "echo x >>starts; sleep 0.3; exit 7")
+	p := sh(dir, `echo x >>starts; [ "$TOKEN" = hidden ] || exit 8; sleep 0.3; exit 7`)
+	p.Secrets = []string{"TOKEN=hidden"}
+	return p
 }
 
 func sh(dir, script string) Process {

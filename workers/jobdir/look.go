@@ -139,6 +139,10 @@ func conclude(dir string, v View, err error) (View, error) {
 	v.Unstarted = exists(dir, unstartedFile)
 	v.OOM = l.oomKills() > 0
 	v.Notes = notes(dir)
+	// A wrapper that was stopped, or killed, before it ran anything left them.
+	if err := dropSecrets(dir); err != nil {
+		return View{}, fmt.Errorf("remove its secrets: %w", err)
+	}
 	if err := writeFirst(dir, endFile, v); err != nil {
 		return View{}, fmt.Errorf("record the end: %w", err)
 	}

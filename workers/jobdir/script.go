@@ -20,7 +20,7 @@ func (p Process) check() error {
 	if !filepath.IsAbs(p.Work) {
 		return fmt.Errorf("the working directory %q must be an absolute path", p.Work)
 	}
-	for _, kv := range p.Env {
+	for _, kv := range slices.Concat(p.Env, p.Secrets) {
 		name, _, ok := strings.Cut(kv, "=")
 		if !ok || !envName.MatchString(name) {
 			return fmt.Errorf("%q cannot name an environment variable: use letters, digits and _, and no digit first", name)
@@ -29,6 +29,11 @@ func (p Process) check() error {
 	for _, s := range slices.Concat([]string{p.Work}, p.Argv, p.Env) {
 		if i := strings.IndexByte(s, 0); i >= 0 {
 			return fmt.Errorf("%.40q holds a NUL byte, which no command or environment variable can", s)
+		}
+	}
+	for _, kv := range p.Secrets {
+		if name, value, _ := strings.Cut(kv, "="); strings.IndexByte(value, 0) >= 0 {
+			return fmt.Errorf("the secret in %q holds a NUL byte, which no environment variable can", name)
 		}
 	}
 	return nil
@@ -47,11 +52,17 @@ func (p Process) script(dir string, groups []string) []byte {
 		// When memory runs out the kernel must choose the job, never the wrapper.
 		b.WriteString("{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null\n")
 	}
+	if len(p.Secrets) > 0 {
+		b.WriteString(takeSecrets)
+	}
 	fmt.Fprintf(&b, "cd %s || exit 126\n", quote(p.Work))
 	b.WriteString("unset PATH LC_ALL OLDPWD SHLVL\n")
 	for _, kv := range slices.Concat(p.Env, []string{Mark + "=" + dir}) {
 		name, value, _ := strings.Cut(kv, "=")
 		fmt.Fprintf(&b, "export %s=%s\n", name, quote(value))
+	}
+	if len(p.Secrets) > 0 {
+		b.WriteString("secrets\n")
 	}
 	if strings.Contains(p.Argv[0], "/") {
 		// Some shells skip the wrapper's EXIT trap when exec finds no program here.

@@ -51,6 +51,9 @@ func Stop(dir, cause string, grace time.Duration) error {
 		return fmt.Errorf("ask it to stop: %w", err)
 	}
 	held, err := lockHeld(dir)
+	if err == nil && !held {
+		err = dropSecrets(dir) // of a start that died: with the wish there is no other
+	}
 	if err != nil || !held {
 		return err
 	}

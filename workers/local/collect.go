@@ -68,7 +68,8 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 }
 
 func (f folder) collect(ctx context.Context, r record, decider int, out target.Blobs) (res target.Results, err error) {
-	if res.Log, err = putRegular(ctx, out, jobdir.Log(f.rank(decider))); err != nil {
+	putLog := func(ctx context.Context, r io.Reader) (target.Ref, error) { return target.PutLog(ctx, out, r) }
+	if res.Log, err = putRegular(ctx, jobdir.Log(f.rank(decider)), putLog); err != nil {
 		return res, fmt.Errorf("the log: %w", err)
 	}
 	if res.Values, err = readBounded(filepath.Join(f.rank(0), valuesFile), maxValues); err != nil {
@@ -106,7 +107,7 @@ func putOutput(ctx context.Context, out target.Blobs, path, typ string) (target.
 	case !dir && typ == target.Folder && info.Mode().IsRegular():
 		return "", fmt.Errorf("it is a file, but declared as a folder: %w", target.ErrPermanent)
 	case !dir:
-		return putRegular(ctx, out, path)
+		return putRegular(ctx, path, out.Put)
 	}
 	names, err := os.ReadDir(path)
 	if err != nil || typ == target.Model && len(names) == 0 {
@@ -115,8 +116,8 @@ func putOutput(ctx context.Context, out target.Blobs, path, typ string) (target.
 	return target.PutTree(ctx, out, path, nil)
 }
 
-// putRegular stores a regular file; the name is empty when there is none.
-func putRegular(ctx context.Context, out target.Blobs, path string) (target.Ref, error) {
+// putRegular stores a regular file with put; the name is empty when there is none.
+func putRegular(ctx context.Context, path string, put func(context.Context, io.Reader) (target.Ref, error)) (target.Ref, error) {
 	file, _, err := jobdir.OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -125,7 +126,7 @@ func putRegular(ctx context.Context, out target.Blobs, path string) (target.Ref,
 		return "", permanent(err)
 	}
 	defer file.Close()
-	return out.Put(ctx, file)
+	return put(ctx, file)
 }
 
 // readBounded reads a regular file; the result is nil when there is none.

@@ -7,15 +7,24 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/pyenv"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
 // environ is all that rank n sees: built from nothing, in three layers, of
-// which a later one wins.
+// which a later one wins; around them comes the Python environment.
 func (f folder) environ(n int, r record) []string {
 	env := hostPart(r.Job.Host)
 	maps.Copy(env, f.contractPart(n, r))
 	maps.Copy(env, r.Job.Env)
+	if r.Venv != "" {
+		pyenv.Activate(env, r.Venv)
+	}
+	return variables(env)
+}
+
+// variables lists env as NAME=value, in the order of the names.
+func variables(env map[string]string) []string {
 	list := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, name+"="+env[name])

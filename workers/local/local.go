@@ -14,6 +14,7 @@
 //	    outputs.json           the values it reports; those of rank 0 count
 //	    metrics.jsonl          the metrics it reports; those of rank 0 count
 //	    script, tmp/           the stage's script, and TMPDIR
+//	envs/<digest>/             Python environments, used by every job that asks for the same, see package pyenv
 //	cleaned/<id>               an empty file: the job was cleaned and must not start again
 //
 // A job outlives whoever started it, and there is no process of ours that waits
@@ -60,7 +61,7 @@ func (d Driver) Can(t target.Target) target.Can {
 		s.Nodes = 1
 	}
 	_, serves := any(d).(target.Server)
-	return target.Can{Nodes: max(s.Nodes, 1), Serve: serves}
+	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Serve: serves}
 }
 
 // Check implements target.Driver.

@@ -25,7 +25,8 @@ func TestExam(t *testing.T) {
 	for name, settings := range map[string]string{"plain": "", "two nodes": `{"nodes": 2}`} {
 		t.Run(name, func(t *testing.T) {
 			targettest.Run(t, func(t *testing.T) targettest.Harness {
-				return targettest.Harness{Driver: Driver{Dir: t.TempDir()}, Target: local(settings), Host: host(), Shared: t.TempDir(), Local: true}
+				dir := t.TempDir()
+				return targettest.Harness{Driver: Driver{Dir: dir}, Target: local(settings), Host: host(), Shared: t.TempDir(), Folder: dir, Local: true, Skip: withoutVenv()}
 			})
 		})
 	}

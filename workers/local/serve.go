@@ -37,11 +37,14 @@ func (d Driver) Deploy(ctx context.Context, t target.Target, wish target.Deploym
 	if err != nil {
 		return err
 	}
+	if err := supported(t.Name, wish.Environment); err != nil {
+		return fmt.Errorf("deploy %q: %w", wish.Endpoint, err)
+	}
 	if wish.Needs, err = s.grant(t.Name, wish.Needs); err != nil {
 		return fmt.Errorf("deploy %q: %w", wish.Endpoint, err)
 	}
 	f := d.endpoints()
-	f.Shell = s.Shell
+	f.Shell, f.Envs = s.Shell, d.environments()
 	return f.Deploy(ctx, t.Name, wish, in)
 }
 

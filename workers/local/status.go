@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -56,7 +57,7 @@ func (d Driver) statusOfUnfilled(f folder, id string) (target.Status, error) {
 	case exists(d.tombstone(id)):
 		return unknown(), nil
 	case !jobdir.Stopping(f.rank(0)):
-		return target.Status{State: target.Waiting}, nil
+		return target.Status{State: target.Waiting, Reason: f.awaited()}, nil
 	}
 	views, err := f.look(1)
 	if err != nil {
@@ -154,6 +155,9 @@ func whyUnstarted(r record, status int) string {
 	path := hostPart(r.Job.Host)["PATH"]
 	if p, ok := r.Job.Env["PATH"]; ok {
 		path = p
+	}
+	if r.Venv != "" {
+		path = filepath.Join(r.Venv, "bin") + string(filepath.ListSeparator) + path
 	}
 	switch {
 	case status != 127:

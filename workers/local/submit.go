@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/pyenv"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -21,8 +22,9 @@ type record struct {
 	Job   target.Job       `json:"job"`
 	Needs target.Resources `json:"needs"` // what was granted
 	Shell string           `json:"shell"`
-	Port  int              `json:"port"` // MASTER_PORT of all ranks
-	Boot  string           `json:"boot"` // the run of the machine in which the folder was filled
+	Port  int              `json:"port"`           // MASTER_PORT of all ranks
+	Boot  string           `json:"boot"`           // the run of the machine in which the folder was filled
+	Venv  string           `json:"venv,omitempty"` // the Python environment
 }
 
 // step is called between the steps of Submit, so that tests can die there.
@@ -71,6 +73,9 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
 		}
 	}
+	if err := supported(t.Name, job.Environment); err != nil {
+		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
+	}
 	needs, err := s.grant(t.Name, job.Needs)
 	return record{Job: job, Needs: needs, Shell: s.Shell, Boot: jobdir.BootID()}, err
 }
@@ -96,9 +101,11 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 		return nil
 	}
 	step("locked")
-	if r, err = f.fill(ctx, r, in); err != nil {
+	secrets := r.Job.Secrets // they are in no record, so that of an earlier submission lacks them
+	if r, err = f.fill(ctx, d.environments(), r, in); err != nil {
 		return fmt.Errorf("prepare job %q: %w", r.Job.ID, err)
 	}
+	r.Job.Secrets = secrets
 	step("filled")
 	return f.start(ctx, r)
 }
@@ -106,13 +113,17 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 // fill makes the folder complete and returns its record: the one that is there
 // already, or r. What a submission that died has left is made anew, and so is
 // what may not have reached the disk before the machine was restarted.
-func (f folder) fill(ctx context.Context, r record, in target.Blobs) (record, error) {
+func (f folder) fill(ctx context.Context, envs pyenv.Folder, r record, in target.Blobs) (record, error) {
 	old, ok, err := f.read()
 	if err != nil {
 		return r, err
 	}
 	if ok && (old.Boot == r.Boot || jobdir.Started(f.rank(0))) {
 		return old, nil
+	}
+	// First, because it may fail where all that follows would have been in vain.
+	if r.Venv, err = f.equip(ctx, envs, r.Job); err != nil {
+		return r, err
 	}
 	if r.Port, err = freePort(); err != nil {
 		return r, err
@@ -198,11 +209,12 @@ func (f folder) start(ctx context.Context, r record) error {
 			return nil
 		}
 		p := jobdir.Process{
-			Argv:   f.argv(n, r),
-			Env:    f.environ(n, r),
-			Work:   filepath.Join(f.rank(n), "code"),
-			Memory: r.Needs.Memory,
-			CPUs:   r.Needs.CPUs,
+			Argv:    f.argv(n, r),
+			Env:     f.environ(n, r),
+			Secrets: variables(r.Job.Secrets),
+			Work:    filepath.Join(f.rank(n), "code"),
+			Memory:  r.Needs.Memory,
+			CPUs:    r.Needs.CPUs,
 		}
 		if err := jobdir.Start(ctx, f.rank(n), p); err != nil {
 			return fmt.Errorf("start job %q: %w", r.Job.ID, err)

@@ -51,16 +51,18 @@ type Deployment struct {
 	Score  string `json:"score,omitempty"`
 	Script string `json:"script,omitempty"`
 	// Model is delivered at $AMLFLOW_MODEL; empty: none.
-	Model     Ref               `json:"model,omitempty"`
-	Code      Ref               `json:"code,omitempty"`
-	Env       map[string]string `json:"env,omitempty"`
-	Host      map[string]string `json:"host,omitempty"`
-	Needs     Resources         `json:"needs"` // of each instance
-	Instances int               `json:"instances"`
-	Health    string            `json:"health"`          // path that answers 200 when an instance is ready
-	Path      string            `json:"path"`            // path of an instance that the sample is sent to
-	Ready     time.Duration     `json:"ready,omitempty"` // how long an instance may take to be ready
-	Sample    *Sample           `json:"sample,omitempty"`
+	Model Ref `json:"model,omitempty"`
+	// Environment is the software that the model server finds; nil: what the target has.
+	Environment *Environment      `json:"environment,omitempty"`
+	Code        Ref               `json:"code,omitempty"`
+	Env         map[string]string `json:"env,omitempty"`
+	Host        map[string]string `json:"host,omitempty"`
+	Needs       Resources         `json:"needs"` // of each instance
+	Instances   int               `json:"instances"`
+	Health      string            `json:"health"`          // path that answers 200 when an instance is ready
+	Path        string            `json:"path"`            // path of an instance that the sample is sent to
+	Ready       time.Duration     `json:"ready,omitempty"` // how long an instance may take to be ready
+	Sample      *Sample           `json:"sample,omitempty"`
 }
 
 // Sample is a request that a deployment must answer before any traffic moves.

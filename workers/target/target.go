@@ -34,6 +34,7 @@ type Can struct {
 	Nodes  int  // the most machines one job may span; at least 1
 	GPU    bool // jobs may ask for GPUs
 	Images bool // jobs may run in a container image
+	Python bool // jobs and deployments may ask for a Python environment
 	Manage bool // the driver is a Manager: amlflow creates and resizes the target
 	Serve  bool // the driver is a Server: models can be deployed here
 }
@@ -55,7 +56,8 @@ type Driver interface {
 	Check(ctx context.Context, t Target) error
 	// Submit starts job and returns once it is certain that the job will run or
 	// has run. A second Submit of the same job.ID changes nothing, whatever
-	// became of the first. A job whose Cancel came first never starts.
+	// became of the first. A job whose Cancel came first never starts. Once its
+	// program runs, the values of job.Secrets are kept nowhere.
 	Submit(ctx context.Context, t Target, job Job, in Blobs) error
 	// Status looks at a job once. A job that the target does not know, or no
 	// longer knows, is Lost; that is not an error.
@@ -211,7 +213,7 @@ type Results struct {
 	Artifacts map[string]Ref  // by output name
 	Values    json.RawMessage // the content of $AMLFLOW_OUTPUTS; nil when not written
 	Metrics   []byte          // the content of $AMLFLOW_METRICS, JSON lines
-	Log       Ref             // the whole log of the rank that decided the end
+	Log       Ref             // the whole log of the rank that decided the end; see PutLog
 }
 
 // Blobs is where inputs come from and outputs go to: content by digest.

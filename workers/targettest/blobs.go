@@ -66,3 +66,13 @@ func (b *Blobs) Add(t testing.TB, text string) target.Ref {
 	}
 	return ref
 }
+
+// LogBlobs is Blobs that shows of each content whether it was stored as a log.
+type LogBlobs struct{ Blobs }
+
+var _ target.LogBlobs = (*LogBlobs)(nil)
+
+// PutLog implements target.LogBlobs.
+func (b *LogBlobs) PutLog(ctx context.Context, r io.Reader) (target.Ref, error) {
+	return b.Put(ctx, io.MultiReader(strings.NewReader("log: "), r))
+}

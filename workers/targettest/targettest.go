@@ -24,6 +24,9 @@ type Harness struct {
 	// Shared is a folder that both the test and the jobs see under this path. The
 	// questions that count starts or look for processes need one.
 	Shared string
+	// Folder is where the target keeps what it knows of jobs, when the test can see
+	// it: it is searched for secrets.
+	Folder string
 	// Local says that jobs run under the kernel of the test, so that processes
 	// can be looked up by their ids.
 	Local bool
@@ -40,7 +43,7 @@ type question struct {
 
 // Run examines a driver. lend is called once for each question.
 func Run(t *testing.T, lend func(t *testing.T) Harness) {
-	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, streamQuestions, stopQuestions, rankQuestions} {
+	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, streamQuestions, stopQuestions, rankQuestions, environmentQuestions, secretQuestions} {
 		for _, q := range part {
 			t.Run(q.name, func(t *testing.T) {
 				h := lend(t)

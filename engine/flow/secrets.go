@@ -1,0 +1,57 @@
+package flow
+
+import (
+	"path"
+	"strings"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/workers"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Secrets are the secrets of all stages of a plan, also of those in pipelines that
+// stages run, and where they are kept. Dir is the workspace's folder.
+func Secrets(p *plan.Plan, dir string) []workers.Secret {
+	var out []workers.Secret
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		out = append(out, secretsOf(s, dir)...)
+		if s.Nested != nil {
+			out = append(out, Secrets(s.Nested.Plan, dir)...)
+		}
+	}
+	return out
+}
+
+// secretsOf says where a worker finds the secrets of a stage.
+func secretsOf(s *plan.Stage, dir string) []workers.Secret {
+	var out []workers.Secret
+	for _, secret := range s.Secrets {
+		ref := workers.Secret{Var: secret.Var, Name: secret.Name, Env: secret.Env, File: secret.File}
+		if secret.File != "" && !path.IsAbs(secret.File) && !strings.HasPrefix(secret.File, "~/") {
+			ref.File = path.Join(dir, secret.File)
+		}
+		if secret.Store {
+			ref.Store = path.Join(dir, ".amlflow", "secrets.age")
+		}
+		out = append(out, ref)
+	}
+	return out
+}
+
+// forget removes what was kept for the secrets of the run. Nothing needs them any
+// more: not even to mask logs, which are kept masked.
+func (r *run) forget(ctx workflow.Context) {
+	if r.in.Root != "" || len(Secrets(r.plan, r.in.Dir)) == 0 {
+		return
+	}
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: r.in.Control, StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 10},
+	})
+	if err := workflow.ExecuteActivity(ctx, workers.Forget, r.in.Run).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Warn("what was kept for the secrets of the run was not removed", "run", r.in.Run, "error", err)
+	}
+}
