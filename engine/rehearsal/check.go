@@ -79,12 +79,30 @@ func (k *checker) mock(s *plan.Stage, m *schema.Mock) {
 			return
 		}
 	}
+	if s.Approve != nil {
+		k.person(s, m)
+		return
+	}
 	if len(m.Items) > 0 && !k.items(s, m) {
 		return
 	}
 	k.results(s, m)
 	for i := range m.Items {
 		k.results(s, &m.Items[i])
+	}
+}
+
+// person refuses one who may not decide.
+func (k *checker) person(s *plan.Stage, m *schema.Mock) {
+	if m.Decision == nil || m.Decision.Nobody || len(s.Approve.By) == 0 {
+		return
+	}
+	key, name := "approve", m.Decision.Approve
+	if name == "" {
+		key, name = "reject", m.Decision.Reject
+	}
+	if !slices.Contains(s.Approve.By, name) {
+		k.value("bad-test", m.Path+"/"+key, "name one who may", "%q may not decide about stage %q: %s may", name, m.Stage, strings.Join(s.Approve.By, ", "))
 	}
 }
 
