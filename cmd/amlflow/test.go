@@ -105,7 +105,7 @@ func tallied(all []*engine.Rehearsed) tally {
 		t.findings = append(t.findings, r.Findings...)
 		if r.Findings.Bad() {
 			t.failed++
-			t.cases = append(t.cases, diag.Case{Pos: diag.Pos{File: r.File, Line: 1, Col: 1}, Group: r.Test.Name, Name: "the file can be read", Findings: r.Findings})
+			t.cases = append(t.cases, diag.Case{Pos: diag.Pos{File: r.File, Line: 1, Col: 1}, Group: r.Test.Name, Name: "it can be read", Findings: r.Findings})
 		}
 		for _, c := range r.Cases {
 			if c.Passed() {
@@ -157,13 +157,16 @@ func (p *program) showTests(all []*engine.Rehearsed, t tally) error {
 	for _, r := range all {
 		p.print("%s", r.File)
 		var rows [][]string
+		if r.Findings.Bad() {
+			rows = append(rows, []string{"  " + p.paintOut(red, "FAILED"), "it cannot be read"})
+		}
 		for _, c := range r.Cases {
 			verdict, long := p.paintOut(red, "FAILED"), ""
 			if c.Passed() {
 				verdict = p.paintOut(green, "ok")
 			}
 			if c.Took > 0 {
-				long = p.paintOut(dim, took(c.Took)+" of its time")
+				long = p.paintOut(dim, took(c.Took)+" simulated")
 			}
 			rows = append(rows, []string{"  " + verdict, clean(c.Name), long})
 		}
