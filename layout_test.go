@@ -45,12 +45,13 @@ var plan = []room{
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
-	{"engine/plan", "schema schema/diag schema/expr workers/target", ""},
+	{"engine/plan", "engine/unified schema schema/diag schema/expr workers/target", ""},
 	{"engine/flow", "engine/plan schema/diag workers workers/target", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine/rehearsal", "engine/plan engine/flow schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk"},
 	{"engine/blob", "workers/target", ""},
 	{"engine/snapshot", "workers/target", ""},
 	{"engine/unified", "", ""},
+	{"engine/commit", "", ""},
 	{"engine/imports", "schema schema/diag specs", ""},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
 	{"engine/server", "engine/cluster", "go.temporal.io/sdk go.temporal.io/api"},

@@ -165,7 +165,23 @@ var cured = map[string]func(given any, text string) string{
 	"metrics":  func(given any, text string) string { return namesCure(given, text, "number", "number or integer") },
 	"uses":     func(any, string) string { return "write one path, such as ./train.template.yaml" },
 	"pipeline": func(any, string) string { return "write one path, such as ./evaluate.pipeline.yaml" },
-	"parallel": func(any, string) string { return "write a whole number from 1 on" },
+	"parallel": func(given any, _ string) string {
+		if asMap(given) != nil {
+			return "write `matrix: { NAME: [VALUE, …] }` directly in the stage, and a number here"
+		}
+		return "write a whole number from 1 on"
+	},
+	"inputs/*": func(any, string) string {
+		return "write NAME: \"${{ stages.STAGE.outputs.NAME }}\", one for each input"
+	},
+	"needs/*": func(given any, _ string) string {
+		for _, key := range []string{"job", "stage", "name", "task"} {
+			if name, ok := asMap(given)[key].(string); ok {
+				return "write " + name
+			}
+		}
+		return "write the name of a stage"
+	},
 	"target": func(given any, text string) string {
 		return "write the name of a target, which " + FileName + " describes"
 	},
@@ -191,8 +207,8 @@ func (sh *shaper) keyCure(key, path string, given any) string {
 		return axisCure(name, given, text)
 	}
 	cure := cured[key]
-	if cure == nil && strings.HasPrefix(key, "secrets/") {
-		cure = cured["secrets/*"]
+	if part, name, ok := strings.Cut(key, "/"); ok && cure == nil && !strings.Contains(name, "/") {
+		cure = cured[part+"/*"]
 	}
 	if cure == nil || key == "command" && text == "" || key == "retry" && typeOf(given) != Integer {
 		return ""
@@ -240,6 +256,9 @@ func approveCure(given any, text string) string {
 		return fmt.Sprintf("write { by: %s }", strings.NewReplacer(`"`, "", ",", ", ").Replace(compact(given)))
 	case text != "" && strings.ContainsAny(text, " ?"):
 		return fmt.Sprintf("write { message: %q }", text)
+	}
+	if text == "" {
+		text = "NAME"
 	}
 	return fmt.Sprintf("write { by: [%s] }", text)
 }

@@ -21,6 +21,9 @@ func (sh *shaper) dedented(path string, rule map[string]any) string {
 		return ""
 	}
 	below, known := asMap(rule["properties"]), sh.keysAt(parent)
+	if asMap(rule["additionalProperties"]) != nil {
+		below = nil // it has names of its own beside the known ones
+	}
 	first := ""
 	for _, f := range beside.fields[beside.at(own)+1:] {
 		if below != nil && below[f.name] == nil || below == nil && sh.belongs(known, f.name) || sh.strayed[join(parent, f.name)] {

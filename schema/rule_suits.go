@@ -73,7 +73,7 @@ func (s *Stage) usedKind() string {
 // beside refuses keys that need another one.
 func (c *checker) beside(s *Stage) {
 	alone := func(key, what string) {
-		if path := s.Path + "/" + key; c.valueOf(path) != nil {
+		if path := s.Path + "/" + key; c.valueOf(path) != nil && (key == "with" || asMap(c.valueOf(path)) == nil) {
 			c.key("no-effect", path, fmt.Sprintf("remove it, or add %s", what), "`%s` has no effect without %s", key, what)
 		}
 	}

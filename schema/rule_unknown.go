@@ -36,6 +36,9 @@ func (c *checker) report(p place, e expr.Error) {
 	if hint == "" {
 		hint = wantCure(p, e)
 	}
+	if hint == "" && e.Code == expr.CodeShell {
+		hint = shellCure(message)
+	}
 	if hint == "" {
 		hint = "see `amlflow explain " + string(code) + "`"
 	}
@@ -55,6 +58,31 @@ func wantCure(p place, e expr.Error) string {
 		return "give a list: a parameter or an output of type list, or 1..n"
 	case strings.Contains(e.Message, "is a number") && strings.HasSuffix(e.Message, "is text"):
 		return "write float(…) if the text is a number"
+	}
+	return ""
+}
+
+var (
+	shellEnd     = regexp.MustCompile(`must (be followed by|end with) "?(\w+)"?`)
+	shellBracket = regexp.MustCompile(`without matching (\S+) with (\S+)`)
+	shellHere    = regexp.MustCompile(`unclosed here-document '(.*)'`)
+)
+
+// shellCure says what to write where the shell misses something.
+func shellCure(message string) string {
+	if m := shellEnd.FindStringSubmatch(message); m != nil && m[1] == "end with" {
+		return fmt.Sprintf("write `%s` where it ends", m[2])
+	} else if m != nil {
+		return fmt.Sprintf("write `%s` after it, behind ; or on a line of its own", m[2])
+	}
+	if m := shellBracket.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("write %s where what this opens ends", m[2])
+	}
+	if m := shellHere.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("write %s alone on a line, without blanks, where the text ends", m[1])
+	}
+	if strings.Contains(message, "that starts here is not closed") {
+		return "close it, or write a backslash before a quote that is meant as such"
 	}
 	return ""
 }
@@ -90,7 +118,7 @@ func (c *checker) said(p place, e expr.Error) bool {
 		return false
 	}
 	return slices.ContainsFunc(c.p.Source.Keys(p.stage.Path), func(key string) bool {
-		return strings.Contains(habit("stage", key), "`"+e.Name+":")
+		return key == e.Name || strings.Contains(habit("stage", key), "`"+e.Name+":")
 	})
 }
 

@@ -78,8 +78,8 @@ func (c *checker) elsewhereGiven(s *Stage) bool {
 			return true
 		}
 	}
-	with := c.valueOf(s.Path + "/with")
-	return with != nil && asMap(with) == nil
+	with, said := c.p.Source.Value(s.Path + "/with")
+	return said && asMap(with) == nil
 }
 
 // missing reports a parameter that must be given, unless one that there is not was

@@ -221,6 +221,8 @@ func (sh *shaper) extraKeys(path, location string, rule map[string]any, given an
 			hint = "write `approve: { by: [NAME] }`, in a stage of its own"
 		} else if cure := habit(sh.part(location), key); cure != "" {
 			hint = cure
+		} else if cure := habit("stage", key); cure != "" && slices.Contains([]string{"resources", "retry", "deploy", "until", "approve"}, sh.part(location)) && !strings.HasPrefix(hint, "did you mean") {
+			hint = cure + ", in the stage"
 		} else if where := sh.elsewhere(sh.part(location), key); where != "" && !strings.HasPrefix(hint, "did you mean") {
 			hint = where
 		}

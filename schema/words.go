@@ -46,7 +46,11 @@ func (sh *shaper) wrongType(path string, rule map[string]any, given any) {
 	wanted := typesOf(rule["type"])
 	words := wantedWords(rule, wanted)
 	if given == nil {
-		cure := "write " + words + ", or remove the key"
+		cure := "write " + words
+		if own := sh.placeCure(path, given); own != "" {
+			cure = own
+		}
+		cure += ", or remove the key"
 		if below := sh.dedented(path, rule); below != "" {
 			cure = fmt.Sprintf("indent what belongs to it: %q stands beside it, not below", below)
 		}
@@ -181,7 +185,12 @@ func (sh *shaper) wrongValue(path, keyword string, rule map[string]any, given an
 	case "maxItems":
 		sh.atKey("too-large", path, "write fewer", "%s has %d items, more than %v", sh.place(path), len(asList(given)), rule[keyword])
 	case "maxProperties":
-		keys := sh.source.Keys(path)
+		keys := slices.DeleteFunc(sh.source.Keys(path), func(key string) bool {
+			return asMap(rule["properties"]) != nil && asMap(rule["properties"])[key] == nil
+		})
+		if len(keys) < 2 {
+			return // the others are unknown, and reported as such
+		}
 		if len(asMap(given)) > 2 && rule[keyword] != 1.0 {
 			sh.atKey("too-large", path, "write fewer", "%s has %d keys, more than %v", sh.place(path), len(asMap(given)), rule[keyword])
 			return

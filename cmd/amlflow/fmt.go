@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,7 +58,7 @@ type formatting struct {
 }
 
 func (f *formatting) all(args []string) error {
-	files, err := filesIn(args, laidOut)
+	files, err := filesIn(args, isLanguage, "file of the language")
 	if err != nil {
 		return err
 	}
@@ -159,48 +158,6 @@ func rewrite(file string, text []byte) error {
 		return err
 	}
 	return os.Rename(tmp.Name(), real)
-}
-
-// laidOut are the files that fmt takes from a folder.
-func laidOut(path string) bool {
-	for _, end := range []string{pipelineSuffix, ".template.yaml", ".test.yaml"} {
-		if strings.HasSuffix(path, end) {
-			return true
-		}
-	}
-	return isWorkspace(path)
-}
-
-// filesIn replaces each folder by the files below it that are wanted. Hidden folders
-// are left out.
-func filesIn(args []string, wanted func(path string) bool) ([]string, error) {
-	var files []string
-	for _, arg := range args {
-		info, err := os.Stat(arg)
-		if arg == stdin || err != nil || !info.IsDir() {
-			files = append(files, arg) // reading it will say what is wrong
-			continue
-		}
-		before := len(files)
-		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
-				return fs.SkipDir
-			case d.Type().IsRegular() && wanted(path):
-				files = append(files, path)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(files) == before {
-			return nil, fmt.Errorf("there is nothing to lay out below %q: name a file ending in %s: %w", arg, pipelineSuffix, fs.ErrNotExist)
-		}
-	}
-	return files, nil
 }
 
 // linesOf looks lines up in a text that was read already.

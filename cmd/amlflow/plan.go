@@ -207,8 +207,13 @@ func places(ts []target.Target, kinds bool) string {
 }
 
 func needs(s *plan.Stage) string {
+	const most = 8
 	var names []string
-	for _, n := range s.Needs {
+	for i, n := range s.Needs {
+		if i == most {
+			names = append(names, fmt.Sprintf("and %d more", len(s.Needs)-i))
+			break
+		}
 		names = append(names, n.Stage)
 	}
 	return strings.Join(names, ", ")

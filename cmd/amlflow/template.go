@@ -16,9 +16,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// templateSuffix ends the name of every template file.
-const templateSuffix = ".template.yaml"
-
 func (p *program) templateVerb() *cobra.Command {
 	return group("template", "Find, lock and update the templates that pipelines use", p.templateListVerb(), p.templateShowVerb(), p.templateAddVerb(), p.templateUpdateVerb(), p.templateVendorVerb())
 }

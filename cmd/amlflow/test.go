@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/engine"
@@ -13,9 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 )
-
-// testSuffix ends the name of every test file.
-const testSuffix = ".test.yaml"
 
 func (p *program) testVerb() *cobra.Command {
 	r := reports{data: true}
@@ -40,7 +36,7 @@ With -o json it prints
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			files, err := below(args, isTest, testSuffix, "a test file")
+			files, err := filesIn(args, isTest, "*"+testSuffix)
 			if err != nil {
 				return err
 			}
@@ -50,20 +46,6 @@ With -o json it prints
 	v.Flags().StringVar(&only, "run", "", "run only the cases whose TEST/CASE matches this regular expression")
 	r.flags(v)
 	return p.prints(v, "json")
-}
-
-func isTest(path string) bool { return strings.HasSuffix(path, testSuffix) }
-
-// matching is what --run chooses; nil chooses everything.
-func matching(pattern string) (func(test, name string) bool, error) {
-	if pattern == "" {
-		return nil, nil
-	}
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		return nil, usage(fmt.Errorf("--run %q is not a regular expression: %v", pattern, err))
-	}
-	return func(test, name string) bool { return re.MatchString(test + "/" + name) }, nil
 }
 
 func (p *program) test(ctx context.Context, files []string, match func(test, name string) bool, r *reports) error {
@@ -206,4 +188,16 @@ func testsJSON(all []*engine.Rehearsed, t tally) any {
 		tests = append(tests, one)
 	}
 	return map[string]any{"tests": tests, "passed": t.passed, "failed": t.failed}
+}
+
+// matching is what --run chooses; nil chooses everything.
+func matching(pattern string) (func(test, name string) bool, error) {
+	if pattern == "" {
+		return nil, nil
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--run %q is not a regular expression: %v", pattern, err))
+	}
+	return func(test, name string) bool { return re.MatchString(test + "/" + name) }, nil
 }

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/amlflow/amlflow/engine"
@@ -15,15 +12,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// pipelineSuffix ends the name of every pipeline file.
-const pipelineSuffix = ".pipeline.yaml"
-
 func (p *program) validateVerb() *cobra.Command {
 	c := choices{reports: reports{data: true}}
 	v := &cobra.Command{
 		Use:   "validate FILE|FOLDER…",
-		Short: "Find every mistake in pipeline, template, workspace and test files, and start nothing",
-		Long: `Validate reads pipeline, template, workspace and test files (or all of them below a
+		Short: "Find every mistake in files of the language, and start nothing",
+		Long: `Validate reads pipelines, templates, workspaces and tests (or all of them below a
 folder), and prints every mistake with its place and a cure. It needs no network
 and no engine. It ends with 3 when there is an error.
 
@@ -31,7 +25,7 @@ With -o json it prints
   {"findings":[{"file","line","column","severity","code","message","hint",…}]}`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			files, err := pipelinesIn(args)
+			files, err := filesIn(args, isLanguage, "file of the language")
 			if err != nil {
 				return err
 			}
@@ -101,20 +95,6 @@ func (p *program) check(ctx context.Context, file string, c *choices) (diag.Find
 	return findings, nil
 }
 
-// checkTest finds the mistakes of a test file, and of its cases.
-func (p *program) checkTest(ctx context.Context, file string, c *choices) (diag.Findings, error) {
-	r, err := engine.Rehearse(ctx, file, engine.RehearseOptions{Drivers: p.drivers(), Home: p.home, CheckOnly: true})
-	if err != nil {
-		return nil, err
-	}
-	c.seen = append(c.seen, r.Line)
-	findings := r.Findings
-	for _, one := range r.Cases {
-		findings = append(findings, one.Findings...)
-	}
-	return findings, nil
-}
-
 // lines looks up lines of the files that were read, also of those that lie in no
 // file that a person has.
 func (c *choices) lines() diag.Lookup {
@@ -132,10 +112,18 @@ func (c *choices) lines() diag.Lookup {
 	}
 }
 
-// isWorkspace tells a workspace file by its name.
-func isWorkspace(file string) bool {
-	base := filepath.Base(file)
-	return base == "amlflow.yaml" || base == "amlflow.yml"
+// checkTest finds the mistakes of a test file, and of its cases.
+func (p *program) checkTest(ctx context.Context, file string, c *choices) (diag.Findings, error) {
+	r, err := engine.Rehearse(ctx, file, engine.RehearseOptions{Drivers: p.drivers(), Home: p.home, CheckOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	c.seen = append(c.seen, r.Line)
+	findings := r.Findings
+	for _, one := range r.Cases {
+		findings = append(findings, one.Findings...)
+	}
+	return findings, nil
 }
 
 func verdict(all diag.Findings, files int) string {
@@ -159,42 +147,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// pipelinesIn replaces each folder by the files below it that can be checked.
-func pipelinesIn(args []string) ([]string, error) {
-	return below(args, func(path string) bool {
-		return strings.HasSuffix(path, pipelineSuffix) || isWorkspace(path) || isTest(path)
-	}, pipelineSuffix, "a pipeline file")
-}
-
-// below replaces each folder by the files below it that are wanted.
-func below(args []string, wanted func(path string) bool, suffix, what string) ([]string, error) {
-	var files []string
-	for _, arg := range args {
-		info, err := os.Stat(arg)
-		if err != nil || !info.IsDir() {
-			files = append(files, arg) // reading it will say what is wrong
-			continue
-		}
-		before := len(files)
-		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
-				return fs.SkipDir
-			case !d.IsDir() && wanted(path):
-				files = append(files, path)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(files) == before {
-			return nil, fmt.Errorf("there is no *%s below %q: name %s: %w", suffix, arg, what, fs.ErrNotExist)
-		}
-	}
-	return files, nil
 }

@@ -182,7 +182,8 @@ func (r *run) record(ctx workflow.Context, u *unit, o workers.Outcome) {
 	if o.State != target.Succeeded {
 		r.pointTo(s, p, blame(o.Cause))
 	}
-	if job && (o.State == target.Succeeded || o.State == target.Cancelled) {
+	// What a job with secrets wrote into its folder is not masked, so none is kept.
+	if job && (o.State == target.Succeeded || o.State == target.Cancelled || len(p.Secrets) > 0) {
 		r.jobs = append(r.jobs, workers.Finished{Target: *p.Place, Job: p.Job})
 	}
 	if len(o.Answer) > 0 {

@@ -26,6 +26,7 @@ func newSource(t *testing.T) *source {
 	s := &source{t, filepath.Join(t.TempDir(), "repo")}
 	put(t, s.dir, map[string]string{".keep": ""})
 	s.git("init", "-q", "-b", "main")
+	s.git("config", "core.fsync", "none") // it need not outlive the test
 	return s
 }
 

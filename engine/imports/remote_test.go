@@ -219,12 +219,13 @@ func TestHostileRepositories(t *testing.T) {
 	}
 	put(t, s.dir, map[string]string{"large/x": strings.Repeat("x", 17<<20), "names/a\nb": "x"})
 	for i := range 2001 {
-		put(t, s.dir, map[string]string{fmt.Sprintf("many/%d", i): fmt.Sprint(i)})
+		put(t, s.dir, map[string]string{fmt.Sprintf("many/%d", i): "x"})
 	}
 	s.git("add", "-A")
 	s.git("update-index", "--add", "--cacheinfo", "160000,"+s.git("rev-parse", "HEAD")+",other/module")
 	s.git("commit", "-q", "-m", "hostile")
 	s.git("tag", "v2")
+	s.git("repack", "-adq")
 	for path, want := range map[string][2]string{
 		"link.template.yaml":     {"missing-template", "is a link"},
 		"folder/x":               {"missing-template", "has no folder"},

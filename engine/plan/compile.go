@@ -32,6 +32,7 @@ type compiler struct {
 	prefix   string // names of the stages around this pipeline, each with "/"
 	profile  schema.Profile
 	params   map[string]any
+	checked  map[string]bool // targets that were looked at, and whether they can be used
 	findings diag.Findings
 }
 
@@ -39,7 +40,7 @@ type compiler struct {
 // passed schema.Check; the findings are those that need parameters, targets and
 // drivers to be seen. The plan is nil when there is an error among them.
 func Compile(p *schema.Pipeline, w *schema.Workspace, o Options) (*Plan, diag.Findings) {
-	c := &compiler{p: p, w: w, o: o}
+	c := &compiler{p: p, w: w, o: o, checked: map[string]bool{}}
 	c.chooseProfile()
 	c.bindParams()
 	if c.findings.Bad() {
@@ -119,7 +120,7 @@ func (c *compiler) nested(l *layer, s *schema.Stage) *Nested {
 	for _, a := range late {
 		names[a.Param.Name] = true
 	}
-	inner := &compiler{p: s.Nested.Later(names), w: c.w, o: c.o, prefix: c.prefix + s.Name + "/", profile: c.profile, params: known}
+	inner := &compiler{p: s.Nested.Later(names), w: c.w, o: c.o, prefix: c.prefix + s.Name + "/", profile: c.profile, params: known, checked: c.checked}
 	inner.o.Files = s.Nested.Import.Files
 	out := inner.plan()
 	c.findings = append(c.findings, inner.findings...)

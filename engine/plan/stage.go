@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/amlflow/amlflow/schema"
@@ -93,11 +94,17 @@ func (b *staging) retry() {
 func (b *staging) variables() {
 	for _, in := range b.merged(func(s *schema.Stage) []schema.Named { return s.Inputs }) {
 		r := b.read(in.layer, b.text(in.layer, in.Path, in.Text))
+		if r.Expr != "" {
+			b.late("inputs/"+in.Name, in)
+		}
 		b.out.Inputs = append(b.out.Inputs, Input{Name: in.Name, Artifact: r.artifact, List: r.artifacts, Value: r.Value})
 	}
 	var env []Var
 	for _, e := range b.merged(func(s *schema.Stage) []schema.Named { return s.Env }) {
 		r := b.read(e.layer, b.text(e.layer, e.Path, e.Text))
+		if r.Expr != "" {
+			b.late("env/"+e.Name, e)
+		}
 		env = append(env, Var{Name: e.Name, Value: r.Value})
 	}
 	b.out.Env = append(env, b.out.Env...) // those of the script come last
@@ -110,6 +117,14 @@ func (b *staging) variables() {
 	}
 	top := b.layers[0]
 	b.out.folder = folderOf(top.p, top.s)
+}
+
+// late notes where something is written that is evaluated during the run.
+func (b *staging) late(key string, at one) {
+	if b.evaluated == nil {
+		b.evaluated = map[string]one{}
+	}
+	b.evaluated[key] = at
 }
 
 func (b *staging) secret(s one) {
@@ -164,31 +179,38 @@ func declared(ds []schema.Declared) []Output {
 	return out
 }
 
+// blamed are the keys of a stage that a failure may point at, each with the keys
+// below it that may be meant too.
+var blamed = map[string][]string{
+	"run": nil, "command": nil, "timeout": nil, "retry": nil, "outputs": nil, "if": nil, "approve": nil, "pipeline": nil, "until": nil, "each": nil, "matrix": nil,
+	"with": nil, "environment": nil, "secrets": nil, "uses": nil, "resources": {"memory"}, "deploy": {"model", "sample"},
+}
+
 // keys remembers where the keys are written that a failure may point at.
 func (b *staging) keys() map[string]string {
 	m := map[string]string{}
-	keys := []string{"run", "command", "timeout", "retry", "outputs", "resources/memory", "if", "deploy", "deploy/model", "deploy/sample", "approve", "pipeline", "until", "each", "matrix", "with", "environment", "secrets", "uses"}
-	for _, v := range b.out.Env {
-		if v.Expr != "" {
-			keys = append(keys, "env/"+v.Name)
+	for i := len(b.layers) - 1; i >= 0; i-- { // what an outer layer says counts
+		l := b.layers[i]
+		for _, key := range l.p.Source.Keys(l.s.Path) {
+			below, wanted := blamed[key]
+			if wanted && key != "resources" {
+				b.key(m, l, key, l.s.Path+"/"+key)
+			}
+			for _, inner := range below {
+				at := l.s.Path + "/" + key + "/" + inner
+				if _, said := l.p.Source.Value(at); said {
+					b.key(m, l, key+"/"+inner, at)
+				}
+			}
 		}
 	}
-	for _, v := range b.out.Inputs {
-		if v.Expr != "" {
-			keys = append(keys, "inputs/"+v.Name)
+	for _, key := range []string{"timeout", "retry", "environment", "resources/memory"} {
+		if top := b.layers[0]; m[key] == "" && top.s.At(key) != top.s.Path+"/"+key {
+			b.key(m, top, key, top.s.At(key))
 		}
 	}
-	for _, key := range keys {
-		l := b.says(key)
-		at := l.s.At(key)
-		if _, ok := l.p.Source.Value(at); !ok {
-			continue
-		}
-		pos := l.p.Source.KeyAt(at)
-		m[key] = fmt.Sprintf("%d:%d", pos.Line, pos.Col)
-		if pos.File != b.out.At.File {
-			m[key] = pos.File + ":" + m[key]
-		}
+	for key, e := range b.evaluated {
+		b.key(m, e.layer, key, e.Path)
 	}
 	for _, does := range []string{"command", "deploy", "approve", "pipeline"} {
 		if at, ok := m[does]; ok {
@@ -196,6 +218,15 @@ func (b *staging) keys() map[string]string {
 		}
 	}
 	return m
+}
+
+// key notes the place of one.
+func (b *staging) key(m map[string]string, l *layer, name, at string) {
+	pos := l.p.Source.KeyAt(at)
+	m[name] = strconv.Itoa(pos.Line) + ":" + strconv.Itoa(pos.Col)
+	if pos.File != b.out.At.File {
+		m[name] = pos.File + ":" + m[name]
+	}
 }
 
 // condition decides, or leaves to the run, whether the stage runs.

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,8 +40,7 @@ func (b *staging) targets(l *layer, p Place) []target.Target {
 	if l.s.AnyOf && !given {
 		at += "/any_of"
 	}
-	var out []target.Target
-	costs := map[string]float64{}
+	out, costs := make([]target.Target, 0, len(names)), make([]float64, 0, len(names))
 	for i, text := range names {
 		path := at
 		if v, _ := l.p.Source.Value(at); !given && isList(v) {
@@ -57,14 +55,26 @@ func (b *staging) targets(l *layer, p Place) []target.Target {
 		}
 		if t, cost, ok := b.target(l, path, name); ok {
 			b.capable(l, path, t, p)
-			costs[t.Name] = cost
-			out = append(out, t)
+			out, costs = append(out, t), append(costs, cost)
 		}
 	}
 	if l.s.AnyOf && l.s.Prefer != "first" {
-		slices.SortStableFunc(out, func(x, y target.Target) int { return cmp.Compare(costs[x.Name], costs[y.Name]) })
+		sort.Stable(byCost{out, costs})
 	}
 	return out
+}
+
+// byCost sorts targets by what a node of them costs.
+type byCost struct {
+	targets []target.Target
+	costs   []float64
+}
+
+func (b byCost) Len() int           { return len(b.targets) }
+func (b byCost) Less(i, j int) bool { return b.costs[i] < b.costs[j] }
+func (b byCost) Swap(i, j int) {
+	b.targets[i], b.targets[j] = b.targets[j], b.targets[i]
+	b.costs[i], b.costs[j] = b.costs[j], b.costs[i]
 }
 
 func isList(v any) bool { _, ok := v.([]any); return ok }
@@ -96,8 +106,12 @@ func (c *compiler) target(l *layer, path, name string) (found target.Target, cos
 // known refuses a target of a kind that this program has no driver for, and
 // settings that the kind does not have.
 func (c *compiler) known(t schema.Target) bool {
+	if ok, seen := c.checked[t.Name]; seen {
+		return ok
+	}
 	bad := CheckTarget(c.w, t, c.o.Drivers)
 	c.findings = append(c.findings, bad...)
+	c.checked[t.Name] = !bad.Bad()
 	return !bad.Bad()
 }
 

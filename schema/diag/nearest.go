@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"cmp"
 	"slices"
 	"unicode"
 	"unicode/utf8"
@@ -12,7 +13,7 @@ const longest = 128
 
 // Nearest returns the entry of known that name was most likely meant to be, or ""
 // when none is close. Letter case and the choice between "-", "_" and "." count
-// for nothing; of two equally close names the one first in the alphabet wins.
+// for nothing; of equally close names the one of the nearest length wins, then the first in the alphabet.
 func Nearest(name string, known []string) string {
 	if utf8.RuneCountInString(name) > longest {
 		return ""
@@ -20,7 +21,7 @@ func Nearest(name string, known []string) string {
 	a := fold(nil, name)
 	var b []rune
 	var t table
-	best, bestDistance := "", -1
+	best, bestDistance, bestGap := "", -1, 0
 	for _, k := range known {
 		if k == name || len(k) > 4*longest {
 			continue
@@ -30,8 +31,9 @@ func Nearest(name string, known []string) string {
 		if d > max(1, max(len(a), len(b))/3) || d >= max(len(a), len(b)) {
 			continue
 		}
-		if bestDistance < 0 || d < bestDistance || d == bestDistance && k < best {
-			best, bestDistance = k, d
+		gap := max(len(a), len(b)) - min(len(a), len(b))
+		if bestDistance < 0 || cmp.Or(cmp.Compare(d, bestDistance), cmp.Compare(gap, bestGap), cmp.Compare(k, best)) < 0 {
+			best, bestDistance, bestGap = k, d, gap
 		}
 	}
 	return best
