@@ -138,6 +138,10 @@ func (sh *shaper) leaf(e *jsonschema.ValidationError, path string) {
 }
 
 func (sh *shaper) keyword(path, location, keyword string, given any) {
+	if f, ok := sh.source.cutShort(path); ok {
+		sh.findings = append(sh.findings, f)
+		return
+	}
 	if what, cure, ok := comingValue(path, given); ok {
 		sh.findings = append(sh.findings, sh.source.coming(sh.source.At(path), path, sh.source.Width(path), what, cure))
 		return
