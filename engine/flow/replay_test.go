@@ -34,7 +34,10 @@ func TestStoredHistoriesReplay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.ReplayWorkflowHistory(nil, h); err != nil {
+			// A run was recorded under the name of its file; children are named after it.
+			name, _, _ := strings.Cut(filepath.Base(file), ".")
+			o := worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: name}}
+			if err := r.ReplayWorkflowHistoryWithOptions(nil, h, o); err != nil {
 				t.Error(err)
 			}
 		})
