@@ -264,9 +264,9 @@ func (c *converter) integer(n *yaml.Node) any {
 	text := strings.TrimLeft(n.Value, "+-")
 	switch {
 	case len(text) > 1 && text[0] == '0' && text[1] >= '0' && text[1] <= '9':
-		cure := "quote it to make it text, or write it without the zero"
+		cure := fmt.Sprintf("write %q for text, or leave out the zero", n.Value)
 		if octal := strings.TrimLeft(text, "0"); octal != "" && strings.Trim(octal, "01234567") == "" {
-			cure = fmt.Sprintf("quote it to make it text, or write 0o%s for the octal number", octal)
+			cure = fmt.Sprintf("write %q for text, or 0o%s for the octal number", n.Value, octal)
 		}
 		c.find(n, "bad-number", cure, "%s begins with a zero: programs do not agree on what that is", n.Value)
 		return refused

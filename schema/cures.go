@@ -34,12 +34,14 @@ func (sh *shaper) placeCure(path string, given any) string {
 	text, _ := given.(string)
 	_, isMap := given.(map[string]any)
 	switch key := steps[len(steps)-1]; {
-	case len(steps) == 2 && (key == "stages" || key == "finally" || key == "params") && isList(given):
+	case len(steps) == 2 && (key == "stages" || key == "finally" || key == "params" || key == "cases" || key == "targets") && isList(given):
 		return "write `NAME:` for each, without a dash, and its keys indented below it"
 	case len(steps) == 3 && steps[1] == "params" && Type(text).words() != text:
 		return fmt.Sprintf("write { type: %s }", text)
 	case len(steps) == 3 && steps[1] == "params" && !isMap && !isList(given) && compact(given) != "":
 		return fmt.Sprintf("write { type: %s, default: %s }", typeOf(given), compact(given))
+	case len(steps) == 3 && steps[1] == "targets" && text != "":
+		return "write { kind: local }"
 	case len(steps) == 3 && steps[1] == "secrets" && text != "":
 		variable := variableName(steps[2])
 		if capitals.MatchString(text) {
@@ -78,9 +80,10 @@ var cured = map[string]func(given any, text string) string{
 		}
 		return "write it behind `run:`, or as a list of the program and its arguments"
 	},
-	"retry":   func(_ any, text string) string { return fmt.Sprintf("write { attempts: %s }", text) },
-	"until":   untilCure,
-	"approve": approveCure,
+	"retry/on/*": func(_ any, text string) string { return "write \"exit " + text + "\"" },
+	"retry":      func(_ any, text string) string { return fmt.Sprintf("write { attempts: %s }", text) },
+	"until":      untilCure,
+	"approve":    approveCure,
 	"matrix": func(given any, text string) string {
 		if text != "" {
 			return fmt.Sprintf("give it a name: { NAME: %s }", quotedIf(text))
@@ -146,16 +149,7 @@ var cured = map[string]func(given any, text string) string{
 		if m := secretName.FindStringSubmatch(text); m != nil {
 			return fmt.Sprintf("write `secrets: { %s: %s }` instead of `env`", variableName(m[1]), secretFor(m[1]))
 		}
-		for _, item := range asList(given) {
-			if pair, ok := item.(string); ok && strings.Contains(pair, "=") {
-				name, value, _ := strings.Cut(pair, "=")
-				return fmt.Sprintf("write { %s: %s }", name, quotedIf(value))
-			}
-			if pair := asMap(item); pair["name"] != nil {
-				return fmt.Sprintf("write { %v: %v }", pair["name"], or(pair["value"], "VALUE"))
-			}
-		}
-		return "write { VARIABLE: VALUE }"
+		return "write { " + or(pairsOf(given), "VARIABLE: VALUE").(string) + " }"
 	},
 	"with":   func(any, string) string { return "write { NAME: VALUE }, one for each parameter" },
 	"inputs": func(any, string) string { return "write { NAME: \"${{ stages.STAGE.outputs.NAME }}\" }" },
@@ -188,7 +182,7 @@ var cured = map[string]func(given any, text string) string{
 }
 
 func or(v any, otherwise string) any {
-	if v == nil {
+	if v == nil || v == "" {
 		return otherwise
 	}
 	return v
@@ -207,8 +201,8 @@ func (sh *shaper) keyCure(key, path string, given any) string {
 		return axisCure(name, given, text)
 	}
 	cure := cured[key]
-	if part, name, ok := strings.Cut(key, "/"); ok && cure == nil && !strings.Contains(name, "/") {
-		cure = cured[part+"/*"]
+	if i := strings.LastIndexByte(key, '/'); i > 0 && cure == nil {
+		cure = cured[key[:i]+"/*"]
 	}
 	if cure == nil || key == "command" && text == "" || key == "retry" && typeOf(given) != Integer {
 		return ""
@@ -277,16 +271,34 @@ func environmentCure(given any, text string) string {
 
 // namesCure is for a list of names where each needs a type.
 func namesCure(given any, text, typ, types string) string {
+	var all []string
 	for _, item := range asList(given) {
-		if name, ok := item.(string); ok {
-			text = name
-			break
+		if name, ok := item.(string); ok && plainWord.MatchString(name) {
+			all = append(all, name+": "+typ)
 		}
 	}
-	if text == "" || strings.ContainsAny(text, " ${") {
+	if text != "" && !strings.ContainsAny(text, " ${") {
+		all = []string{text + ": " + typ}
+	}
+	if len(all) == 0 {
 		return fmt.Sprintf("write { NAME: %s }", typ)
 	}
-	return fmt.Sprintf("write { %s: %s }, with its type: %s", text, typ, types)
+	return fmt.Sprintf("write { %s }, with its type: %s", shorten(strings.Join(all, ", ")), types)
+}
+
+// pairsOf are the variables of a list, written as A=1 or { name: A, value: 1 }.
+func pairsOf(given any) string {
+	var pairs []string
+	for _, item := range asList(given) {
+		switch pair := asMap(item); {
+		case pair["name"] != nil:
+			pairs = append(pairs, fmt.Sprintf("%v: %v", pair["name"], or(pair["value"], "VALUE")))
+		case isText(item) && strings.Contains(item.(string), "="):
+			name, value, _ := strings.Cut(item.(string), "=")
+			pairs = append(pairs, name+": "+quotedIf(value))
+		}
+	}
+	return shorten(strings.Join(pairs, ", "))
 }
 
 // secretFor is the name that the secret of a variable would have.

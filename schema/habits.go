@@ -13,8 +13,8 @@ import (
 // kind of file, and by the key in small letters without "_" and "-".
 var habits = map[string]map[string]string{
 	"pipeline": spread(map[string]string{
-		"name":                             "the name is said by `pipeline: NAME`",
-		"version apiversion":               "the version is said by `amlflow: v1`",
+		"name":                             "write `pipeline: NAME`",
+		"version apiversion":               "write `amlflow: v1`",
 		"jobs tasks steps nodes":           "write `stages:`",
 		"parameters arguments args":        "write `params:`",
 		"vars variables":                   "write `params:`, or `env:` in a stage",
@@ -82,8 +82,8 @@ var habits = map[string]map[string]string{
 		"cpus memory nodes":                                      "it belongs under `resources:`",
 	}),
 	"template": spread(map[string]string{
-		"name":                               "the name is said by `template: NAME`",
-		"version apiversion":                 "the version is said by `amlflow: v1`",
+		"name":                               "write `template: NAME`",
+		"version apiversion":                 "write `amlflow: v1`",
 		"parameters inputs arguments args":   "write `params:`",
 		"stages steps jobs tasks job spec":   "a template has one stage: write `stage:`",
 		"outputs metrics":                    "it belongs under `stage:`",
@@ -139,7 +139,7 @@ var habits = map[string]map[string]string{
 		"ram mem":                           "write `memory: 4Gi`",
 		"cores vcpu vcpus":                  "write `cpus: N`",
 		"instances workers replicas":        "write `nodes: N`",
-		"requests limits":                   "write `cpus` and `memory` directly here",
+		"requests limits":                   "write `cpus: 2` and `memory: 4Gi` directly under `resources:`",
 		"nvidia.com/gpu accelerators cuda ": "leave it out: a local stage sees what the computer has",
 	}),
 	"retry": spread(map[string]string{
@@ -167,7 +167,7 @@ var habits = map[string]map[string]string{
 		"regex":                          "write `pattern: TEXT`",
 	}),
 	"workspace": spread(map[string]string{
-		"name":                   "the name is said by `workspace: NAME`",
+		"name":                   "write `workspace: NAME`",
 		"server temporal":        "write `engine: { address: HOST:PORT }`",
 		"stages params defaults": "it belongs into a pipeline's file, NAME.pipeline.yaml",
 		"target":                 "write `targets: { NAME: { kind: local } }`",
@@ -207,7 +207,8 @@ func works(key string) bool {
 
 // otherWords are values that other tools have for those of an enum.
 var otherWords = map[string]string{"float": "number", "double": "number", "decimal": "number", "str": "string", "text": "string", "long": "integer",
-	"dir": "folder", "directory": "folder", "array": "list", "path": "file"}
+	"dir": "folder", "directory": "folder", "array": "list", "path": "file",
+	"success": "succeeded", "ok": "succeeded", "passed": "succeeded", "completed": "succeeded", "failure": "failed", "error": "failed", "canceled": "cancelled"}
 
 // foreign recognises files of other tools, by a key that they have and none of ours.
 func (sh *shaper) foreign() diag.Findings {

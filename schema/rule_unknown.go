@@ -16,6 +16,11 @@ func (c *checker) report(p place, e expr.Error) {
 	if c.said(p, e) {
 		return
 	}
+	if f, ok := c.p.Source.cutShort(p.path); ok && e.Code == expr.CodeSyntax {
+		c.reports++
+		c.find(f)
+		return
+	}
 	c.reports++
 	code, message, hint := diag.Code(e.Code), e.Message, e.Hint
 	if e.Code == expr.CodeName {

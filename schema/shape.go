@@ -138,6 +138,10 @@ func (sh *shaper) leaf(e *jsonschema.ValidationError, path string) {
 }
 
 func (sh *shaper) keyword(path, location, keyword string, given any) {
+	if f, ok := sh.source.cutShort(path); ok {
+		sh.findings = append(sh.findings, f)
+		return
+	}
 	if what, cure, ok := comingValue(path, given); ok {
 		sh.findings = append(sh.findings, sh.source.coming(sh.source.At(path), path, sh.source.Width(path), what, cure))
 		return
@@ -205,10 +209,9 @@ func (sh *shaper) extraKeys(path, location string, rule map[string]any, given an
 	if sh.base != "" && path == sh.base {
 		known = append(known, "kind") // the workspace's own key among a target's settings
 	}
-	for key := range asMap(given) {
-		if slices.Contains(known, key) {
-			continue
-		}
+	whole := "write `" + path[strings.LastIndexByte(path, '/')+1:] + ":" // what is above the keys is to be written anew
+	again := map[string]bool{}
+	for _, key := range sh.unknownKeys(path, known, given) {
 		at := join(path, key)
 		if l, ok := comingKey(sh.part(location), key); ok {
 			sh.findings = append(sh.findings, sh.source.coming(sh.source.KeyAt(at), at, sh.source.KeyWidth(at), l.named(key), l.cure))
@@ -220,14 +223,28 @@ func (sh *shaper) extraKeys(path, location string, rule map[string]any, given an
 		} else if asMap(given)[key] == "manual" {
 			hint = "write `approve: { by: [NAME] }`, in a stage of its own"
 		} else if cure := habit(sh.part(location), key); cure != "" {
-			hint = cure
+			hint = filled(cure, key, asMap(given)[key])
 		} else if cure := habit("stage", key); cure != "" && slices.Contains([]string{"resources", "retry", "deploy", "until", "approve"}, sh.part(location)) && !strings.HasPrefix(hint, "did you mean") {
 			hint = cure + ", in the stage"
 		} else if where := sh.elsewhere(sh.part(location), key); where != "" && !strings.HasPrefix(hint, "did you mean") {
 			hint = where
 		}
+		if strings.HasPrefix(hint, whole) && again[hint] {
+			continue // said of a key before this one
+		}
+		again[hint] = true
 		sh.atKey("unknown-key", at, hint, "unknown key %q in %s", key, sh.place(path))
 	}
+}
+
+// unknownKeys are the keys of a map that are not known, as the file has them in order.
+func (sh *shaper) unknownKeys(path string, known []string, given any) []string {
+	keys := slices.DeleteFunc(keysOf(given), func(key string) bool { return slices.Contains(known, key) })
+	slices.SortStableFunc(keys, func(a, b string) int {
+		at, bt := sh.source.KeyAt(join(path, a)), sh.source.KeyAt(join(path, b))
+		return cmp.Or(cmp.Compare(at.Line, bt.Line), cmp.Compare(at.Col, bt.Col))
+	})
+	return keys
 }
 
 // besideUses is the cure for what is given to a template or pipeline under another name.

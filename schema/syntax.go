@@ -19,11 +19,14 @@ import (
 func (s *Source) syntax(err error) diag.Finding {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	at, opened := s.lineIn(message), diag.Pos{}
-	if name, ok := strings.CutPrefix(message, "unknown anchor "); ok {
-		return s.unknownAnchor(strings.Trim(strings.TrimSuffix(name, " referenced"), "'"), at)
+	if f, ok := s.anchorIn(message, at); ok {
+		return f
 	}
 	var ignored any
 	if again := yaml4.Load(s.data, &ignored); again != nil {
+		if f, ok := s.anchorIn(again.Error(), at); ok { // it takes more for an alias
+			return f
+		}
 		if m, ok := marksOf(again); ok {
 			at, opened, message = s.posOfRune(m.at), s.posOfRune(m.context), m.message
 			if m.context < 0 {
@@ -38,6 +41,12 @@ func (s *Source) syntax(err error) diag.Finding {
 		if f, ok := s.stepped(at); ok {
 			return f
 		}
+	}
+	if f, ok := s.openBracket(message, at, opened); ok {
+		return f
+	}
+	if f, ok := s.quotesInside(at); ok {
+		return f
 	}
 	if strings.Contains(message, "quoted scalar: found unexpected end of stream") && opened.Line > 0 {
 		at = opened // the end of the file says nothing
@@ -148,6 +157,18 @@ func quoted(text string) string {
 	return `"` + text + `"`
 }
 
+var plainAnchor = regexp.MustCompile(`^[\w-]+$`)
+
+var anchorMessage = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+
+// anchorIn recognises the parser's message about an alias without its anchor.
+func (s *Source) anchorIn(message string, at diag.Pos) (diag.Finding, bool) {
+	if m := anchorMessage.FindStringSubmatch(message); m != nil {
+		return s.unknownAnchor(m[1], at), true
+	}
+	return diag.Finding{}, false
+}
+
 // unknownAnchor finds the alias that has no anchor.
 func (s *Source) unknownAnchor(name string, at diag.Pos) diag.Finding {
 	alias := regexp.MustCompile(`(?:^|[\s,:\[{])(\*` + regexp.QuoteMeta(name) + `)(?:$|[\s,\]}])`)
@@ -157,8 +178,10 @@ func (s *Source) unknownAnchor(name string, at diag.Pos) diag.Finding {
 			break
 		}
 	}
-	f := s.finding(at, "alias", fmt.Sprintf("define it earlier in the file with &%s, or put the text in quotes", name), fmt.Sprintf("there is no anchor &%s before the alias *%s", name, name))
-	f.Message, f.Hint = f.Hint, f.Message
+	f := s.finding(at, "alias", fmt.Sprintf("there is no anchor &%s before the alias *%s", name, name), fmt.Sprintf("define it earlier in the file with &%s, or put the text in quotes", name))
+	if !plainAnchor.MatchString(name) {
+		f.Hint = "put the value in quotes: to YAML a text that begins with * is an alias"
+	}
 	f.Width = utf8.RuneCountInString(name) + 1
 	return f
 }

@@ -3,7 +3,9 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/amlflow/amlflow/schema/diag"
@@ -55,6 +57,9 @@ func (sh *shaper) wrongType(path string, rule map[string]any, given any) {
 			cure = fmt.Sprintf("indent what belongs to it: %q stands beside it, not below", below)
 		}
 		sh.atKey("wrong-type", path, cure, "%s has no value", sh.place(path))
+		return
+	}
+	if sh.nameless(path, given) {
 		return
 	}
 	cure := sh.placeCure(path, given)
@@ -178,6 +183,9 @@ func (sh *shaper) wrongValue(path, keyword string, rule map[string]any, given an
 		if same := otherWords[strings.ToLower(fmt.Sprint(given))]; slices.Contains(allowed, same) {
 			hint = "write " + same
 		}
+		if cure := sh.outputCure(path, given); cure != "" {
+			hint = cure
+		}
 		if given == nil {
 			shown = "empty"
 		}
@@ -223,7 +231,11 @@ func (sh *shaper) wrongValue(path, keyword string, rule map[string]any, given an
 		if strings.HasPrefix(words, "a name") {
 			code = "bad-name"
 		}
-		sh.atValue(code, path, valueCure(path, words, given), "%s is %s, and must be %s", sh.place(path), shown, words)
+		cure := valueCure(path, words, given)
+		if strings.HasSuffix(path, "/deploy/model") {
+			cure = "write " + or(sh.artifactLike(compact(given)), "${{ stages.NAME.outputs.NAME }}").(string)
+		}
+		sh.atValue(code, path, cure, "%s is %s, and must be %s", sh.place(path), shown, words)
 	}
 }
 
@@ -244,6 +256,11 @@ func valueCure(path, words string, given any) string {
 		return "write " + mendTime(text)
 	case strings.HasPrefix(words, "a size") && mendSize(text) != "":
 		return "write " + mendSize(text)
+	case strings.HasPrefix(words, "a number of cores") && milliCores.MatchString(text):
+		n, _ := strconv.Atoi(strings.TrimSuffix(text, "m"))
+		return "write " + plainNumber(float64(n)/1000)
+	case strings.HasPrefix(words, "one of lost") && allDigits.MatchString(text):
+		return fmt.Sprintf("write \"exit %s\"", text)
 	case strings.HasPrefix(words, "a length of time"):
 		return "write a number with ms, s, m, h or d behind it"
 	case strings.HasPrefix(words, "a size"):
@@ -274,9 +291,18 @@ func valueCure(path, words string, given any) string {
 	return "write " + words
 }
 
+var (
+	milliCores = regexp.MustCompile(`^[1-9][0-9]{0,5}m$`)
+	allDigits  = regexp.MustCompile(`^[0-9]{1,3}$`)
+	humps      = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+)
+
 // mend makes a name of text that is not one, if little is wrong with it.
 func mend(text, words string) string {
 	small, hyphen := strings.Contains(words, "small letters"), strings.Contains(words, "-")
+	if small {
+		text = humps.ReplaceAllString(text, "$1-$2")
+	}
 	mended := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '_', r == '.' && small, r == '-' && hyphen:
