@@ -126,13 +126,16 @@ func (l *linker) load(s *Source, at, kind, ref string, from Import) any {
 // otherKind reports a file of another kind where it is used rather than in the file.
 func (l *linker) otherKind(s *Source, at, kind, ref string, found diag.Finding) diag.Finding {
 	f := s.finding(s.At(at), "other-file", fmt.Sprintf("%q is no %s file", ref, kind), fmt.Sprintf("name a file that begins with \"%s: NAME\"", kind))
+	f.Path, f.Width = at, s.Width(at)
+	if found.Path == "/template" || found.Path == "/pipeline" { // the key is to be another
+		f.Pos, f.Width = s.KeyAt(at), s.KeyWidth(at)
+	}
 	switch {
 	case kind == "pipeline" && found.Path == "/template":
 		f.Message, f.Hint = fmt.Sprintf("%q is a template file, and a pipeline file is wanted here", ref), "write `uses: "+ref+"`"
 	case kind == "template" && found.Path == "/pipeline":
 		f.Message, f.Hint = fmt.Sprintf("%q is a pipeline file, and a template file is wanted here", ref), "write `pipeline: "+ref+"`"
 	}
-	f.Path, f.Width = at, s.Width(at)
 	return f
 }
 

@@ -91,6 +91,9 @@ func (c *checker) target(s *Stage) {
 	}
 }
 
+// truths are words that other tools read as true or false, in small letters.
+var truths = map[string]string{"yes": "true", "on": "true", "y": "true", "true": "true", "no": "false", "off": "false", "n": "false", "false": "false"}
+
 // condition checks `if`, which is one expression and nothing around it.
 func (c *checker) condition(s *Stage) {
 	path := s.Path + "/if"
@@ -101,7 +104,11 @@ func (c *checker) condition(s *Stage) {
 	_, single := t.Single()
 	switch {
 	case len(errs) == 0 && t.IsLiteral():
-		c.value("unwrapped-expression", path, fmt.Sprintf("write ${{ %s }}", shorten(strings.Trim(s.If, "{} "))), "the condition of stage %q is text, not an expression", s.Name)
+		cure := fmt.Sprintf("write ${{ %s }}", shorten(strings.Trim(s.If, "{} ")))
+		if truth := truths[strings.ToLower(s.If)]; truth != "" {
+			cure = "write " + truth
+		}
+		c.value("unwrapped-expression", path, cure, "the condition of stage %q is text, not an expression", s.Name)
 		return
 	case len(errs) == 0 && !single:
 		c.value("unwrapped-expression", path, "put the whole condition inside one ${{ }}", "the condition of stage %q has text around its expression, so it is never true or false", s.Name)
@@ -260,6 +267,9 @@ func (c *checker) rules(p place, x *expr.Compiled, offset int) {
 		}
 		c.within("too-early", p.path, from, to, hint, fmt.Sprintf("%s is decided before the run starts, and this is known only during it", p.words()))
 		return
+	}
+	if cure := c.wholeCure(p, x); cure != "" {
+		c.within(expr.CodeType, p.path, offset, end, cure, "this is all that a stage has, and an input is one artifact or value")
 	}
 	if len(x.Calls) > 0 && !p.condition {
 		c.within("expression", p.path, offset, end, "ask it in `if`, or read stages.NAME.status", fmt.Sprintf("%s() can be asked in `if` only", x.Calls[0]))

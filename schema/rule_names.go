@@ -125,8 +125,26 @@ func (c *checker) needs() {
 			case last[name]:
 				c.value("finally-reference", path, "move one of the two stages", "stage %q cannot need %q, which is in `finally` and runs after all others", s.Name, name)
 			default:
-				c.value("unknown-stage", path, c.nearest.hint(name, known, "stages"), "no stage named %q", name)
+				c.value("unknown-stage", path, c.needCure(name, known), "no stage named %q", name)
 			}
 		}
 	}
+}
+
+// needCure is for a need that is no stage. Other tools name one item of a matrix, a
+// result, or a stage by its path.
+func (c *checker) needCure(name string, known []string) string {
+	rest := strings.TrimPrefix(strings.Trim(name, "${} "), "stages.")
+	stage := rest
+	if i := strings.IndexAny(rest, "[(./: "); i > 0 {
+		stage = rest[:i]
+	}
+	i := slices.Index(known, stage)
+	switch {
+	case i < 0 || stage == name:
+		return c.nearest.hint(name, known, "stages")
+	case c.all[i].Matrix != nil || c.all[i].Each != nil:
+		return fmt.Sprintf("write %s, which stands for all that it runs: one of them cannot be waited for alone", stage)
+	}
+	return "write " + stage
 }

@@ -43,7 +43,7 @@ func (c *checker) targetsOf(s *Stage, bound []string) {
 			c.key("unknown-target", s.Path, "add `target: NAME`; "+c.nearest.hint(name, bound, "targets"), "stage %q says no target, and there is %s", s.Name, message)
 			continue
 		}
-		c.value("unknown-target", path, c.nearest.hint(name, bound, "targets"), "%s", message)
+		c.value("unknown-target", path, c.targetCure(name, bound), "%s", message)
 	}
 }
 
@@ -114,4 +114,16 @@ func (c *checker) profileParams(profile Profile) {
 func (c *checker) inWorkspace(code diag.Code, path, hint, format string, args ...any) {
 	s := c.w.Source
 	c.find(diag.Finding{Pos: s.At(path), Width: s.Width(path), Code: code, Message: fmt.Sprintf(format, args...), Hint: hint, Path: path})
+}
+
+// targetCure proposes a target that there is, or to describe this one.
+func (c *checker) targetCure(name string, bound []string) string {
+	if near := c.nearest.name(name, bound); near != "" || !namePattern.MatchString(name) {
+		return c.nearest.hint(name, bound, "targets")
+	}
+	where := fmt.Sprintf("add `%s: { kind: local }` under `targets:` in %s", name, FileName)
+	if c.w.Source == nil {
+		where = fmt.Sprintf("make an %s with `amlflow: v1`, `workspace: my-team` and `targets: { local: { kind: local }, %s: { kind: local } }`", FileName, name)
+	}
+	return c.nearest.hint(name, bound, "targets") + "; or " + where
 }

@@ -166,6 +166,9 @@ func (c *checker) unknown(p place, e expr.Error) (code diag.Code, message, hint 
 	case len(path) == 1 && path[0] == "stages":
 		return what("unknown-stage", "no stage named %q", e.Name)
 	case len(path) == 3 && path[0] == "stages" && path[2] == "outputs":
+		if cure := c.nestedCure(path[1], e.Name); hint == "" && cure != "" {
+			hint = cure
+		}
 		return what("unknown-output", "%s %q", c.declares(path[1], "output"), e.Name)
 	case len(path) == 3 && path[0] == "stages" && path[2] == "metrics":
 		return what("unknown-metric", "%s %q", c.declares(path[1], "metric"), e.Name)
@@ -243,6 +246,13 @@ var otherNames = map[string]string{
 	"index":      "write each.index",
 	"strategy":   "write matrix.NAME",
 	"with":       "write params.NAME",
+	"None":       "write nil",
+	"null":       "write nil",
+	"NULL":       "write nil",
+	"True":       "write true",
+	"TRUE":       "write true",
+	"False":      "write false",
+	"FALSE":      "write false",
 }
 
 var (

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/amlflow/amlflow/schema/expr"
 )
@@ -54,7 +55,7 @@ func (c *checker) arguments(s *Stage, u used) {
 		i, ok := index[w.Name]
 		if !ok {
 			unknown = append(unknown, w.Name)
-			c.key("unknown-param", w.Path, c.nearest.hint(w.Name, names, "parameters"), "%s %q has no parameter %q", u.kind, u.name, w.Name)
+			c.key("unknown-param", w.Path, c.extraCure(s, w.Name, names), "%s %q has no parameter %q", u.kind, u.name, w.Name)
 			c.text(place{path: w.Path, text: w.Text, stage: s})
 			continue
 		}
@@ -68,6 +69,18 @@ func (c *checker) arguments(s *Stage, u used) {
 			c.missing(s, u, p, names, unknown)
 		}
 	}
+}
+
+// extraCure is for a value whose parameter there is not: it is another one, unless
+// all of them are given already.
+func (c *checker) extraCure(s *Stage, name string, names []string) string {
+	open := slices.DeleteFunc(slices.Clone(names), func(other string) bool {
+		return slices.ContainsFunc(s.With, func(w Named) bool { return w.Name == other })
+	})
+	if len(open) == 0 || c.nearest.name(name, open) == "" {
+		return "remove it: " + c.nearest.hint("", names, "parameters")
+	}
+	return c.nearest.hint(name, open, "parameters")
 }
 
 // elsewhereGiven reports whether a stage gives what it uses something under another
@@ -116,13 +129,29 @@ func (c *checker) argument(s *Stage, u used, p Param, w Named) {
 		}
 		c.text(place{path: w.Path, text: w.Text, stage: s, want: want, early: u.early[p.Name], argument: title})
 	case p.Type.IsArtifact():
-		c.value("param-value", w.Path, "give it an output of a stage, such as ${{ stages.NAME.outputs.NAME }}, or a parameter of the same type", "%s is %s, which %s cannot name", title, p.Type.words(), givenKind(v))
+		c.value("param-value", w.Path, c.artifactCure(w, p), "%s is %s, which %s cannot name", title, p.Type.words(), givenKind(v))
 	default:
 		c.literals(w.Path, w.List)
 		if _, problem := p.Accept(v); problem != "" {
 			c.value("param-value", w.Path, p.cure(v), "%s cannot be this: %s", title, problem)
 		}
 	}
+}
+
+// artifactCure is for text where an artifact is wanted: perhaps an expression that
+// lost its braces.
+func (c *checker) artifactCure(w Named, p Param) string {
+	if reference.MatchString(w.Text) {
+		return fmt.Sprintf(`write "${{ %s }}"`, w.Text)
+	}
+	for _, s := range c.all {
+		for _, output := range s.Outputs {
+			if output.Type == p.Type && (output.Name == w.Text || output.Name == p.Name) {
+				return fmt.Sprintf(`write "${{ stages.%s.outputs.%s }}", or another output or parameter that is %s`, s.Name, output.Name, p.Type.words())
+			}
+		}
+	}
+	return "make it an output of a stage, and write \"${{ stages.NAME.outputs.NAME }}\""
 }
 
 func givenKind(v any) string {
@@ -144,6 +173,9 @@ func (p Param) cure(v any) string {
 	}
 	if near := nearestOf(p.Enum, v); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
+	}
+	if _, fits := p.Type.of(v); !fits && len(p.Enum) == 0 {
+		return "write " + p.Type.words()
 	}
 	return "give a value that fits"
 }
