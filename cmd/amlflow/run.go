@@ -68,7 +68,7 @@ func (p *program) start(ctx context.Context, e *engine.Engine, made *engine.Prep
 	dir := whole(made.Workspace.Dir)
 	sealed, err := engine.GatherSecrets(p.home, flow.Secrets(made.Plan, dir), os.LookupEnv)
 	if err != nil {
-		return "", err
+		return "", ended{exitNotFound, err}
 	}
 	// Once asked for, a run may have begun: Ctrl-C must not lose its id.
 	return e.Start(context.WithoutCancel(ctx), engine.Request{Plan: made.Plan, Store: made.Store, Dir: dir, Host: hostEnv(os.Environ()), Secrets: sealed})

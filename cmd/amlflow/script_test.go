@@ -42,6 +42,9 @@ func TestScripts(t *testing.T) {
 			case "git":
 				_, err := exec.LookPath("git")
 				return err == nil, nil
+			case "pip": // it makes environments, and reaches an index with what the example pins
+				return exec.Command("python3", "-c", "import venv, ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))").Run() == nil &&
+					exec.Command("python3", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", t.TempDir(), "six==1.16.0").Run() == nil, nil
 			case "slim":
 				return !cluster.Available, nil
 			}

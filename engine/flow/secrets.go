@@ -2,6 +2,7 @@ package flow
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,14 +14,21 @@ import (
 )
 
 // Secrets are the secrets of all stages of a plan, also of those in pipelines that
-// stages run, and where they are kept. Dir is the workspace's folder.
+// stages run, and where they are kept, each once. Dir is the workspace's folder.
 func Secrets(p *plan.Plan, dir string) []workers.Secret {
 	var out []workers.Secret
+	add := func(all []workers.Secret) {
+		for _, s := range all {
+			if !slices.ContainsFunc(out, func(o workers.Secret) bool { return o.Name == s.Name }) {
+				out = append(out, s)
+			}
+		}
+	}
 	for i := range p.Stages {
 		s := &p.Stages[i]
-		out = append(out, secretsOf(s, dir)...)
+		add(secretsOf(s, dir))
 		if s.Nested != nil {
-			out = append(out, Secrets(s.Nested.Plan, dir)...)
+			add(Secrets(s.Nested.Plan, dir))
 		}
 	}
 	return out
