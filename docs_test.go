@@ -77,6 +77,7 @@ func TestEveryKeyIsInTheReference(t *testing.T) {
 	for schema, page := range map[string]string{
 		"schema/pipeline.schema.json":        "docs/language.md",
 		"schema/workspace.schema.json":       "docs/language.md",
+		"schema/test.schema.json":            "docs/language.md",
 		"workers/local/settings.schema.json": "docs/targets/local.md",
 	} {
 		text, err := os.ReadFile(schema)

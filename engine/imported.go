@@ -11,8 +11,8 @@ import (
 	"github.com/amlflow/amlflow/schema/diag"
 )
 
-// link reads the templates and pipelines that the pipeline uses. To check, nothing is
-// fetched and nothing is written; otherwise what the lock lacks is added to it.
+// link reads the templates and pipelines that the pipeline uses. To check and to
+// rehearse, nothing is fetched and nothing is written; otherwise what the lock lacks is added to it.
 func (p *Prepared) link(ctx context.Context, o PrepareOptions) (diag.Findings, error) {
 	im, findings, err := NewImporter(ctx, filepath.Dir(p.File), p.Workspace, o)
 	if err != nil {
@@ -28,7 +28,7 @@ func (p *Prepared) link(ctx context.Context, o PrepareOptions) (diag.Findings, e
 
 // NewImporter finds what files of a folder in a workspace use. It is to be closed.
 func NewImporter(ctx context.Context, dir string, w *schema.Workspace, o PrepareOptions) (*imports.Importer, diag.Findings, error) {
-	return imports.New(ctx, imports.Options{Dir: dir, Workspace: w.Dir, Home: o.Home, Fetch: o.Purpose != ToCheck, Locked: o.Locked, Offline: o.Offline})
+	return imports.New(ctx, imports.Options{Dir: dir, Workspace: w.Dir, Home: o.Home, Fetch: o.Purpose > ToRehearse, Locked: o.Locked, Offline: o.Offline})
 }
 
 // CheckTemplate finds the mistakes of a template file by itself, and looks up the

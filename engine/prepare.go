@@ -86,7 +86,7 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 		p.Plan = made
 		return p, findings.Sort(), nil
 	}
-	code, bad, err := p.snapshot(ctx, dir, o)
+	code, bad, err := p.snapshot(ctx, o)
 	if findings = append(findings, bad...); err != nil || bad.Bad() {
 		return p, findings.Sort(), err
 	}
@@ -194,25 +194,26 @@ func StoreOf(w *schema.Workspace, home string) string {
 }
 
 // snapshot names every distinct code folder of the stages.
-func (p *Prepared) snapshot(ctx context.Context, dir string, o PrepareOptions) (map[plan.Folder]target.Ref, diag.Findings, error) {
+func (p *Prepared) snapshot(ctx context.Context, o PrepareOptions) (map[plan.Folder]target.Ref, diag.Findings, error) {
 	code := map[plan.Folder]target.Ref{}
 	blobs, err := p.blobs(o.Purpose)
 	if err != nil {
 		return nil, nil, err
 	}
 	var findings diag.Findings
+	taken := map[string]target.Ref{} // two names of one folder are one
 	for _, h := range plan.Homes(p.Pipeline) {
-		base := h.Base
-		if base == "" {
-			base = dir
+		if ref, ok := taken[p.called(h.Folder)]; ok {
+			code[h.Folder] = ref
+			continue
 		}
-		ref, err := snapshot.Take(ctx, blobs, filepath.Join(base, filepath.FromSlash(h.Path)), o.Home, p.Store)
+		ref, err := snapshot.Take(ctx, blobs, p.place(h.Folder), o.Home, p.Store)
 		if errors.Is(err, target.ErrPermanent) {
 			findings = append(findings, unfit(h, err))
 		} else if err != nil {
 			return nil, nil, err
 		}
-		code[h.Folder] = ref
+		code[h.Folder], taken[p.called(h.Folder)] = ref, ref
 	}
 	return code, findings, nil
 }
@@ -267,7 +268,7 @@ func take(ctx context.Context, blobs target.Blobs, path string, t schema.Type) (
 }
 
 // unfit is a code folder that cannot be taken as it is.
-func unfit(h plan.Home, err error) diag.Finding {
+func unfit(h *plan.Home, err error) diag.Finding {
 	s := h.Pipeline.Source
 	at := h.Stage.At("code")
 	if _, said := s.Value(at); !said {

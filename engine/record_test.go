@@ -1,7 +1,10 @@
 package engine_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -12,6 +15,7 @@ import (
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers/dummy"
 	"github.com/amlflow/amlflow/workers/target"
 
@@ -71,15 +75,67 @@ func TestRecordHistories(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(files["options"], "cancel") {
-			time.Sleep(time.Second) // long enough to be in the middle: the recorded history shows where
-			if err := c.CancelWorkflow(t.Context(), name, ""); err != nil {
-				t.Fatal(err)
-			}
+		for line := range strings.Lines(files["options"]) {
+			act(t, c, name, strings.Fields(line), p)
 		}
 		_ = run.Get(t.Context(), nil) // many cases end failed
 		keep(t, c, name, to)
 	}
+	recordOthers(t, c, drivers)
+}
+
+// act has a person do something at a time of the run; the recorded history shows when.
+func act(t *testing.T, c client.Client, run string, words []string, p *plan.Plan) {
+	t.Helper()
+	time.Sleep(time.Second)
+	if words[0] == "cancel" {
+		if err := errors.Join(c.SignalWorkflow(t.Context(), run, "", flow.SignalCancel, nil), c.CancelWorkflow(t.Context(), run, "")); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	d := flow.Decision{Stage: words[2], By: words[3], Approve: words[0] == "approve", Plan: p.Digest}
+	h, err := c.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{WorkflowID: run, UpdateName: flow.UpdateDecide, WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{d}})
+	if err == nil {
+		err = h.Get(t.Context(), nil)
+	}
+	t.Logf("%v: %v", words, err) // some are refused
+}
+
+// recordOthers keeps histories of the workflows that are part of runs: a pipeline in
+// another, many items of a stage, a group that gives turns.
+func recordOthers(t *testing.T, c client.Client, drivers map[string]target.Driver) {
+	t.Helper()
+	for name, child := range map[string]string{"nested": "nested.in.1", "many_items": "many_items.all.items-0", "group": ""} {
+		to := filepath.Join(*record, "child_"+name+".json")
+		if _, err := os.Stat(to); err == nil || name == "nested" && !ended(c, child) {
+			t.Logf("%s exists, or its run was recorded before", to)
+			continue
+		}
+		text := "amlflow: v1\npipeline: p\nconcurrency: two\nstages:\n  all: { each: \"${{ 1..201 }}\", run: ok }\n"
+		if name != "nested" {
+			p := compiled(t, map[string]string{"pipeline.yaml": text}, drivers)
+			run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: name, TaskQueue: "q"}, flow.Workflow, flow.Input{Run: name, Plan: *p, Store: t.TempDir(), Control: "q"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := run.Get(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			keep(t, c, name, filepath.Join(*record, name+".json"))
+		}
+		if name == "group" {
+			child = flow.GroupID("q", "two")
+			if err := c.GetWorkflow(t.Context(), child, "").Get(t.Context(), nil); err != nil { // it stays a little
+				t.Fatal(err)
+			}
+		}
+		keep(t, c, child, to)
+	}
+}
+
+func ended(c client.Client, id string) bool {
+	return c.GetWorkflow(context.Background(), id, "").Get(context.Background(), nil) == nil
 }
 
 func keep(t *testing.T, c client.Client, id, to string) {
@@ -96,6 +152,14 @@ func keep(t *testing.T, c client.Client, id, to string) {
 	text, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(&h)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(text) > 100_000 { // histories are all alike, and shrink well
+		var small bytes.Buffer
+		z := gzip.NewWriter(&small)
+		if _, err := z.Write(text); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		text, to = small.Bytes(), to+".gz"
 	}
 	if err := os.WriteFile(to, text, 0o644); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,16 @@ type Rehearsed struct {
 	Test     *schema.Test
 	Cases    []RehearsedCase
 	Findings diag.Findings // mistakes in the file; then no case was rehearsed
+
+	made *Prepared // of the last case
+}
+
+// Line is the text of a line of the files that were read, for showing findings.
+func (r *Rehearsed) Line(file string, n int) string {
+	if r.made == nil {
+		return ""
+	}
+	return r.made.Line(file, n)
 }
 
 // RehearsedCase is what came of one case. It passed when no finding is an error.
@@ -76,6 +86,7 @@ func (r *Rehearsed) rehearse(ctx context.Context, c *schema.Case, o RehearseOpti
 	profile, profileAt := r.Test.ProfileOf(c)
 	file := filepath.Join(filepath.Dir(r.File), filepath.FromSlash(r.Test.Pipeline))
 	made, found, err := Prepare(ctx, file, PrepareOptions{Profile: profile, Params: params, Drivers: o.Drivers, Home: o.Home, Purpose: ToRehearse})
+	r.made = made
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return RehearsedCase{Findings: diag.Findings{r.noPipeline(err)}}, nil
 	}

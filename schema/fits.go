@@ -295,7 +295,7 @@ func (f form) unfit(tree any) any {
 func (f *fit) unfit(stages map[string]any) map[string]any {
 	rest, one := map[string]any{}, ""
 	for name, stage := range stages {
-		if f.propertyNames.holdsText(name) && f.additional.holds(stage) {
+		if (f.propertyNames == nil || f.propertyNames.holdsText(name)) && f.additional.holds(stage) {
 			if one == "" || name < one {
 				one = name
 			}

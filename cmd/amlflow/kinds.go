@@ -53,7 +53,7 @@ func filesIn(args []string, wanted func(path string) bool, what string) ([]strin
 			return nil, err
 		}
 		if len(files) == before {
-			return nil, fmt.Errorf("there is no %s below %q: name a file, such as NAME%s: %w", what, arg, pipelineSuffix, fs.ErrNotExist)
+			return nil, fmt.Errorf("there is no %s below %q: name a file: %w", what, arg, fs.ErrNotExist)
 		}
 	}
 	return files, nil

@@ -36,7 +36,7 @@ With -o json it prints
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			files, err := filesIn(args, isTest, "file "+testSuffix)
+			files, err := filesIn(args, isTest, "*"+testSuffix)
 			if err != nil {
 				return err
 			}
@@ -64,7 +64,7 @@ func (p *program) test(ctx context.Context, files []string, match func(test, nam
 	}
 	t := tallied(all)
 	r.cases = t.cases
-	if err := p.deliver(r, t.findings, files, fileLines()); err != nil {
+	if err := p.deliver(r, t.findings, files, t.lines); err != nil {
 		return err
 	}
 	if err := p.showTests(all, t); err != nil {
@@ -78,15 +78,16 @@ type tally struct {
 	passed, failed int
 	findings       diag.Findings
 	cases          []diag.Case
+	lines          diag.Lookup
 }
 
 func tallied(all []*engine.Rehearsed) tally {
-	var t tally
+	t := tally{lines: linesOfAll(all)}
 	for _, r := range all {
 		t.findings = append(t.findings, r.Findings...)
 		if r.Findings.Bad() {
 			t.failed++
-			t.cases = append(t.cases, diag.Case{Pos: diag.Pos{File: r.File, Line: 1, Col: 1}, Group: r.Test.Name, Name: "the file can be read", Findings: r.Findings})
+			t.cases = append(t.cases, diag.Case{Pos: diag.Pos{File: r.File, Line: 1, Col: 1}, Group: r.Test.Name, Name: "it can be read", Findings: r.Findings})
 		}
 		for _, c := range r.Cases {
 			if c.Passed() {
@@ -100,6 +101,20 @@ func tallied(all []*engine.Rehearsed) tally {
 	}
 	t.findings = t.findings.Sort()
 	return t
+}
+
+// linesOfAll looks up lines of the files that were read, also of those that lie in no
+// file that a person has.
+func linesOfAll(all []*engine.Rehearsed) diag.Lookup {
+	files := fileLines()
+	return func(file string, n int) string {
+		for _, r := range all {
+			if line := r.Line(file, n); line != "" {
+				return line
+			}
+		}
+		return files(file, n)
+	}
 }
 
 // code tells mistakes in the files from expectations that failed.
@@ -124,13 +139,16 @@ func (p *program) showTests(all []*engine.Rehearsed, t tally) error {
 	for _, r := range all {
 		p.print("%s", r.File)
 		var rows [][]string
+		if r.Findings.Bad() {
+			rows = append(rows, []string{"  " + p.paintOut(red, "FAILED"), "it cannot be read"})
+		}
 		for _, c := range r.Cases {
 			verdict, long := p.paintOut(red, "FAILED"), ""
 			if c.Passed() {
 				verdict = p.paintOut(green, "ok")
 			}
 			if c.Took > 0 {
-				long = p.paintOut(dim, took(c.Took)+" of its time")
+				long = p.paintOut(dim, took(c.Took)+" simulated")
 			}
 			rows = append(rows, []string{"  " + verdict, clean(c.Name), long})
 		}

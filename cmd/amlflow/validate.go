@@ -68,7 +68,7 @@ func (p *program) validate(ctx context.Context, files []string, c *choices) erro
 // check finds the mistakes of one file, whichever kind it is.
 func (p *program) check(ctx context.Context, file string, c *choices) (diag.Findings, error) {
 	if isTest(file) {
-		return p.checkTest(ctx, file)
+		return p.checkTest(ctx, file, c)
 	}
 	if strings.HasSuffix(file, pipelineSuffix) || !isWorkspace(file) {
 		o, err := c.options(p, engine.ToCheck)
@@ -113,14 +113,15 @@ func (c *choices) lines() diag.Lookup {
 }
 
 // checkTest finds the mistakes of a test file, and of its cases.
-func (p *program) checkTest(ctx context.Context, file string) (diag.Findings, error) {
+func (p *program) checkTest(ctx context.Context, file string, c *choices) (diag.Findings, error) {
 	r, err := engine.Rehearse(ctx, file, engine.RehearseOptions{Drivers: p.drivers(), Home: p.home, CheckOnly: true})
 	if err != nil {
 		return nil, err
 	}
+	c.seen = append(c.seen, r.Line)
 	findings := r.Findings
-	for _, c := range r.Cases {
-		findings = append(findings, c.Findings...)
+	for _, one := range r.Cases {
+		findings = append(findings, one.Findings...)
 	}
 	return findings, nil
 }

@@ -15,9 +15,10 @@ import (
 
 // The bounds of stages that run over several items.
 const (
-	inline   = 200     // up to so many are done by this workflow itself; more in workflows of their own
-	chunk    = 500     // items in one of those, so that no history grows too long
-	widest   = 1000    // items at once when the stage names no number
+	inline   = 100     // up to so many are done by this workflow itself; more in workflows of their own
+	chunk    = 250     // items in one of those, so that no history grows too long
+	narrow   = 64      // items at once in one workflow: the time that each step takes grows with them
+	widest   = 256     // items at once when the stage names no number: what one worker follows
 	shownBad = 20      // of many items, so many of those that failed are in the record
 	maxLists = 512_000 // bytes of results that are in the record
 )
@@ -177,18 +178,19 @@ func (r *run) chunks(ctx workflow.Context, s *plan.Stage, p *StageProgress, item
 	if parallel <= 0 || parallel > widest {
 		parallel = widest
 	}
+	lanes := (parallel + narrow - 1) / narrow
 	one := *s
 	one.Needs, one.If = nil, nil
 	if s.If != nil && s.If.Item {
 		one.If = s.If
 	}
 	fan := *s.Fan
-	fan.Items, fan.List, fan.Parallel = nil, nil, min(parallel, chunk)
+	fan.Items, fan.List, fan.Parallel = nil, nil, parallel/lanes
 	one.Fan = &fan
 	in := ItemsInput{Input: r.in, Values: r.values(needNames(s.Needs)), Failed: r.upstreamFailed(s)}
 	in.Input.Plan = plan.Plan{Version: r.plan.Version, Digest: r.plan.Digest, Pipeline: r.plan.Pipeline, Params: r.plan.Params, Stages: []plan.Stage{one}}
 	count := (len(items) + chunk - 1) / chunk
-	r.each(ctx, count, max(parallel/chunk, 1), func(ctx workflow.Context, c int) {
+	r.each(ctx, count, lanes, func(ctx workflow.Context, c int) {
 		part := in
 		part.From = c * chunk
 		part.Items = items[part.From:min(part.From+chunk, len(items))]

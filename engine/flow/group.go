@@ -202,8 +202,13 @@ func (r *run) hear(ctx workflow.Context) {
 	})
 }
 
-// groupID is the workflow of a group: one for each name and task queue.
+// groupID is the workflow of a group.
 func groupID(ctx workflow.Context, name string) string {
+	return GroupID(workflow.GetInfo(ctx).TaskQueueName, name)
+}
+
+// GroupID is the id of the workflow of a group: one for each name and task queue.
+func GroupID(queue, name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return fmt.Sprintf("amlflow-group-%s-%s", workflow.GetInfo(ctx).TaskQueueName, hex.EncodeToString(sum[:8]))
+	return fmt.Sprintf("amlflow-group-%s-%s", queue, hex.EncodeToString(sum[:8]))
 }

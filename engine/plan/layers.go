@@ -128,38 +128,41 @@ func byDefault(n schema.Named) bool {
 // file that says it. Base is empty for the pipeline that a person named.
 type Folder struct{ Base, Path string }
 
-// Home is a folder with code and the stage that asks for it.
+// Home is a folder with code, and the stages that run in copies of it.
 type Home struct {
 	Folder
-	Pipeline *schema.Pipeline
-	Stage    *schema.Stage
+	Pipeline *schema.Pipeline // of the first stage
+	Stage    *schema.Stage    // the first
+	Stages   []string         // all, each with the stages around it: "nested/train"
 }
 
 // Homes are the folders whose content stages of the pipeline run in, each once. A
 // template that names no folder runs in that of the pipeline which uses it.
-func Homes(p *schema.Pipeline) []Home {
-	var out []Home
-	seen := map[Folder]bool{}
-	var walk func(p *schema.Pipeline)
-	walk = func(p *schema.Pipeline) {
+func Homes(p *schema.Pipeline) []*Home {
+	var out []*Home
+	seen := map[Folder]*Home{}
+	var walk func(p *schema.Pipeline, around string)
+	walk = func(p *schema.Pipeline, around string) {
 		for _, list := range [][]schema.Stage{p.Stages, p.Finally} {
 			for i := range list {
 				s := &list[i]
 				last := innermost(s)
 				if last.Nested != nil {
-					walk(last.Nested)
+					walk(last.Nested, around+s.Name+"/")
 				}
 				if last.Approve != nil || last.Pipeline != "" {
-					continue
+					continue // they run nothing themselves
 				}
-				if f := folderOf(p, s); !seen[f] {
-					seen[f] = true
-					out = append(out, Home{f, p, s})
+				f := folderOf(p, s)
+				if seen[f] == nil {
+					seen[f] = &Home{Folder: f, Pipeline: p, Stage: s}
+					out = append(out, seen[f])
 				}
+				seen[f].Stages = append(seen[f].Stages, around+s.Name)
 			}
 		}
 	}
-	walk(p)
+	walk(p, "")
 	return out
 }
 

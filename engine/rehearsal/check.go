@@ -2,7 +2,6 @@ package rehearsal
 
 import (
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,42 +38,31 @@ type checker struct {
 
 // stage finds the stage that the key at path names.
 func (k *checker) stage(name, path string) *plan.Stage {
-	s, known, of := lookup(k.plan, name)
+	s, why, hint := lookup(k.plan, name)
 	if s == nil {
-		k.key("unknown-stage", path, meant(name, known, "stages"), "%s has no stage %q", of, last(name, of))
+		k.key("unknown-stage", path, hint, "%s", why)
 	}
 	return s
 }
 
-// last is the part of a stage's path that was not found.
-func last(name, of string) string {
-	if strings.HasPrefix(of, "stage") {
-		return name[strings.LastIndexByte(name, '/')+1:]
-	}
-	return name
-}
-
-// lookup finds a stage by its path. Without one it gives the paths that there are, and
-// says in words where they are.
-func lookup(p *plan.Plan, path string) (s *plan.Stage, known []string, of string) {
-	around, of := "", fmt.Sprintf("pipeline %q", p.Pipeline)
-	for {
-		name, rest, deeper := strings.Cut(path[len(around):], "/")
+// lookup finds a stage by its path, or says why it is not there.
+func lookup(p *plan.Plan, path string) (s *plan.Stage, why, hint string) {
+	for around := ""; ; {
+		name, _, deeper := strings.Cut(path[len(around):], "/")
 		s = p.Stage(name)
 		switch {
-		case s == nil || deeper && s.Nested == nil && rest != "":
-			if s != nil {
-				return nil, nil, fmt.Sprintf("stage %q runs no pipeline, so it", around+name)
-			}
+		case s == nil:
+			var known []string
 			for _, other := range p.Stages {
 				known = append(known, around+other.Name)
 			}
-			return nil, known, of
+			return nil, fmt.Sprintf("pipeline %q has no stage %q", p.Pipeline, name), meant(around+name, known, "stages")
 		case !deeper:
-			return s, nil, ""
+			return s, "", ""
+		case s.Nested == nil:
+			return nil, fmt.Sprintf("stage %q runs no pipeline, so there is no %q", around+name, path), fmt.Sprintf("write %q", around+name)
 		}
 		around, p = around+name+"/", s.Nested.Plan
-		of = fmt.Sprintf("pipeline %q", p.Pipeline)
 	}
 }
 
@@ -91,12 +79,30 @@ func (k *checker) mock(s *plan.Stage, m *schema.Mock) {
 			return
 		}
 	}
+	if s.Approve != nil {
+		k.person(s, m)
+		return
+	}
 	if len(m.Items) > 0 && !k.items(s, m) {
 		return
 	}
 	k.results(s, m)
 	for i := range m.Items {
 		k.results(s, &m.Items[i])
+	}
+}
+
+// person refuses one who may not decide.
+func (k *checker) person(s *plan.Stage, m *schema.Mock) {
+	if m.Decision == nil || m.Decision.Nobody || len(s.Approve.By) == 0 {
+		return
+	}
+	key, name := "approve", m.Decision.Approve
+	if name == "" {
+		key, name = "reject", m.Decision.Reject
+	}
+	if !slices.Contains(s.Approve.By, name) {
+		k.value("bad-test", m.Path+"/"+key, "name one who may", "%q may not decide about stage %q: %s may", name, m.Stage, strings.Join(s.Approve.By, ", "))
 	}
 }
 
@@ -130,7 +136,7 @@ func (k *checker) result(s *plan.Stage, r schema.Result) {
 		if !known {
 			k.key("unknown-output", at, meant(name, keys(outputs), "outputs"), "stage %q has no output %q", s.Name, name)
 		} else if v := r.Outputs[name]; v != nil && !fits(v, typ) {
-			k.value("wrong-type", at, "write "+words[typ], "the output %q of stage %q is of type %s", name, s.Name, typ)
+			k.value("wrong-type", at, "write "+or(words[typ], "a list"), "the output %q of stage %q is of type %s", name, s.Name, typ)
 		}
 	}
 	metrics := metricsOf(s)
@@ -140,7 +146,7 @@ func (k *checker) result(s *plan.Stage, r schema.Result) {
 		if !known {
 			k.key("unknown-metric", at, meant(name, keys(metrics), "metrics"), "stage %q has no metric %q", s.Name, name)
 		} else if !fits(r.Metrics[name], typ) {
-			k.value("wrong-type", at, "write "+words[typ], "the metric %q of stage %q is of type %s", name, s.Name, typ)
+			k.value("wrong-type", at, "write "+or(words[typ], "a list"), "the metric %q of stage %q is of type %s", name, s.Name, typ)
 		}
 	}
 }
@@ -176,8 +182,8 @@ func (k *checker) expect(e *schema.Expect, o Options) {
 			continue
 		}
 		for i, name := range names.List {
-			if s, known, of := lookup(k.plan, name); s == nil {
-				k.value("unknown-stage", fmt.Sprintf("%s/%d", names.Path, i), meant(name, known, "stages"), "%s has no stage %q", of, last(name, of))
+			if s, why, hint := lookup(k.plan, name); s == nil {
+				k.value("unknown-stage", fmt.Sprintf("%s/%d", names.Path, i), hint, "%s", why)
 			}
 		}
 	}
@@ -232,60 +238,4 @@ func (k *checker) declared(values []schema.ExpectedValue, known []string, code d
 			k.key(code, v.Path, meant(v.Name, known, all), "%s %q", what, v.Name)
 		}
 	}
-}
-
-// outputsOf are the outputs of a stage, and their types where they are known.
-func outputsOf(s *plan.Stage) map[string]string {
-	all := map[string]string{}
-	for _, o := range s.Outputs {
-		all[o.Name] = o.Type
-	}
-	switch {
-	case s.Deploy != nil:
-		all["url"] = "string"
-	case s.Approve != nil:
-		all["by"], all["comment"] = "string", "string"
-	case s.Nested != nil:
-		for _, o := range s.Nested.Plan.Outputs {
-			all[o.Name] = ""
-		}
-	}
-	return all
-}
-
-func metricsOf(s *plan.Stage) map[string]string {
-	all := map[string]string{}
-	for _, m := range s.Metrics {
-		all[m.Name] = m.Type
-	}
-	return all
-}
-
-func keys(m map[string]string) []string {
-	var all []string
-	for key := range m {
-		all = append(all, key)
-	}
-	slices.Sort(all)
-	return all
-}
-
-var words = map[string]string{"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "list": "a list",
-	target.File: "a text that names the file", target.Folder: "a text that names the folder", target.Model: "a text that names the model"}
-
-// fits reports whether a value is of a type; the empty type takes any.
-func fits(v any, typ string) bool {
-	switch x := v.(type) {
-	case string:
-		return typ == "" || typ == "string" || typ == target.File || typ == target.Folder || typ == target.Model
-	case bool:
-		return typ == "" || typ == "boolean"
-	case int:
-		return typ == "" || typ == "number" || typ == "integer"
-	case float64:
-		return typ == "" || typ == "number" || typ == "integer" && x == math.Trunc(x)
-	case []any:
-		return typ == "" || typ == "list"
-	}
-	return typ == ""
 }

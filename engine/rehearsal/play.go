@@ -168,15 +168,36 @@ func (p *play) nested(u unit, in flow.Input) (*flow.Progress, time.Duration, boo
 	}
 	r := p.result(u)
 	got := &flow.Progress{Run: in.Run, Pipeline: in.Plan.Pipeline, Status: target.Succeeded, Params: in.Plan.Params, Outputs: map[string]any{}}
-	for name, v := range r.Outputs {
+	for name, typ := range givenBack(&in.Plan) {
+		v, said := r.Outputs[name]
+		if !said && isArtifact(typ) {
+			v = u.path + "." + name
+		}
 		if v != nil {
-			got.Outputs[name] = v
+			got.Outputs[name] = p.named(v, typ)
 		}
 	}
 	if r.Failing() {
 		got.Status, got.Error = target.Failed, "its pipeline failed: "+status(r).Reason
 	}
 	return copied(got), r.Takes, true
+}
+
+// named gives what is an artifact, or a list of them, its name.
+func (p *play) named(v any, typ string) any {
+	list, several := v.([]any)
+	one, of := strings.CutPrefix(typ, listOf)
+	switch {
+	case isArtifact(typ):
+		return string(p.names.ref(fmt.Sprint(v), typ))
+	case of && several:
+		out := make([]any, len(list))
+		for i := range list {
+			out[i] = p.named(list[i], one)
+		}
+		return out
+	}
+	return v
 }
 
 // choose takes the first target that is not down, else the last.

@@ -18,7 +18,7 @@ type form uint8
 
 const (
 	one      form = iota // the byte b
-	any                  // a byte, but no slash in a path
+	wild                 // a byte, but no slash in a path
 	class                // a byte of set
 	star                 // any number of bytes without a slash
 	starstar             // any number of bytes
@@ -67,7 +67,7 @@ func compile(p string, path bool) glob {
 
 func anyByte(path bool) atom {
 	if path {
-		return atom{form: any}
+		return atom{form: wild}
 	}
 	var all [256]bool
 	for i := range all {
@@ -124,7 +124,7 @@ func (g glob) step(at int, b byte, next *states) {
 		if a.b == b {
 			next.add(g, at/2+1)
 		}
-	case any:
+	case wild:
 		if b != '/' {
 			next.add(g, at/2+1)
 		}
