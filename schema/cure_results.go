@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,4 +51,27 @@ func (c *checker) wholeCure(p place, x *expr.Compiled) string {
 		}
 	}
 	return fmt.Sprintf("write stages.%s.%s.%s", path[1], kind, name)
+}
+
+// states are what the status of a stage may be.
+var states = []string{"succeeded", "failed", "cancelled", "skipped", "lost", "running", "waiting"}
+
+func statusWord(word string) bool { return slices.Contains(states, word) }
+
+// asksStatus compares the status of a stage with a text.
+var asksStatus = regexp.MustCompile(`\bstages(?:\.[\w-]+|\["[^"]*"\])\.status\s*[!=]=\s*("[^"]*"|'[^']*')`)
+
+// statuses refuses to compare a status with what it never is.
+func (c *checker) statuses(p place, src string, offset int) {
+	for _, m := range asksStatus.FindAllStringSubmatchIndex(src, 10) {
+		word := src[m[2]+1 : m[3]-1]
+		if statusWord(word) {
+			continue
+		}
+		hint := fmt.Sprintf("write %q", otherWords[strings.ToLower(word)])
+		if !statusWord(otherWords[strings.ToLower(word)]) {
+			hint = c.nearest.hint(strings.ToLower(word), states, "states")
+		}
+		c.within("wrong-value", p.path, offset+m[2], offset+m[3], strings.ReplaceAll(hint, `"`, src[m[2]:m[2]+1]), fmt.Sprintf("the status of a stage is never %q", word))
+	}
 }

@@ -44,6 +44,7 @@ func (sh *shaper) placeCure(path string, given any) string {
 		return "write { kind: local }"
 	case len(steps) == 3 && steps[1] == "secrets" && text != "":
 		variable := variableName(steps[2])
+		text = strings.Trim(text, "${}")
 		if capitals.MatchString(text) {
 			variable = text
 		}

@@ -271,6 +271,7 @@ func (c *checker) rules(p place, x *expr.Compiled, offset int) {
 	if cure := c.wholeCure(p, x); cure != "" {
 		c.within(expr.CodeType, p.path, offset, end, cure, "this is all that a stage has, and an input is one artifact or value")
 	}
+	c.statuses(p, x.Source, offset)
 	if len(x.Calls) > 0 && !p.condition {
 		c.within("expression", p.path, offset, end, "ask it in `if`, or read stages.NAME.status", fmt.Sprintf("%s() can be asked in `if` only", x.Calls[0]))
 	}

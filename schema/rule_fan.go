@@ -40,6 +40,7 @@ func (c *checker) each(s *Stage) {
 	at := s.Path + "/each"
 	if s.Each.Text == "" {
 		c.literals(at, s.Each.List)
+		c.versions(at, "", s.Each.List)
 		return
 	}
 	c.wanted(place{path: at, text: s.Each.Text, stage: s, alone: true, want: expr.Type{Kind: expr.List}})
@@ -93,6 +94,7 @@ func (c *checker) matrix(s *Stage) {
 	at := s.Path + "/matrix"
 	values := map[string]map[any]bool{}
 	for _, axis := range s.Matrix.Axes {
+		c.versions(axis.Path, axis.Name, axis.Values)
 		values[axis.Name] = valueSet(axis)
 	}
 	for i, m := range s.Matrix.Exclude {

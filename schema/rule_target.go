@@ -12,6 +12,11 @@ import (
 // targets checks the names that stages give: the workspace has them, or a profile
 // binds them.
 func (c *checker) targets() {
+	if c.w.Source != nil {
+		if said, _ := c.w.Source.Value("/targets"); said != nil && asMap(said) == nil {
+			return // no name can be known then
+		}
+	}
 	known := c.targetNames()
 	bound := slices.Clone(known)
 	for _, profile := range c.w.Profiles {

@@ -136,6 +136,9 @@ var only = map[string]struct{ where, cure string }{
 	"attempt": {"`until.when`", "a script counts its attempts itself; `until` is for repeating a stage"},
 }
 
+// hyphened is the hint of a name that cannot stand behind a dot.
+var hyphened = regexp.MustCompile(`^did you mean "([^"]*[.-][^"]*)"`)
+
 // unknown says which name of the pipeline there is not.
 func (c *checker) unknown(p place, e expr.Error) (code diag.Code, message, hint string) {
 	hint = e.Hint
@@ -145,6 +148,10 @@ func (c *checker) unknown(p place, e expr.Error) (code diag.Code, message, hint 
 	what := func(code diag.Code, format string, args ...any) (diag.Code, string, string) {
 		if hint == "" {
 			hint = c.nearest.hint(e.Name, e.Known, strings.TrimPrefix(string(code), "unknown-")+"s")
+		}
+		if near := hyphened.FindStringSubmatch(hint); near != nil && len(e.Parent) > 0 {
+			parent := strings.Join(e.Parent, ".")
+			hint = fmt.Sprintf("write %s[%q] instead of %s.%s", parent, near[1], parent, e.Name)
 		}
 		return code, fmt.Sprintf(format, args...), hint
 	}
@@ -322,6 +329,9 @@ func (c *checker) meantOf(stage, name string) string {
 	}
 	if slices.Contains([]string{"approved", "success", "succeeded", "ok"}, name) {
 		return fmt.Sprintf("write stages.%s.status == \"succeeded\"", stage)
+	}
+	if state := otherWords[name]; state == "failed" || statusWord(name) {
+		return fmt.Sprintf("write stages.%s.status == %q", stage, or(state, name))
 	}
 	i := slices.IndexFunc(c.all, func(s *Stage) bool { return s.Name == stage })
 	if i < 0 {
