@@ -184,7 +184,7 @@ func (m *screen) View() tea.View {
 	if r == nil {
 		return tea.NewView(fmt.Sprintf("%c run %s %s", m.spin(), m.id, m.note))
 	}
-	fmt.Fprintf(&b, "run %s  %s  %s\n", paint(true, bold, m.id), r.Pipeline, span(r.Started, r.Ended))
+	fmt.Fprintf(&b, "run %s  %s  %s  %s\n", paint(true, bold, m.id), r.Pipeline, span(r.Started, r.Ended), clean(r.Why))
 	name := 0
 	for _, s := range r.Stages {
 		name = max(name, len(s.Name))

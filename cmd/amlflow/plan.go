@@ -93,12 +93,9 @@ func (p *program) showPlan(made *engine.Prepared, forecast []flow.Foresight, ove
 	p.print("%s", heading(pl))
 	p.print("")
 	rows := [][]string{p.heading("STAGE", "WILL", "DOES", "TARGET", "NEEDS", "ASKS FOR", "IF")}
-	for i, s := range pl.Stages {
-		when := condition(s.If)
-		if s.Finally {
-			when = "at the end; " + when
-		}
-		rows = append(rows, []string{s.Name, p.verdict(forecast[i].Verdict), does(&s), or(places(s.Targets, true), "-"), or(needs(&s), "-"), or(asks(s.Asks), "-"), strings.TrimSuffix(when, "; ")})
+	for i := range pl.Stages {
+		rows = append(rows, p.planRow(&pl.Stages[i], "", p.verdict(forecast[i].Verdict)))
+		rows = p.nestedRows(rows, &pl.Stages[i], "  ")
 	}
 	table(p.out, rows)
 	if why := append(foreseen(pl, forecast), reasons(made, over)...); len(why) > 0 {
@@ -107,6 +104,27 @@ func (p *program) showPlan(made *engine.Prepared, forecast []flow.Foresight, ove
 			p.print("%s", clean(w))
 		}
 	}
+}
+
+func (p *program) planRow(s *plan.Stage, indent, will string) []string {
+	when := condition(s.If)
+	if s.Finally {
+		when = "at the end; " + when
+	}
+	return []string{indent + s.Name, will, does(s), or(places(s.Targets, true), "-"), or(needs(s), "-"), or(asks(s.Asks), "-"), strings.TrimSuffix(when, "; ")}
+}
+
+// nestedRows are the stages of the pipeline that a stage runs. What becomes of them is
+// told by the stage.
+func (p *program) nestedRows(rows [][]string, s *plan.Stage, indent string) [][]string {
+	if s.Nested == nil {
+		return rows
+	}
+	for i := range s.Nested.Plan.Stages {
+		inner := &s.Nested.Plan.Stages[i]
+		rows = p.nestedRows(append(rows, p.planRow(inner, indent, "")), inner, indent+"  ")
+	}
+	return rows
 }
 
 func (p *program) verdict(v flow.Verdict) string {

@@ -26,6 +26,7 @@ type runRecord struct {
 	Outputs   map[string]any `json:"outputs"`
 	Error     *string        `json:"error"`
 	Plan      string         `json:"plan"`
+	Why       string         `json:"why,omitempty"` // it waits
 }
 
 type stageRecord struct {
@@ -93,7 +94,7 @@ func (ss stageRecords) MarshalJSON() ([]byte, error) {
 func recordOf(p *flow.Progress) runRecord {
 	r := runRecord{
 		Run: p.Run, Pipeline: p.Pipeline, Workspace: p.Workspace, Status: p.Status, Plan: p.Plan,
-		Started: when(p.Started), Ended: when(p.Ended), Params: p.Params, Outputs: p.Outputs, Error: text(sentence(p)),
+		Started: when(p.Started), Ended: when(p.Ended), Params: p.Params, Outputs: p.Outputs, Error: text(sentence(p)), Why: p.Why,
 	}
 	if r.Outputs == nil {
 		r.Outputs = map[string]any{}

@@ -50,6 +50,9 @@ func (p *program) showRun(r *flow.Progress) {
 		how = "for"
 	}
 	p.print("run %s  %s  %s %s %s", p.paintOut(bold, r.Run), r.Pipeline, state(p.colourOut, r.Status), how, span(r.Started, r.Ended))
+	if r.Why != "" {
+		p.print("%s", clean(r.Why))
+	}
 	p.print("")
 	rows := [][]string{p.heading("STAGE", "STATUS", "TARGET", "TRY", "TOOK", "RESULT")}
 	table(p.out, p.statusRows(rows, r.Stages, ""))

@@ -53,7 +53,7 @@ type plain struct {
 	p     *program
 	made  *engine.Prepared
 	seen  stages
-	asked map[string]bool // questions to people that were shown
+	asked map[string]bool // questions to people, and why the run waits, that were shown
 	mu    sync.Mutex      // notices come from elsewhere
 }
 
@@ -71,6 +71,10 @@ func (v *plain) follow(ctx context.Context, e *engine.Engine, id string) (*flow.
 		wide := 0
 		for _, s := range r.Stages {
 			wide = max(wide, len(s.Name))
+		}
+		if r.Why != "" && !v.asked[r.Why] {
+			v.asked[r.Why] = true
+			v.line("%s  %s", time.Now().Format(time.TimeOnly), clean(r.Why))
 		}
 		for _, s := range v.seen.changed(r) {
 			v.line("%s  %-*s  %s", moment(s).Local().Format(time.TimeOnly), wide, s.Name, v.p.news(s))
