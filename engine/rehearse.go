@@ -193,13 +193,13 @@ func (p places) expected(c *schema.Case, found diag.Findings) diag.Findings {
 	}
 	met, unmet := make([]bool, len(found)), map[string]bool{}
 	for _, want := range c.Expect.Findings {
-		any := false
+		seen := false
 		for i, f := range found {
 			if p.meets(want, f) {
-				met[i], any = true, true
+				met[i], seen = true, true
 			}
 		}
-		if !any {
+		if !seen {
 			unmet[want.Code] = true
 			fail(want.Path, p.instead(want.Code, found), "the finding %q was expected, and there is none like this", want.Code)
 		}

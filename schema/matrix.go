@@ -73,16 +73,16 @@ func excluded(m map[string]any, exclude []map[string]any) bool {
 
 // agrees: more names an axis, and all axes that it names have its values.
 func agrees(m, more map[string]any, axes map[string]bool) bool {
-	any := false
+	named := false
 	for name, v := range more {
 		if !axes[name] {
 			continue
 		}
-		if any = true; !equal(m[name], v) {
+		if named = true; !equal(m[name], v) {
 			return false
 		}
 	}
-	return any || len(axes) > 0 && !namesAxis(more, axes)
+	return named || len(axes) > 0 && !namesAxis(more, axes)
 }
 
 func namesAxis(m map[string]any, axes map[string]bool) bool {

@@ -38,12 +38,12 @@ type never struct {
 // neverRun advises about each stage that cannot run, and names those that follow.
 func (c *checker) neverRun() {
 	n := &never{checker: c, byName: map[string]*Stage{}, reasons: map[*Stage][]reason{}, open: map[*Stage]bool{}, known: map[string]bool{}}
-	any := false
+	conditional := false
 	for _, s := range c.stages() {
 		n.byName[s.Name] = s
-		any = any || s.If != ""
+		conditional = conditional || s.If != ""
 	}
-	if !any {
+	if !conditional {
 		return
 	}
 	dead := map[*Stage]bool{}

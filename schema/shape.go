@@ -57,7 +57,7 @@ func (s *Source) checkShape(kind string, f form) diag.Findings {
 // otherFile recognises a file of another kind, about which nothing else is worth saying.
 func (sh *shaper) otherFile() diag.Findings {
 	m, ok := sh.source.Tree.(map[string]any)
-	if !ok || m[sh.kind] != nil && !(sh.kind == "pipeline" && isTest(m)) {
+	if !ok || m[sh.kind] != nil && (sh.kind != "pipeline" || !isTest(m)) {
 		return nil
 	}
 	for _, kind := range Kinds() {

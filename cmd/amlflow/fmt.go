@@ -136,11 +136,11 @@ func (f *formatting) deliver(file string, text, out []byte) error {
 // rewrite gives a file another content, all at once. It keeps its mode and, when it
 // is a link, stays one.
 func rewrite(file string, text []byte) error {
-	real, err := filepath.EvalSymlinks(file)
+	path, err := filepath.EvalSymlinks(file)
 	if err != nil {
 		return err
 	}
-	old, err := os.OpenFile(real, os.O_WRONLY, 0) // a file that may not be written stays as it is
+	old, err := os.OpenFile(path, os.O_WRONLY, 0) // a file that may not be written stays as it is
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func rewrite(file string, text []byte) error {
 	if err = errors.Join(err, old.Close()); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(real), ".amlflow-fmt-*")
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".amlflow-fmt-*")
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func rewrite(file string, text []byte) error {
 	if err = errors.Join(err, tmp.Chmod(info.Mode().Perm()), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), real)
+	return os.Rename(tmp.Name(), path)
 }
 
 // linesOf looks lines up in a text that was read already.

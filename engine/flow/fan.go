@@ -3,6 +3,7 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -96,11 +97,7 @@ func label(v any) string {
 	case string:
 		return short(v)
 	case map[string]any:
-		names := make([]string, 0, len(v))
-		for name := range v { //workflowcheck:ignore they are sorted below
-			names = append(names, name)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(v))
 		for i, name := range names {
 			names[i] = name + "=" + label(v[name])
 		}

@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
@@ -87,12 +88,8 @@ const CausePipeline target.Cause = "pipeline"
 // with are params and, over them, more.
 func with(params, more map[string]any) map[string]any {
 	all := make(map[string]any, len(params)+len(more))
-	for name, v := range params { //workflowcheck:ignore the order makes no difference to a map
-		all[name] = v
-	}
-	for name, v := range more { //workflowcheck:ignore
-		all[name] = v
-	}
+	maps.Copy(all, params)
+	maps.Copy(all, more)
 	return all
 }
 

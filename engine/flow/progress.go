@@ -147,13 +147,7 @@ func (r *run) results(name string) map[string]any {
 	if fan, ok := r.fans[name]; ok {
 		return map[string]any{"status": string(s.Status), "outputs": fan.outputs, "metrics": fan.metrics, "items": fan.items}
 	}
-	metrics := map[string]any{}
-	for _, m := range r.plan.Stages[r.index[name]].Metrics {
-		if v, ok := s.Metrics[m.Name]; ok {
-			metrics[m.Name] = v
-		}
-	}
-	return map[string]any{"status": string(s.Status), "outputs": orEmpty(s.Outputs), "metrics": metrics}
+	return map[string]any{"status": string(s.Status), "outputs": orEmpty(s.Outputs), "metrics": s.numbers(r.plan.Stages[r.index[name]].Metrics)}
 }
 
 func orEmpty(m map[string]any) map[string]any {

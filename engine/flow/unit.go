@@ -154,7 +154,7 @@ func (r *run) enough(ctx workflow.Context, u *unit, round int) bool {
 	}
 	e := r.evaluation(u)
 	e.If, e.IfDepth = w.Expr, w.Depth
-	e.Own = map[string]any{"outputs": orEmpty(u.p.Outputs), "metrics": numbers(u.p.Metrics), "attempt": round}
+	e.Own = map[string]any{"outputs": orEmpty(u.p.Outputs), "metrics": u.p.numbers(u.s.Metrics), "attempt": round}
 	got, err := r.evaluate(ctx, e)
 	switch {
 	case err != nil:
@@ -196,10 +196,13 @@ func unstarted(reason string) workers.Outcome {
 	return workers.Outcome{Status: target.Status{State: target.Failed, Cause: target.CauseStart, Reason: reason}}
 }
 
-func numbers(m map[string]float64) map[string]any {
-	all := make(map[string]any, len(m))
-	for name, v := range m { //workflowcheck:ignore the order makes no difference to a map
-		all[name] = v
+// numbers are metrics as expressions see them.
+func (p *StageProgress) numbers(declared []plan.Output) map[string]any {
+	all := make(map[string]any, len(declared))
+	for _, m := range declared {
+		if v, ok := p.Metrics[m.Name]; ok {
+			all[m.Name] = v
+		}
 	}
 	return all
 }

@@ -116,10 +116,11 @@ func cell(v any) string {
 // code is text as HTML shows it, set like code. Whatever Markdown may see in it is
 // written as a number, since it looks for its own marks even there.
 func code(text string) string {
+	const harmless = " .,/-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	var b strings.Builder
 	b.WriteString("<code>")
 	for _, r := range text {
-		if r < 0x80 && !(r == ' ' || r == '.' || r == ',' || r == '/' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
+		if r < 0x80 && !strings.ContainsRune(harmless, r) {
 			fmt.Fprintf(&b, "&#%d;", r)
 			continue
 		}
