@@ -38,10 +38,15 @@ func (sh *shaper) outputCure(path string, given any) string {
 	return fmt.Sprintf("write file, or folder, and have the script leave it at \"$AMLFLOW_OUTPUT_%s\"", variableName(unescape(name)))
 }
 
+// maxAsked is how many stages are asked for a result that a cure may name: a file of
+// mistakes must not take the square of its length to answer.
+const maxAsked = 200
+
 // artifactLike is the expression for an output that is called text, or the only one
 // of a stage that is; "" when there is none.
 func (sh *shaper) artifactLike(text string) string {
-	for _, stage := range sh.source.Keys("/stages") {
+	stages := sh.source.Keys("/stages")
+	for _, stage := range stages[:min(len(stages), maxAsked)] {
 		outputs := sh.source.Keys(join("/stages", stage, "outputs"))
 		for _, output := range outputs {
 			if output == text || stage == text && len(outputs) == 1 {

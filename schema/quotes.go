@@ -117,3 +117,9 @@ func (s *Source) openBracket(message string, at, opened diag.Pos) (diag.Finding,
 		fmt.Sprintf("write %s here, or a comma if more follows: the bracket was opened on line %d, column %d", closing, opened.Line, opened.Col))
 	return f, true
 }
+
+// doubleQuoted reports whether the scalar at path stands in double quotes.
+func (s *Source) doubleQuoted(path string) bool {
+	v, _, _ := s.walk(path)
+	return v != nil && v.node.Kind == yaml.ScalarNode && v.node.Style&yaml.DoubleQuotedStyle != 0
+}

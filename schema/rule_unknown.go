@@ -47,6 +47,9 @@ func (c *checker) report(p place, e expr.Error) {
 	if hint == "" {
 		hint = "see `amlflow explain " + string(code) + "`"
 	}
+	if (strings.HasPrefix(hint, "write ") || strings.Contains(hint, `["`)) && c.p.Source.doubleQuoted(p.path) {
+		hint = strings.ReplaceAll(hint, `"`, "'") // the other quotes would end the value
+	}
 	c.within(code, p.path, e.Offset, e.End, hint, message)
 }
 

@@ -144,7 +144,7 @@ func (c *checker) artifactCure(w Named, p Param) string {
 	if reference.MatchString(w.Text) {
 		return fmt.Sprintf(`write "${{ %s }}"`, w.Text)
 	}
-	for _, s := range c.all {
+	for _, s := range c.all[:min(len(c.all), maxAsked)] {
 		for _, output := range s.Outputs {
 			if output.Type == p.Type && (output.Name == w.Text || output.Name == p.Name) {
 				return fmt.Sprintf(`write "${{ stages.%s.outputs.%s }}", or another output or parameter that is %s`, s.Name, output.Name, p.Type.words())
