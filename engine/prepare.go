@@ -135,7 +135,7 @@ func OpenWorkspace(dir string) (*schema.Workspace, diag.Findings, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w, findings := schema.ReadWorkspace(shorter(path), text)
+	w, findings := schema.ReadWorkspace(Shorter(path), text)
 	if w == nil {
 		w = schema.DefaultWorkspace(dir)
 	}
@@ -305,8 +305,8 @@ func (p *Prepared) Line(file string, n int) string {
 	return lineIn(append(own, p.sources...), file, n)
 }
 
-// shorter is a path as a person would write it from the current folder.
-func shorter(path string) string {
+// Shorter is a path as a person would write it from the current folder.
+func Shorter(path string) string {
 	here, err := os.Getwd()
 	if err != nil {
 		return path

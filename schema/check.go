@@ -85,7 +85,7 @@ func (a *checked) pipeline(p *Pipeline, files fs.FS) {
 		rule.check(c)
 	}
 	p.early = c.early
-	a.findings = append(a.findings, c.findings...)
+	a.findings = append(a.findings, enough(c.findings)...)
 }
 
 func (a *checked) template(t *Template) {

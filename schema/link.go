@@ -9,8 +9,14 @@ import (
 	"github.com/amlflow/amlflow/schema/diag"
 )
 
-// MaxNested is how deep templates and pipelines may use each other.
-const MaxNested = 10
+// The bounds of files that use each other. Each file may be as large as maxBytes, and
+// be named by all the stages of others.
+const (
+	MaxNested   = 10      // how deep they may use each other
+	maxLinked   = 4 << 20 // bytes of all of them
+	maxUnlinked = 200     // names that lead nowhere; each is compared with what is there
+	maxStages   = maxKeys // of a pipeline and of those that its stages run
+)
 
 // Import is where a file came from that another one names. It is zero for the file
 // that a person named.
@@ -32,10 +38,10 @@ type Importer interface {
 // Link reads the templates and pipelines that the stages of p name, and those that
 // they name, and sets Stage.Template and Stage.Nested. The same file is read once.
 func (p *Pipeline) Link(im Importer) diag.Findings {
-	l := &linker{importer: im, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}}
+	l := newLinker(im)
 	l.pipeline(p)
 	p.sources = l.sources
-	return l.findings.Sort()
+	return enough(l.findings)
 }
 
 // Sources are the files that Link has read, also those with mistakes: where to look
@@ -47,29 +53,95 @@ func (t *Template) Sources() []*Source { return t.sources }
 
 // Link reads the templates that t's stage names; see Pipeline.Link.
 func (t *Template) Link(im Importer) diag.Findings {
-	l := &linker{importer: im, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}}
+	l := newLinker(im)
 	l.stage(t.Source, &t.Stage, t.Import)
 	t.sources = l.sources
-	return l.findings.Sort()
+	return enough(l.findings)
 }
 
 type linker struct {
 	importer  Importer
+	asked     map[question]*answer
+	bytes     int                  // of the files so far
+	bad       int                  // names that led nowhere so far
 	templates map[string]*Template // by Import.Key
 	pipelines map[string]*Pipeline
-	open      []string // keys on the way to where we are
-	names     []string // and the names of those files
+	stages    map[*Pipeline]int // with those that they run
+	open      []string          // keys on the way to where we are
+	names     []string          // and the names of those files
 	sources   []*Source
 	findings  diag.Findings
 }
 
+// question is what the importer is asked, once for all stages that ask the same.
+type question struct {
+	kind, ref, from string
+}
+
+type answer struct {
+	name    string
+	text    []byte
+	in      Import
+	problem *diag.Finding
+}
+
+func newLinker(im Importer) *linker {
+	return &linker{importer: im, asked: map[question]*answer{}, templates: map[string]*Template{}, pipelines: map[string]*Pipeline{}, stages: map[*Pipeline]int{}}
+}
+
+// ask asks the importer, who may look through folders and the network.
+func (l *linker) ask(kind, ref string, from Import) *answer {
+	q := question{kind, ref, from.Key}
+	if a := l.asked[q]; a != nil {
+		return a
+	}
+	a := &answer{}
+	l.asked[q] = a
+	if a.name, a.text, a.in, a.problem = l.importer.Import(kind, ref, from); a.problem != nil {
+		l.bad++
+		return a
+	}
+	a.in.Ref = ref
+	if l.read(kind, a.in.Key) {
+		a.text = nil // another name of the same file
+	} else if l.bytes += len(a.text); l.bytes > maxLinked {
+		a.text, a.problem = nil, &diag.Finding{Code: "too-large", Message: fmt.Sprintf("the files up to this one hold more than %d bytes together", maxLinked), Hint: "use fewer files, or smaller ones"}
+	}
+	return a
+}
+
+func (l *linker) read(kind, key string) bool {
+	if kind == "template" {
+		_, done := l.templates[key]
+		return done
+	}
+	_, done := l.pipelines[key]
+	return done
+}
+
 func (l *linker) pipeline(p *Pipeline) {
-	for i := range p.Stages {
-		l.stage(p.Source, &p.Stages[i], p.Import)
+	all := p.all()
+	total := len(all)
+	for _, st := range all {
+		l.stage(p.Source, st, p.Import)
+		if st.Nested != nil {
+			total = l.grow(p.Source, st, total)
+		}
 	}
-	for i := range p.Finally {
-		l.stage(p.Source, &p.Finally[i], p.Import)
+	l.stages[p] = total
+}
+
+// grow counts the stages of the pipeline that a stage runs, and reports the first that
+// is too much: ten files that each run the next one ten times are ten billion.
+func (l *linker) grow(s *Source, st *Stage, total int) int {
+	inner := l.stages[st.Nested]
+	if total <= maxStages && inner <= maxStages && total+inner > maxStages {
+		at := st.Path + "/pipeline"
+		f := s.finding(s.At(at), "too-large", fmt.Sprintf("with this pipeline there are more than %d stages", maxStages), "run fewer pipelines, or smaller ones")
+		f.Path, f.Width = at, s.Width(at)
+		l.findings = append(l.findings, f)
 	}
+	return min(total+inner, maxStages+1)
 }
 
 func (l *linker) stage(s *Source, st *Stage, from Import) {
@@ -95,9 +167,12 @@ func pipelineRef(ref string) bool {
 
 // load gives the file that ref names, or nil after a finding.
 func (l *linker) load(s *Source, at, kind, ref string, from Import) any {
-	name, text, in, problem := l.importer.Import(kind, ref, from)
-	if problem != nil {
-		f := *problem
+	if l.bad > maxUnlinked || l.bytes > maxLinked {
+		return nil // enough was said
+	}
+	a := l.ask(kind, ref, from)
+	if a.problem != nil {
+		f := *a.problem
 		f.Pos, f.Width, f.Path = s.At(at), s.Width(at), at
 		if f.Severity == "" {
 			f.Severity = diag.Error
@@ -105,17 +180,16 @@ func (l *linker) load(s *Source, at, kind, ref string, from Import) any {
 		l.findings = append(l.findings, f)
 		return nil
 	}
-	in.Ref = ref
-	if !l.enter(s, at, kind, name, in.Key) {
+	if !l.enter(s, at, kind, a.name, a.in.Key) {
 		return nil
 	}
 	defer l.leave()
 	said := len(l.findings)
 	var file any
 	if kind == "template" {
-		file = l.template(name, text, in)
+		file = l.template(a)
 	} else {
-		file = l.nested(name, text, in)
+		file = l.nested(a)
 	}
 	if found := l.findings[said:]; len(found) == 1 && found[0].Code == "other-file" {
 		l.findings[said] = l.otherKind(s, at, kind, ref, found[0])
@@ -162,32 +236,32 @@ func (l *linker) leave() {
 	l.open, l.names = l.open[:len(l.open)-1], l.names[:len(l.names)-1]
 }
 
-func (l *linker) template(name string, text []byte, in Import) any {
-	if t, ok := l.templates[in.Key]; ok {
+func (l *linker) template(a *answer) any {
+	if t, ok := l.templates[a.in.Key]; ok {
 		return t
 	}
-	t, found := ReadTemplate(name, text)
-	t.Import = in
+	t, found := ReadTemplate(a.name, a.text)
+	t.Import, a.text = a.in, nil
 	l.sources = append(l.sources, t.Source)
 	l.findings = append(l.findings, found...)
 	if found.Bad() {
 		t = nil // its mistakes are said; those of its users would only follow from them
 	} else {
-		l.stage(t.Source, &t.Stage, in)
+		l.stage(t.Source, &t.Stage, a.in)
 	}
-	l.templates[in.Key] = t
+	l.templates[a.in.Key] = t
 	if t == nil {
 		return nil
 	}
 	return t
 }
 
-func (l *linker) nested(name string, text []byte, in Import) any {
-	if p, ok := l.pipelines[in.Key]; ok {
+func (l *linker) nested(a *answer) any {
+	if p, ok := l.pipelines[a.in.Key]; ok {
 		return p
 	}
-	p, found := ReadPipeline(name, text)
-	p.Import = in
+	p, found := ReadPipeline(a.name, a.text)
+	p.Import, a.text = a.in, nil
 	l.sources = append(l.sources, p.Source)
 	l.findings = append(l.findings, found...)
 	if found.Bad() {
@@ -195,7 +269,7 @@ func (l *linker) nested(name string, text []byte, in Import) any {
 	} else {
 		l.pipeline(p)
 	}
-	l.pipelines[in.Key] = p
+	l.pipelines[a.in.Key] = p
 	if p == nil {
 		return nil
 	}

@@ -139,13 +139,15 @@ func (s *Source) checkNesting() diag.Findings {
 func (s *Source) parse() (*yaml.Node, diag.Findings) {
 	start := diag.Pos{File: s.Name, Line: 1, Col: 1}
 	empty := diag.Findings{s.finding(start, "empty-file", "the file holds nothing", `start with "amlflow: v1"`)}
-	decoder := yaml.NewDecoder(bytes.NewReader(s.data))
+	text := bytes.NewReader(s.data)
+	decoder := yaml.NewDecoder(text)
+	read := func() int { return len(s.data) - text.Len() }
 	var doc, more yaml.Node
 	switch err := decoder.Decode(&doc); {
 	case errors.Is(err, io.EOF):
 		return nil, empty
 	case err != nil:
-		return nil, diag.Findings{s.syntax(err)}
+		return nil, diag.Findings{s.syntax(err, read())}
 	case len(doc.Content) == 0:
 		return nil, empty
 	case doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].ShortTag() == "!!null":
@@ -155,7 +157,7 @@ func (s *Source) parse() (*yaml.Node, diag.Findings) {
 	case err == nil:
 		return &doc, diag.Findings{s.finding(s.secondDocument(&more), "many-documents", "the file holds more than one document", "put each into a file of its own, without `---`")}
 	case !errors.Is(err, io.EOF):
-		return nil, diag.Findings{s.syntax(err)}
+		return nil, diag.Findings{s.syntax(err, read())}
 	}
 	return &doc, nil
 }

@@ -50,8 +50,7 @@ func (s *Source) checkShape(kind string, f form) diag.Findings {
 	if rest := f.unfit(s.Tree); rest != nil && errors.As(f.check.Validate(rest), &bad) {
 		sh.leaves(bad)
 	}
-	sh.findings = slices.DeleteFunc(sh.findings, sh.astray)
-	return sh.findings.Sort()
+	return enough(slices.DeleteFunc(sh.findings, sh.astray))
 }
 
 // otherFile recognises a file of another kind, about which nothing else is worth saying.

@@ -26,6 +26,7 @@ type Source struct {
 	root  *value
 	last  unfolded
 	near  owned
+	kept  kept
 
 	defaults map[string][]Named  // see common
 	lists    map[string][]string // of the defaults, which all stages share
@@ -114,8 +115,17 @@ func (s *Source) Line(n int) string {
 	if n < 1 || n > len(s.lines) {
 		return ""
 	}
-	l := s.lines[n-1]
-	return string(s.data[l.start:l.end])
+	if l := s.lines[n-1]; s.kept.number != n {
+		s.kept = kept{n, string(s.data[l.start:l.end])}
+	}
+	return s.kept.text
+}
+
+// kept is the line that was asked for last: of a file that is one long line it
+// would be the whole file for each finding.
+type kept struct {
+	number int
+	text   string
 }
 
 // walk follows path and returns the value there (nil when there is none), the last

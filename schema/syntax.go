@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -15,23 +16,20 @@ import (
 
 // syntax says where the parser stopped and why. The parser's own errors have no
 // column and often the wrong line, so a newer one reads the file again for the
-// marks of its errors.
-func (s *Source) syntax(err error) diag.Finding {
+// marks of its errors. Read is how many bytes the first one has looked at.
+func (s *Source) syntax(err error, read int) diag.Finding {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	at, opened := s.lineIn(message), diag.Pos{}
 	if f, ok := s.anchorIn(message, at); ok {
 		return f
 	}
-	var ignored any
-	if again := yaml4.Load(s.data, &ignored); again != nil {
-		if f, ok := s.anchorIn(again.Error(), at); ok { // it takes more for an alias
+	if m, ok := s.secondOpinion(read); ok {
+		if f, ok := s.anchorIn(m.message, at); ok { // it takes more for an alias
 			return f
 		}
-		if m, ok := marksOf(again); ok {
-			at, opened, message = s.posOfRune(m.at), s.posOfRune(m.context), m.message
-			if m.context < 0 {
-				opened = diag.Pos{}
-			}
+		at, opened, message = s.posOfRune(m.at), s.posOfRune(m.context), m.message
+		if m.context < 0 {
+			opened = diag.Pos{}
 		}
 	}
 	if f, ok := s.unquoted(at, opened); ok {
@@ -57,6 +55,32 @@ func (s *Source) syntax(err error) diag.Finding {
 	f := s.finding(at, "yaml-syntax", "this is not YAML: "+plainWords(lineNumber.ReplaceAllString(message, "")), "")
 	f.Hint = s.syntaxHint(message, at, opened)
 	return f
+}
+
+// maxAgain is how many marks of YAML the newer parser is given: it keeps hundreds of
+// bytes for each, and does so for all that stand in brackets on one line.
+const (
+	maxAgain = 50_000
+	ahead    = 16 << 10 // bytes that it may look further than the first one
+)
+
+// secondOpinion asks the newer parser about what the first one has read.
+func (s *Source) secondOpinion(read int) (marks, bool) {
+	text := s.data[:min(read+ahead, len(s.data))]
+	count := 0
+	for _, c := range text {
+		if strings.IndexByte("[]{},:\"'\n\r-?&*", c) >= 0 {
+			count++
+		}
+	}
+	if count > maxAgain {
+		return marks{}, false
+	}
+	var nodes yaml4.Node // which are not looked into, unlike other types
+	if err := yaml4.Load(text, &nodes); err != nil {
+		return marksOf(err)
+	}
+	return marks{}, false
 }
 
 var lineNumber = regexp.MustCompile(`^line \d+: `)
@@ -171,19 +195,29 @@ func (s *Source) anchorIn(message string, at diag.Pos) (diag.Finding, bool) {
 
 // unknownAnchor finds the alias that has no anchor.
 func (s *Source) unknownAnchor(name string, at diag.Pos) diag.Finding {
-	alias := regexp.MustCompile(`(?:^|[\s,:\[{])(\*` + regexp.QuoteMeta(name) + `)(?:$|[\s,\]}])`)
-	for i := range s.lines {
-		if m := alias.FindStringSubmatchIndex(s.Line(i + 1)); m != nil {
-			at = diag.Pos{File: s.Name, Line: i + 1, Col: utf8.RuneCountInString(s.Line(i + 1)[:m[2]]) + 1}
+	alias := []byte("*" + name)
+	for i := 0; ; i += len(alias) {
+		next := bytes.Index(s.data[i:], alias)
+		if next < 0 {
+			break
+		}
+		i += next
+		if bordered(s.data, i-1, " \t\r\n,:[{") && bordered(s.data, i+len(alias), " \t\r\n,]}") {
+			at = s.posAt(i)
 			break
 		}
 	}
-	f := s.finding(at, "alias", fmt.Sprintf("there is no anchor &%s before the alias *%s", name, name), fmt.Sprintf("define it earlier in the file with &%s, or put the text in quotes", name))
+	f := s.finding(at, "alias", fmt.Sprintf("there is no anchor &%s before the alias *%s", shorten(name), shorten(name)), fmt.Sprintf("define it earlier in the file with &%s, or put the text in quotes", shorten(name)))
 	if !plainAnchor.MatchString(name) {
 		f.Hint = "put the value in quotes: to YAML a text that begins with * is an alias"
 	}
 	f.Width = utf8.RuneCountInString(name) + 1
 	return f
+}
+
+// bordered reports whether the byte at i is one of those, or data has none there.
+func bordered(data []byte, i int, those string) bool {
+	return i < 0 || i >= len(data) || strings.IndexByte(those, data[i]) >= 0
 }
 
 // plainWords puts the commonest complaints of the parser into words.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/amlflow/amlflow/engine"
 )
 
 // The ends of the names of files of the language. A workspace is known by its whole name.
@@ -45,7 +47,7 @@ func filesIn(args []string, wanted func(path string) bool, what string) ([]strin
 			case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
 				return fs.SkipDir
 			case d.Type().IsRegular() && wanted(path):
-				files = append(files, path)
+				files = append(files, engine.Shorter(path)) // as findings of other files name it
 			}
 			return nil
 		})

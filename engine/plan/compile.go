@@ -32,7 +32,9 @@ type compiler struct {
 	prefix   string // names of the stages around this pipeline, each with "/"
 	profile  schema.Profile
 	params   map[string]any
-	checked  map[string]bool // targets that were looked at, and whether they can be used
+	checked  map[string]bool     // targets that were looked at, and whether they can be used
+	common   map[string]resolved // of the pipeline's defaults, which are the same for all stages
+	room     *room
 	findings diag.Findings
 }
 
@@ -40,7 +42,7 @@ type compiler struct {
 // passed schema.Check; the findings are those that need parameters, targets and
 // drivers to be seen. The plan is nil when there is an error among them.
 func Compile(p *schema.Pipeline, w *schema.Workspace, o Options) (*Plan, diag.Findings) {
-	c := &compiler{p: p, w: w, o: o, checked: map[string]bool{}}
+	c := &compiler{p: p, w: w, o: o, checked: map[string]bool{}, common: map[string]resolved{}, room: &room{maxSize}}
 	c.chooseProfile()
 	c.bindParams()
 	if c.findings.Bad() {
@@ -108,6 +110,9 @@ func seal(p *Plan) {
 func (c *compiler) stages(ss []schema.Stage, finally bool) []*Stage {
 	out := make([]*Stage, len(ss))
 	for i := range ss {
+		if !c.takes(c.p.Source, ss[i].Path, sizeOfStage) {
+			return nil
+		}
 		out[i] = c.stage(&ss[i], finally)
 	}
 	return out
@@ -120,7 +125,7 @@ func (c *compiler) nested(l *layer, s *schema.Stage) *Nested {
 	for _, a := range late {
 		names[a.Param.Name] = true
 	}
-	inner := &compiler{p: s.Nested.Later(names), w: c.w, o: c.o, prefix: c.prefix + s.Name + "/", profile: c.profile, params: known, checked: c.checked}
+	inner := &compiler{p: s.Nested.Later(names), w: c.w, o: c.o, prefix: c.prefix + s.Name + "/", profile: c.profile, params: known, checked: c.checked, common: map[string]resolved{}, room: c.room}
 	inner.o.Files = s.Nested.Import.Files
 	out := inner.plan()
 	c.findings = append(c.findings, inner.findings...)
@@ -137,6 +142,9 @@ func (c *compiler) arguments(l *layer, with []schema.Named, params []schema.Para
 	}
 	for _, p := range params {
 		w, said := given[p.Name]
+		if !c.takes(l.p.Source, l.s.Path, sizeOfValue) {
+			break
+		}
 		switch {
 		case !said:
 			known[p.Name] = p.Default

@@ -40,6 +40,11 @@ func (b *staging) matrix(l *layer, m *schema.Matrix) []Item {
 		b.bad(l, l.s.Path+"/matrix", "too-large", fmt.Sprintf("the matrix has more than %d combinations", schema.MaxCombinations), "exclude some, or make several stages of it")
 		return nil
 	}
+	for _, one := range combinations {
+		if !b.takes(l.p.Source, l.s.Path+"/matrix", sizeOf(one)) {
+			return nil
+		}
+	}
 	items := make([]Item, len(combinations))
 	for i, c := range combinations {
 		items[i].Value = c

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/schema/expr"
@@ -20,6 +21,20 @@ type resolved struct {
 // value resolves the text at a place, as layer l sees it. What depends on the run, or
 // on the item of a stage that runs over several, stays an expression.
 func (c *compiler) value(l *layer, at, text string) resolved {
+	if r, ok := c.common[at]; ok && l.depth == 0 && c.takes(l.p.Source, at, sizeOf(r.Known)) {
+		return r
+	}
+	if !c.takes(l.p.Source, at, sizeOfValue+len(text)) {
+		return resolved{}
+	}
+	r := c.resolve(l, at, text)
+	if l.depth == 0 && strings.HasPrefix(at, "/defaults/") && r.Known != nil && !r.item {
+		c.common[at] = r
+	}
+	return r
+}
+
+func (c *compiler) resolve(l *layer, at, text string) resolved {
 	t, errs := expr.Split(text)
 	if len(errs) > 0 {
 		return resolved{} // schema.Check has reported them, with their places
@@ -35,6 +50,9 @@ func (c *compiler) value(l *layer, at, text string) resolved {
 		}
 		x, errs := expr.Compile(part.Expr, l.scope, expr.Type{})
 		if len(errs) > 0 {
+			return resolved{}
+		}
+		if !c.takes(l.p.Source, at, sizeOfExpr) {
 			return resolved{}
 		}
 		r.refs, r.calls = append(r.refs, x.Refs...), append(r.calls, x.Calls...)
@@ -59,7 +77,9 @@ func (c *compiler) value(l *layer, at, text string) resolved {
 		c.find(diag.Finding{Pos: l.p.Source.At(at), Path: at, Code: "expression-value", Message: "with these parameters, " + err.Error(), Hint: "give other values with -p, or correct the expression"})
 		return r
 	}
-	r.Known = v
+	if c.takes(l.p.Source, at, sizeOf(v)) {
+		r.Known = v
+	}
 	return r
 }
 

@@ -30,15 +30,16 @@ const (
 //	   14 |     target: gpu
 //	      |             ^~~ did you mean "cpu"?
 func Text(w io.Writer, findings Findings, lookup Lookup, colour bool) error {
+	var at ruler
 	for _, f := range findings {
-		if _, err := io.WriteString(w, tame(text(f, lookup, colour))); err != nil {
+		if _, err := io.WriteString(w, tame(text(f, lookup, &at, colour))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func text(f Finding, lookup Lookup, colour bool) string {
+func text(f Finding, lookup Lookup, at *ruler, colour bool) string {
 	paint := func(code, s string) string {
 		if !colour || s == "" {
 			return s
@@ -62,39 +63,64 @@ func text(f Finding, lookup Lookup, colour bool) string {
 		}
 		return b.String()
 	}
-	show, pad, width := window(line, f.Col, f.Width)
+	show, pad, width := window(line, at.at(f.Pos, line), f.Width)
 	mark := "^" + strings.Repeat("~", max(0, width-1))
 	fmt.Fprintf(&b, "%s %s\n", paint(dim, fmt.Sprintf("%5d |", f.Line)), show)
 	fmt.Fprintf(&b, "%s %s%s\n", paint(dim, "      |"), pad, strings.TrimRight(paint(loud, mark)+" "+f.Hint, " "))
 	return b.String()
 }
 
-// window cuts a line to what is worth showing around col, and gives the blanks to
+// ruler finds the byte at which a column begins. Findings stand in order and a line
+// may be as long as a file, so it goes on from where it was.
+type ruler struct {
+	last Pos
+	byte int
+}
+
+func (r *ruler) at(p Pos, line string) int {
+	if p.File != r.last.File || p.Line != r.last.Line || p.Col < r.last.Col || r.byte > len(line) {
+		r.last, r.byte = Pos{p.File, p.Line, 1}, 0
+	}
+	for ; r.last.Col < p.Col && r.byte < len(line); r.last.Col++ {
+		_, size := utf8.DecodeRuneInString(line[r.byte:])
+		r.byte += size
+	}
+	return r.byte
+}
+
+// window cuts a line to what is worth showing around byte at, and gives the blanks to
 // put under it before the caret and how many characters to underline.
-func window(line string, col, width int) (show, pad string, under int) {
-	runes := []rune(line)
-	at := min(max(col-1, 0), len(runes))
-	from, to := 0, len(runes)
+func window(line string, at, width int) (show, pad string, under int) {
+	from, to := 0, len(line)
 	cutLeft, cutRight := "", ""
-	if len(runes) > shown {
-		from = max(0, at-shown/2)
-		to = min(len(runes), from+shown)
+	if len(line) > 4*shown || utf8.RuneCountInString(line) > shown {
+		from = at
+		for n := 0; n < shown/2 && from > 0; n++ {
+			_, size := utf8.DecodeLastRuneInString(line[:from])
+			from -= size
+		}
+		to = from
+		for n := 0; n < shown && to < len(line); n++ {
+			_, size := utf8.DecodeRuneInString(line[to:])
+			to += size
+		}
 		if from > 0 {
 			cutLeft = "…"
 		}
-		if to < len(runes) {
+		if to < len(line) {
 			cutRight = "…"
 		}
 	}
 	blanks := strings.Repeat(" ", utf8.RuneCountInString(cutLeft))
-	for _, r := range runes[from:at] {
+	for _, r := range line[from:at] {
 		if r == '\t' {
 			blanks += "\t"
 			continue
 		}
 		blanks += " "
 	}
-	return cutLeft + strings.Map(visible, string(runes[from:to])) + cutRight, blanks, min(max(width, 1), max(to-at, 1))
+	rest := utf8.RuneCountInString(line[at:to])
+	return cutLeft + strings.Map(visible, line[from:to]) + cutRight, blanks, min(max(width, 1), max(rest, 1))
 }
 
 // visible keeps a file from steering the terminal that shows it.
