@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/pyenv"
 )
 
@@ -133,7 +134,7 @@ func (f Folder) locked(ctx context.Context, name string, do func() error) error 
 		return err
 	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
-		lock, err := tryLock(path)
+		lock, err := jobdir.TryLock(path, syscall.LOCK_EX)
 		if err == nil {
 			defer lock.Close()
 			return do()
@@ -145,24 +146,6 @@ func (f Folder) locked(ctx context.Context, name string, do func() error) error 
 			return fmt.Errorf("wait for %q, which another amlflow holds: %w", path, err)
 		}
 	}
-}
-
-func tryLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

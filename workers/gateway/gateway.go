@@ -28,6 +28,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
 )
 
 const (
@@ -81,7 +83,7 @@ func (g *gateway) lock(ctx context.Context) (*os.File, error) {
 	limit, cancel := context.WithTimeout(ctx, takeOver)
 	defer cancel()
 	for {
-		lock, err := tryLock(g.path(lockFile))
+		lock, err := jobdir.TryLock(g.path(lockFile), syscall.LOCK_EX)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return lock, err
 		}

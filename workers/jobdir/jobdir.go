@@ -131,7 +131,7 @@ func Lock(ctx context.Context, dir string) (*os.File, error) {
 // acquire is Lock, but it gives up, with no file, when enough says so.
 func acquire(ctx context.Context, dir string, enough func() bool) (*os.File, error) {
 	for {
-		f, err := tryLock(dir, syscall.LOCK_EX)
+		f, err := TryLock(filepath.Join(dir, lockFile), syscall.LOCK_EX)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return f, err
 		}
@@ -208,10 +208,11 @@ func spawn(dir string, lock *os.File) error {
 	return nil
 }
 
-// tryLock opens and locks the lock of dir, and fails with EWOULDBLOCK when
-// another holds it in a way that excludes how.
-func tryLock(dir string, how int) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+// TryLock opens and locks the file at path, and fails with EWOULDBLOCK when another
+// holds it in a way that excludes how (syscall.LOCK_EX or LOCK_SH). The kernel frees
+// the lock of a process that dies.
+func TryLock(path string, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

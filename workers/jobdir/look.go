@@ -188,7 +188,7 @@ func keepFree(dir string) (lock *os.File, held bool, err error) {
 	if !exists(dir, lockFile) && !exists(dir, startingFile) {
 		return nil, false, nil
 	}
-	lock, err = tryLock(dir, syscall.LOCK_SH)
+	lock, err = TryLock(filepath.Join(dir, lockFile), syscall.LOCK_SH)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, true, nil
 	}

@@ -6,13 +6,15 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
 )
 
 // lockWhenFree waits until nobody else holds the lock at path and takes it. The
 // waits get longer: making takes minutes, and many jobs may wait for it.
 func lockWhenFree(ctx context.Context, path string) (*os.File, error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		lock, err := tryLock(path)
+		lock, err := jobdir.TryLock(path, syscall.LOCK_EX)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return lock, err
 		}
@@ -20,26 +22,6 @@ func lockWhenFree(ctx context.Context, path string) (*os.File, error) {
 			return nil, err
 		}
 	}
-}
-
-// tryLock opens and locks the file at path, and fails with EWOULDBLOCK when
-// another holds it.
-func tryLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

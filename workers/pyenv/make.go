@@ -120,7 +120,7 @@ func (m *maker) makeAlone(ctx context.Context) error {
 // lock is held: its leader wrote it, and is what holds the lock.
 func (m *maker) takeOver(ctx context.Context) (*os.File, error) {
 	for {
-		lock, err := tryLock(m.path(workDir, lockFile))
+		lock, err := jobdir.TryLock(m.path(workDir, lockFile), syscall.LOCK_EX)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return lock, err
 		}
