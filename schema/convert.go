@@ -26,7 +26,7 @@ func (c *converter) find(n *yaml.Node, code diag.Code, hint, format string, args
 	if len(c.findings) >= maxNoise {
 		return
 	}
-	f := c.source.finding(c.source.pos(n), code, fmt.Sprintf(format, args...), hint)
+	f := c.source.finding(c.source.pos(slim(n)), code, fmt.Sprintf(format, args...), hint)
 	f.Width = c.width(n)
 	c.findings = append(c.findings, f)
 }
@@ -36,7 +36,7 @@ func (c *converter) width(n *yaml.Node) int {
 	case yaml.AliasNode:
 		return len(n.Value) + 1
 	case yaml.ScalarNode:
-		return c.source.width(n)
+		return c.source.width(slim(n))
 	}
 	return 0
 }
@@ -56,18 +56,18 @@ func (c *converter) value(n *yaml.Node, depth int) *value {
 		c.find(n, "tag", "remove the tag; put the value in quotes to make it text", "the tag %.40q is not taken here", tag)
 		return nil
 	}
-	v := &value{node: n, size: 1}
+	v := &value{mark: slim(n).mark(), size: 1, inner: none}
 	if n.Anchor != "" {
 		c.open[n] = true
 		defer func() { delete(c.open, n); c.done[n] = v }()
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
-		c.fields(v, depth)
+		c.fields(v, n, depth)
 	case yaml.SequenceNode:
-		c.items(v, depth)
+		c.items(v, n, depth)
 	default:
-		v.plain = c.scalar(n)
+		*v = *newValue(n, c.scalar(n))
 	}
 	return v
 }
@@ -94,23 +94,25 @@ func (c *converter) alias(n *yaml.Node, depth int) *value {
 		return nil
 	}
 	v := c.value(n.Alias, depth)
-	if v == nil || !c.room(n, v.size, depth+v.height) {
+	if v == nil || !c.room(n, int(v.size), depth+int(v.height)) {
 		return nil
 	}
 	return v
 }
 
-func (c *converter) items(v *value, depth int) {
-	list := make([]any, 0, len(v.node.Content))
-	v.items = make([]*value, 0, len(v.node.Content))
-	for _, n := range v.node.Content {
+// items and fields let go of the parser's nodes as they go.
+func (c *converter) items(v *value, from *yaml.Node, depth int) {
+	list := make([]any, 0, len(from.Content))
+	v.inner = &inner{items: make([]*value, 0, len(from.Content))}
+	for i, n := range from.Content {
 		item := c.value(n, depth+1)
 		if c.full {
 			break
 		}
 		if item == nil {
-			item = &value{node: n, plain: refused, size: 1}
+			item = newValue(n, refused)
 		}
+		from.Content[i] = nil
 		v.grow(item)
 		v.items, list = append(v.items, item), append(list, item.plain)
 	}
@@ -126,19 +128,20 @@ func (v *value) grow(child *value) {
 	v.height = max(v.height, child.height+1)
 }
 
-func (c *converter) fields(v *value, depth int) {
-	content := v.node.Content
+func (c *converter) fields(v *value, n *yaml.Node, depth int) {
+	content := n.Content
 	if len(content)/2 > maxKeys {
-		c.find(v.node, "too-large", "split it into several pipelines", "this map holds %d keys, more than %d", len(content)/2, maxKeys)
+		c.find(n, "too-large", "split it into several pipelines", "this map holds %d keys, more than %d", len(content)/2, maxKeys)
 		v.plain = refused
 		return
 	}
-	v.fields = make([]field, 0, len(content)/2)
+	v.inner = &inner{fields: make([]field, 0, len(content)/2)}
 	var from merges
 	for i := 0; i+1 < len(content) && !c.full; i += 2 {
-		key := content[i]
+		key, below := content[i], content[i+1]
+		content[i], content[i+1] = nil, nil
 		if key.ShortTag() == "!!merge" {
-			c.merge(v, content[i+1], &from, depth)
+			c.merge(v, below, &from, depth)
 			continue
 		}
 		name, ok := c.key(key)
@@ -146,15 +149,15 @@ func (c *converter) fields(v *value, depth int) {
 			continue
 		}
 		if at := v.at(name); at >= 0 && !from.names[name] {
-			c.find(key, "duplicate-key", "keep one of the two", "the key %q is already on line %d", name, v.fields[at].key.Line)
+			c.find(key, "duplicate-key", "keep one of the two", "the key %q is already on line %d", name, v.fields[at].key.line)
 			continue
 		}
 		delete(from.names, name)
-		item := c.value(content[i+1], depth+1)
+		item := c.value(below, depth+1)
 		if item == nil {
-			item = &value{node: content[i+1], plain: refused, size: 1}
+			item = newValue(below, refused)
 		}
-		v.set(name, key, item)
+		v.set(name, slim(key).mark(), item)
 	}
 	plain := make(map[string]any, len(v.fields))
 	for _, f := range v.fields {
@@ -163,7 +166,7 @@ func (c *converter) fields(v *value, depth int) {
 	v.plain = plain
 }
 
-func (v *value) set(name string, key *yaml.Node, item *value) {
+func (v *value) set(name string, key mark, item *value) {
 	v.grow(item)
 	if i := v.at(name); i >= 0 {
 		v.fields[i] = field{name, key, item}
@@ -212,11 +215,11 @@ func (c *converter) merge(v *value, n *yaml.Node, into *merges, depth int) {
 		into.names = map[string]bool{}
 	}
 	sources := []*value{from}
-	if from.node.Kind == yaml.SequenceNode {
+	if from.node().is(yaml.SequenceNode) {
 		sources = from.items
 	}
 	for _, source := range sources {
-		if source.node.Kind != yaml.MappingNode {
+		if !source.node().is(yaml.MappingNode) {
 			c.find(n, "alias", "write `<<: *name`, where `&name` is a map", "the merge key `<<` takes a map, or a list of maps")
 			return
 		}
@@ -224,7 +227,7 @@ func (c *converter) merge(v *value, n *yaml.Node, into *merges, depth int) {
 			if v.at(f.name) >= 0 {
 				continue
 			}
-			if !c.room(n, f.value.size, depth+1+f.value.height) {
+			if !c.room(n, int(f.value.size), depth+1+int(f.value.height)) {
 				return
 			}
 			into.names[f.name] = true

@@ -55,6 +55,9 @@ func (s *Source) merged(st *Stage, key string) []Named {
 		return own
 	}
 	common := s.common(key)
+	if len(common) > maxCommon {
+		return own // shape has refused them
+	}
 	if len(own) == 0 && !s.said(st.Path+"/"+key) {
 		return common
 	}
@@ -66,6 +69,9 @@ func (s *Source) merged(st *Stage, key string) []Named {
 	}
 	return append(list, own...)
 }
+
+// maxCommon is how many names the shape takes among the defaults.
+const maxCommon = 50
 
 // common is a map of names among the defaults, read once.
 func (s *Source) common(key string) []Named {

@@ -269,8 +269,10 @@ func (f *fit) holdsText(text string) bool {
 }
 
 // unfit is a file without those of its stages that are as they should be, for the
-// validator to say what is wrong with the rest; nil when nothing is.
-func (f form) unfit(tree any) any {
+// validator to say what is wrong with the rest; nil when nothing is. Of very many it
+// takes the first, since it takes its time with each.
+func (f form) unfit(s *Source) any {
+	tree := s.Tree
 	if f.fit == nil {
 		return tree
 	}
@@ -282,7 +284,7 @@ func (f form) unfit(tree any) any {
 		file[key] = v
 		part := f.fit.properties[key]
 		if stages := asMap(v); len(stages) > 0 && part != nil && (key == "stages" || key == "finally") {
-			file[key] = part.unfit(stages)
+			file[key] = part.unfit(stages, s.Keys("/"+key))
 		}
 	}
 	if len(file) == 0 {
@@ -292,9 +294,13 @@ func (f form) unfit(tree any) any {
 }
 
 // unfit leaves out the stages that hold, but for one: there must be one.
-func (f *fit) unfit(stages map[string]any) map[string]any {
+func (f *fit) unfit(stages map[string]any, names []string) map[string]any {
 	rest, one := map[string]any{}, ""
-	for name, stage := range stages {
+	for _, name := range names {
+		stage := stages[name]
+		if len(rest) > 2*maxFindings {
+			break
+		}
 		if (f.propertyNames == nil || f.propertyNames.holdsText(name)) && f.additional.holds(stage) {
 			if one == "" || name < one {
 				one = name

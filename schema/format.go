@@ -71,7 +71,7 @@ func (t token) same(other token) bool {
 
 // piece is a text or an alias of the file, and where it begins.
 type piece struct {
-	node  *yaml.Node
+	node  node
 	start int
 }
 
@@ -80,12 +80,12 @@ type piece struct {
 func (s *Source) pieces(n *yaml.Node, into []piece) []piece {
 	switch n.Kind {
 	case yaml.AliasNode:
-		return append(into, piece{n, s.offset(n.Line, n.Column)})
+		return append(into, piece{slim(n), s.offset(n.Line, n.Column)})
 	case yaml.ScalarNode:
 		if n.Style == 0 && n.Value == "" {
 			return into
 		}
-		return append(into, piece{n, s.begin(n)})
+		return append(into, piece{slim(n), s.begin(slim(n))})
 	}
 	for _, c := range n.Content {
 		into = s.pieces(c, into)

@@ -1,14 +1,10 @@
 package schema
 
-import (
-	"strings"
-
-	"gopkg.in/yaml.v3"
-)
+import "strings"
 
 // blockText takes | or > with its comment and the lines below it. Of these, only
 // the indentation that all of them share is layout.
-func (l *lexer) blockText(n *yaml.Node) {
+func (l *lexer) blockText(n node) {
 	stop, eol := l.at, l.endOfLine()
 	for stop < eol && strings.IndexByte("|>+-0123456789", l.s.data[stop]) >= 0 {
 		stop++
@@ -31,7 +27,7 @@ func (l *lexer) blockText(n *yaml.Node) {
 	}
 	first := l.tokens[head].last + 1
 	at := l.s.lines[first].start
-	l.tokens = append(l.tokens, token{kind: tokBody, lines: lines, value: n.Value, extra: extra, at: at, line: first, last: last, end: l.s.lines[last].end - l.s.lines[last].start})
+	l.tokens = append(l.tokens, token{kind: tokBody, lines: lines, value: n.value, extra: extra, at: at, line: first, last: last, end: l.s.lines[last].end - l.s.lines[last].start})
 }
 
 // bodyLines are the lines of a block text without their indentation, and the number

@@ -55,7 +55,8 @@ type lexer struct {
 
 func (s *Source) tokens() ([]token, *diag.Finding) {
 	l := &lexer{s: s}
-	for _, p := range s.pieces(s.root.node, nil) {
+	doc, _ := s.parse() // as before: what was read is not kept as the parser has it
+	for _, p := range s.pieces(doc, nil) {
 		if l.gap(p.start); l.refused != nil {
 			break
 		}
@@ -157,12 +158,12 @@ func (l *lexer) piece(p piece) {
 		return
 	}
 	switch {
-	case n.Kind == yaml.AliasNode:
-		l.add(tokAlias, l.at+1+len(n.Value), "*"+n.Value)
-	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+	case n.is(yaml.AliasNode):
+		l.add(tokAlias, l.at+1+len(n.value), "*"+n.value)
+	case n.styled(yaml.LiteralStyle | yaml.FoldedStyle):
 		l.blockText(n)
-	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
-		l.flowText(quoteEnd(l.s.data, l.at), n.Style&yaml.DoubleQuotedStyle != 0)
+	case n.styled(yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle):
+		l.flowText(quoteEnd(l.s.data, l.at), n.styled(yaml.DoubleQuotedStyle))
 	default:
 		_, end, ok := l.s.unfold(n)
 		if !ok {

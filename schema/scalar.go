@@ -16,10 +16,10 @@ import (
 // cannot be followed it returns the place of the scalar.
 func (s *Source) Within(path string, offset int) diag.Pos {
 	v, _, _ := s.walk(path)
-	if v == nil || v.node.Kind != yaml.ScalarNode {
+	if v == nil || !v.node().is(yaml.ScalarNode) {
 		return s.At(path)
 	}
-	at, _, ok := s.unfold(v.node)
+	at, _, ok := s.unfold(v.node())
 	if !ok || offset < 0 || offset >= len(at) {
 		return s.At(path)
 	}
@@ -30,23 +30,23 @@ func (s *Source) Within(path string, offset int) diag.Pos {
 // quotes; 0 when it goes over several lines.
 func (s *Source) Width(path string) int {
 	v, last, _ := s.walk(path)
-	if v == nil || last == nil || v.node.Kind != yaml.ScalarNode {
+	if v == nil || last == nil || !v.node().is(yaml.ScalarNode) {
 		return 0
 	}
-	return s.width(v.node)
+	return s.width(v.node())
 }
 
 // KeyWidth returns how many characters the key that path ends with takes.
 func (s *Source) KeyWidth(path string) int {
 	_, at, key := s.walk(path)
-	if at == nil || key == nil {
+	if at == nil || key.kind == 0 {
 		return 0
 	}
 	return s.width(key)
 }
 
-func (s *Source) width(n *yaml.Node) int {
-	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+func (s *Source) width(n node) int {
+	if n.styled(yaml.LiteralStyle | yaml.FoldedStyle) {
 		return 1
 	}
 	_, end, ok := s.unfold(n)
@@ -64,7 +64,7 @@ func (s *Source) width(n *yaml.Node) int {
 // every byte of its decoded text and of the end of that text, and the offset after
 // the scalar. It is false when what it reads is not what the parser read: the rules
 // below are those of YAML 1.2 as libyaml has them, and this is the check on them.
-func (s *Source) unfold(n *yaml.Node) (at []int, end int, ok bool) {
+func (s *Source) unfold(n node) (at []int, end int, ok bool) {
 	if s.last.node != n {
 		at, end, ok := s.follow(n)
 		s.last = unfolded{n, at, end, ok}
@@ -75,40 +75,40 @@ func (s *Source) unfold(n *yaml.Node) (at []int, end int, ok bool) {
 // unfolded keeps what was found about one scalar: a long one may be asked for many
 // of its places.
 type unfolded struct {
-	node *yaml.Node
+	node node
 	at   []int
 	end  int
 	ok   bool
 }
 
-func (s *Source) follow(n *yaml.Node) (at []int, end int, ok bool) {
+func (s *Source) follow(n node) (at []int, end int, ok bool) {
 	start := s.begin(n)
-	f := follower{data: s.data, i: start, want: n.Value}
+	f := follower{data: s.data, i: start, want: n.value}
 	switch {
-	case n.Style&yaml.DoubleQuotedStyle != 0:
+	case n.styled(yaml.DoubleQuotedStyle):
 		f.i++
 		f.flow('"')
-	case n.Style&yaml.SingleQuotedStyle != 0:
+	case n.styled(yaml.SingleQuotedStyle):
 		f.i++
 		f.flow('\'')
-	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
-		f.block(n.Style&yaml.FoldedStyle != 0)
+	case n.styled(yaml.LiteralStyle | yaml.FoldedStyle):
+		f.block(n.styled(yaml.FoldedStyle))
 	default:
 		f.flow(0)
 	}
-	if string(f.text) != n.Value {
+	if string(f.text) != n.value {
 		return nil, 0, false
 	}
 	return append(f.at, f.i), f.end, true
 }
 
 // begin is where a node's own text begins, behind an anchor and comments.
-func (s *Source) begin(n *yaml.Node) int {
-	i := s.offset(n.Line, n.Column)
-	if n.Anchor == "" || i >= len(s.data) || s.data[i] != '&' {
+func (s *Source) begin(n node) int {
+	i := s.offset(int(n.line), int(n.col))
+	if n.anchor == 0 || i >= len(s.data) || s.data[i] != '&' {
 		return i
 	}
-	for i += 1 + len(n.Anchor); i < len(s.data); i++ {
+	for i += 1 + int(n.anchor); i < len(s.data); i++ {
 		switch c := s.data[i]; {
 		case c == '#':
 			for i < len(s.data) && !breaks(s.data[i]) {

@@ -37,24 +37,7 @@ type Source struct {
 type owned struct {
 	path  string
 	value *value
-	key   *yaml.Node
-}
-
-// value is one value of the file; the targets of aliases have one value only.
-type value struct {
-	node   *yaml.Node
-	plain  any
-	fields []field        // of a map, in the file's order
-	index  map[string]int // of a map with more than a few fields; see at
-	items  []*value
-	size   int // values in it after expansion, itself included
-	height int
-}
-
-type field struct {
-	name  string
-	key   *yaml.Node
-	value *value
+	key   node
 }
 
 // At returns the place of the value at path, or of its nearest known parent.
@@ -63,13 +46,13 @@ func (s *Source) At(path string) diag.Pos {
 	if at == nil {
 		return diag.Pos{File: s.Name, Line: 1, Col: 1}
 	}
-	return s.pos(at.node)
+	return s.pos(at.node())
 }
 
 // KeyAt returns the place where the key that path ends with was written; the place
 // of the value when there is no such key.
 func (s *Source) KeyAt(path string) diag.Pos {
-	if _, at, key := s.walk(path); key != nil && at != nil {
+	if _, at, key := s.walk(path); key.kind != 0 && at != nil {
 		return s.pos(key)
 	}
 	return s.At(path)
@@ -92,10 +75,10 @@ func (s *Source) Keys(path string) []string {
 // stays "1.10". It is false when there is no scalar, or only null.
 func (s *Source) Text(path string) (string, bool) {
 	v, _, _ := s.walk(path)
-	if v == nil || v.plain == nil || v.node.Kind != yaml.ScalarNode {
+	if v == nil || v.plain == nil || !v.node().is(yaml.ScalarNode) {
 		return "", false
 	}
-	return v.node.Value, true
+	return v.node().value, true
 }
 
 // Value returns what Tree holds at path.
@@ -130,10 +113,10 @@ type kept struct {
 
 // walk follows path and returns the value there (nil when there is none), the last
 // value on the way, and the key that path ends with.
-func (s *Source) walk(path string) (found, last *value, key *yaml.Node) {
+func (s *Source) walk(path string) (found, last *value, key node) {
 	last = s.root
 	if path == "" || last == nil {
-		return last, last, nil
+		return last, last, node{}
 	}
 	owner := ownerLength(path)
 	if owner == 0 {
@@ -142,7 +125,7 @@ func (s *Source) walk(path string) (found, last *value, key *yaml.Node) {
 	if s.near.path != path[:owner] {
 		found, parent, key := last.follow(path[1:owner])
 		if found == nil {
-			return nil, parent, nil
+			return nil, parent, node{}
 		}
 		s.near = owned{path[:owner], found, key}
 	}
@@ -165,20 +148,20 @@ func ownerLength(path string) int {
 }
 
 // follow goes on from v.
-func (v *value) follow(path string) (found, last *value, key *yaml.Node) {
+func (v *value) follow(path string) (found, last *value, key node) {
 	last = v
 	for step := range strings.SplitSeq(path, "/") {
 		var next *value
-		key = nil
+		key = node{}
 		if i := last.at(unescape(step)); i >= 0 {
-			next, key = last.fields[i].value, last.fields[i].key
+			next, key = last.fields[i].value, last.fields[i].node()
 		} else if len(last.items) > 0 {
 			if n, err := strconv.Atoi(step); err == nil && n >= 0 && n < len(last.items) {
 				next = last.items[n]
 			}
 		}
 		if next == nil {
-			return nil, last, nil
+			return nil, last, node{}
 		}
 		last = next
 	}
@@ -206,9 +189,9 @@ func (v *value) at(name string) int {
 
 // pos gives the place of a node: for a scalar that of its text or opening quote,
 // not of an anchor before it.
-func (s *Source) pos(n *yaml.Node) diag.Pos {
-	if n.Kind != yaml.ScalarNode || n.Anchor == "" {
-		return diag.Pos{File: s.Name, Line: max(n.Line, 1), Col: max(n.Column, 1)}
+func (s *Source) pos(n node) diag.Pos {
+	if !n.is(yaml.ScalarNode) || n.anchor == 0 {
+		return diag.Pos{File: s.Name, Line: max(int(n.line), 1), Col: max(int(n.col), 1)}
 	}
 	return s.posAt(s.begin(n))
 }
@@ -218,7 +201,7 @@ func (s *Source) tag(n *yaml.Node) string {
 	if n.Style&yaml.TaggedStyle != 0 {
 		return n.Tag
 	}
-	if at := s.begin(n); n.Kind != yaml.AliasNode && at < len(s.data) && s.data[at] == '!' {
+	if at := s.begin(slim(n)); n.Kind != yaml.AliasNode && at < len(s.data) && s.data[at] == '!' {
 		return "!"
 	}
 	return ""

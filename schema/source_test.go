@@ -215,14 +215,14 @@ func follow(t *testing.T, s *Source, v *value, seen map[*value]bool) {
 		return
 	}
 	seen[v] = true
-	if v.node.Kind == yaml.ScalarNode {
-		at, _, ok := s.unfold(v.node)
-		if !ok && v.node.Value != "" {
-			t.Fatalf("the text %q (style %d, line %d) cannot be followed in %q", v.node.Value, v.node.Style, v.node.Line, s.data)
+	if n := v.node(); n.is(yaml.ScalarNode) {
+		at, _, ok := s.unfold(n)
+		if !ok && n.value != "" {
+			t.Fatalf("the text %q (style %d, line %d) cannot be followed in %q", n.value, n.style, n.line, s.data)
 		}
 		for i := 1; i < len(at); i++ {
 			if at[i] < at[i-1] || at[i] > len(s.data) {
-				t.Fatalf("places of %q go back: %v", v.node.Value, at)
+				t.Fatalf("places of %q go back: %v", n.value, at)
 			}
 		}
 	}
