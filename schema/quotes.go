@@ -15,10 +15,14 @@ import (
 // YAML a "#" behind a blank begins a comment. It is false for every other text.
 func (s *Source) cutShort(path string) (diag.Finding, bool) {
 	v, _, _ := s.walk(path)
-	if v == nil || v.node.Kind != yaml.ScalarNode || v.node.Style != 0 || !isExpression(v.node.Value) {
+	if v == nil {
 		return diag.Finding{}, false
 	}
-	_, end, ok := s.unfold(v.node)
+	n := v.node()
+	if !n.is(yaml.ScalarNode) || n.style != 0 || !isExpression(n.value) {
+		return diag.Finding{}, false
+	}
+	_, end, ok := s.unfold(n)
 	from := end
 	for ok && end < len(s.data) && blank(s.data[end]) {
 		end++
@@ -33,7 +37,7 @@ func (s *Source) cutShort(path string) (diag.Finding, bool) {
 	if closing < 0 {
 		return diag.Finding{}, false // a comment that was meant as one
 	}
-	text := v.node.Value + string(s.data[from:end]) + rest[:closing+2]
+	text := n.value + string(s.data[from:end]) + rest[:closing+2]
 	f := s.finding(at, "expression", "to YAML this # begins a comment, because a blank stands before it, and the expression ends there",
 		"put the value in quotes: "+quoted(text))
 	f.Path, f.Width = path, 1
@@ -121,5 +125,5 @@ func (s *Source) openBracket(message string, at, opened diag.Pos) (diag.Finding,
 // doubleQuoted reports whether the scalar at path stands in double quotes.
 func (s *Source) doubleQuoted(path string) bool {
 	v, _, _ := s.walk(path)
-	return v != nil && v.node.Kind == yaml.ScalarNode && v.node.Style&yaml.DoubleQuotedStyle != 0
+	return v != nil && v.node().is(yaml.ScalarNode) && v.node().styled(yaml.DoubleQuotedStyle)
 }
