@@ -64,11 +64,10 @@ func (c *compiler) plan() *Plan {
 	if g := c.p.Concurrency; g != nil {
 		out.Group = c.group(own, g)
 	}
-	for _, s := range inOrder(c.stages(c.p.Stages, false)) {
-		out.Stages = append(out.Stages, *s)
-	}
-	for _, s := range inOrder(c.stages(c.p.Finally, true)) {
-		out.Stages = append(out.Stages, *s)
+	stages := append(inOrder(c.stages(c.p.Stages, false)), inOrder(c.stages(c.p.Finally, true))...)
+	out.Stages = make([]Stage, len(stages)) // which are large, so not by appending
+	for i, s := range stages {
+		out.Stages[i] = *s
 	}
 	for _, n := range c.p.Outputs {
 		out.Outputs = append(out.Outputs, Var{Name: n.Name, Value: c.value(own, n.Path, n.Text).Value})
