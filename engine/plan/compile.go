@@ -65,6 +65,7 @@ func (c *compiler) plan() *Plan {
 		out.Group = c.group(own, g)
 	}
 	stages := append(inOrder(c.stages(c.p.Stages, false)), inOrder(c.stages(c.p.Finally, true))...)
+	c.jobs(stages)
 	out.Stages = make([]Stage, len(stages)) // which are large, so not by appending
 	for i, s := range stages {
 		out.Stages[i] = *s
