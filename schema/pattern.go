@@ -13,7 +13,7 @@ const (
 	maxPattern = 1000       // bytes
 	maxSteps   = 5000       // instructions of the compiled pattern
 	maxMatch   = 50_000_000 // instructions times letters of one match
-	maxAll     = 500_000    // instructions of all patterns of a file
+	maxAll     = 150_000    // instructions of all patterns of a file
 )
 
 // pattern is a regular expression that whole texts must match.

@@ -46,7 +46,7 @@ func (p Param) defaultCure() string {
 	case isText && (p.Type == Integer || p.Type == Number) && plainNumeral.MatchString(text):
 		return "remove the quotes"
 	}
-	if near := nearestOf(p.Enum, p.Default); near != "" {
+	if near := nearestOf(p.Enum[:min(len(p.Enum), maxEnum)], p.Default); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return defaultCure

@@ -64,7 +64,10 @@ func (c *checker) arguments(s *Stage, u used) {
 		return
 	}
 	for _, p := range u.params {
-		if _, said := c.p.Source.Value(join(s.Path, "with", p.Name)); p.Default == nil && !said && c.few() {
+		if p.Default != nil {
+			continue
+		}
+		if _, said := c.p.Source.Value(join(s.Path, "with", p.Name)); !said && c.few() {
 			c.missing(s, u, p, names, unknown)
 		}
 	}
@@ -142,11 +145,14 @@ func (p Param) cure(v any) string {
 	if cure := other.defaultCure(); cure != defaultCure {
 		return cure
 	}
-	if near := nearestOf(p.Enum, v); near != "" {
+	if near := nearestOf(p.Enum[:min(len(p.Enum), maxEnum)], v); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "give a value that fits"
 }
+
+// maxEnum is how many allowed values one that is not allowed is compared with.
+const maxEnum = 200
 
 func nearestOf(list []any, v any) string {
 	var near nearest

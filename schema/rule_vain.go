@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/schema/expr"
@@ -103,9 +102,13 @@ func (c *checker) vainBindings() {
 			said[name] = true
 		}
 	}
+	targets := map[string]bool{}
+	for _, t := range c.w.Targets {
+		targets[t.Name] = true
+	}
 	for _, profile := range c.w.Profiles {
 		for name := range profile.Targets {
-			if !said[name] {
+			if !said[name] && !targets[name] && c.few() {
 				c.vainBinding(profile, name, said)
 			}
 		}
@@ -115,7 +118,7 @@ func (c *checker) vainBindings() {
 func (c *checker) vainBinding(profile Profile, name string, said map[string]bool) {
 	var candidates []string
 	for other := range said {
-		if profile.Targets[other] == "" && !slices.ContainsFunc(c.w.Targets, func(t Target) bool { return t.Name == name }) {
+		if profile.Targets[other] == "" {
 			candidates = append(candidates, other)
 		}
 	}
