@@ -79,7 +79,7 @@ func (c *checker) paramBounds(p Param) {
 		return
 	}
 	compiled, err := compilePattern(p.Pattern)
-	c.steps += compiled.steps
+	c.steps += compiled.cost
 	if err != nil {
 		c.value("bad-pattern", p.Path+"/pattern", "patterns are short, and RE2: without look-ahead and back-references", "this pattern cannot be used: %s", err)
 	}

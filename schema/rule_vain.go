@@ -97,9 +97,12 @@ func (c *checker) vainBindings() {
 		return
 	}
 	said := map[string]bool{}
+	var names []string
 	for _, s := range c.stages() {
 		for _, name := range s.Target {
-			said[name] = true
+			if !said[name] {
+				said[name], names = true, append(names, name)
+			}
 		}
 	}
 	targets := map[string]bool{}
@@ -109,15 +112,15 @@ func (c *checker) vainBindings() {
 	for _, profile := range c.w.Profiles {
 		for name := range profile.Targets {
 			if !said[name] && !targets[name] && c.few() {
-				c.vainBinding(profile, name, said)
+				c.vainBinding(profile, name, names)
 			}
 		}
 	}
 }
 
-func (c *checker) vainBinding(profile Profile, name string, said map[string]bool) {
+func (c *checker) vainBinding(profile Profile, name string, said []string) {
 	var candidates []string
-	for other := range said {
+	for _, other := range said {
 		if profile.Targets[other] == "" {
 			candidates = append(candidates, other)
 		}
