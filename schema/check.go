@@ -100,6 +100,7 @@ type checker struct {
 	w        *Workspace
 	folder   fs.FS
 	nearest  nearest
+	wanting  wanting
 	findings diag.Findings
 
 	all     []*Stage

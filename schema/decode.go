@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,9 @@ func ReadPipeline(name string, data []byte) (*Pipeline, diag.Findings) {
 	}
 	for _, key := range s.Keys("/finally") {
 		p.Finally = append(p.Finally, s.stage(join("/finally", key), key))
+	}
+	if s.spread > maxValues {
+		fs = append(fs, s.finding(s.KeyAt("/defaults"), "too-large", fmt.Sprintf("with the defaults the stages have more than %d variables", maxValues), "use fewer defaults, or split the pipeline"))
 	}
 	p.Outputs = s.named("/outputs")
 	p.Concurrency = s.concurrency("/concurrency")

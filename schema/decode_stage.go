@@ -61,6 +61,9 @@ func (s *Source) merged(st *Stage, key string) []Named {
 	if len(own) == 0 && !s.said(st.Path+"/"+key) {
 		return common
 	}
+	if s.spread += len(common); s.spread > maxValues {
+		return own
+	}
 	list := make([]Named, 0, len(common)+len(own))
 	for _, d := range common {
 		if _, over := s.Value(join(st.Path+"/"+key, d.Name)); !over {

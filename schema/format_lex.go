@@ -195,7 +195,7 @@ func quoteEnd(data []byte, start int) int {
 func (l *lexer) flowText(end int, escapes bool) {
 	raw := string(l.s.data[l.at:end])
 	var lines []string
-	for _, part := range cut([]byte(raw)) {
+	for _, part := range cut([]byte(raw), len(raw)+1) {
 		lines = append(lines, raw[part.start:part.end])
 	}
 	for i, line := range lines {

@@ -36,7 +36,9 @@ func Read(name string, data []byte) (*Source, diag.Findings) {
 		return s, diag.Findings{s.finding(diag.Pos{File: name, Line: 1, Col: 1}, "too-large",
 			fmt.Sprintf("the file has %d bytes, more than the %d that are read", len(data), maxBytes), "split it into several pipelines")}
 	}
-	s.lines = cut(s.data)
+	if s.lines = cut(s.data, 2*maxValues); len(s.lines) > 2*maxValues {
+		return s, diag.Findings{s.finding(s.posAt(s.lines[2*maxValues].start), "too-large", fmt.Sprintf("the file holds more than %d lines", 2*maxValues), "split it into several pipelines")}
+	}
 	if fs := s.checkBytes(); len(fs) > 0 {
 		return s, fs
 	}
@@ -102,7 +104,7 @@ func (s *Source) checkNesting() diag.Findings {
 	deep := func(i int) diag.Findings {
 		return diag.Findings{s.finding(s.posAt(i), "too-deep", fmt.Sprintf("this is nested deeper than %d levels", maxDepth), "put parts of it into files of their own")}
 	}
-	depth, dashes, indent, marks, lead := 0, 0, 0, 0, true
+	depth, dashes, indent, marks, brackets, lead := 0, 0, 0, 0, 0, true
 	for i, c := range s.data {
 		if c == ',' || c == '\n' {
 			if marks++; marks > 2*maxValues {
@@ -111,6 +113,9 @@ func (s *Source) checkNesting() diag.Findings {
 		}
 		switch c {
 		case '[', '{':
+			if brackets++; brackets > maxValues {
+				return diag.Findings{s.finding(s.posAt(i), "too-large", fmt.Sprintf("the file holds more than %d brackets", maxValues), "split it into several pipelines")}
+			}
 			if depth++; depth > 4*maxDepth {
 				return deep(i)
 			}

@@ -3,6 +3,7 @@ package schema
 import (
 	"maps"
 	"reflect"
+	"slices"
 )
 
 // MaxCombinations is how many combinations one matrix may have.
@@ -35,9 +36,9 @@ func Combinations(axes []Axis, include, exclude []map[string]any) ([]map[string]
 	if len(axes) == 0 {
 		list = nil
 	}
-	kept := list[:0]
+	kept, without := list[:0], entries(exclude)
 	for _, m := range list {
-		if !excluded(m, exclude) {
+		if !without.have(m) {
 			kept = append(kept, m)
 		}
 	}
@@ -58,17 +59,34 @@ func Combinations(axes []Axis, include, exclude []map[string]any) ([]map[string]
 	return list, len(list) <= MaxCombinations
 }
 
-func excluded(m map[string]any, exclude []map[string]any) bool {
+// pair is a name and its value in an entry of exclude.
+type pair struct {
+	name  string
+	value any
+}
+
+// without are the entries of exclude as lists, which are faster to go through than maps.
+type without [][]pair
+
+func entries(exclude []map[string]any) without {
+	all := make(without, 0, len(exclude))
 	for _, x := range exclude {
-		same := len(x) > 0
-		for name, v := range x {
-			same = same && equal(m[name], v)
+		var one []pair
+		for _, name := range keysOf(x) {
+			one = append(one, pair{name, x[name]})
 		}
-		if same {
-			return true
+		if len(one) > 0 {
+			all = append(all, one)
 		}
 	}
-	return false
+	return all
+}
+
+// have reports whether all that one of the entries says is so in m.
+func (w without) have(m map[string]any) bool {
+	return slices.ContainsFunc(w, func(entry []pair) bool {
+		return !slices.ContainsFunc(entry, func(p pair) bool { return !equal(m[p.name], p.value) })
+	})
 }
 
 // agrees: more names an axis, and all axes that it names have its values.
@@ -95,6 +113,10 @@ func namesAxis(m map[string]any, axes map[string]bool) bool {
 }
 
 func equal(a, b any) bool {
+	if x, isText := a.(string); isText {
+		y, alike := b.(string)
+		return alike && x == y
+	}
 	x, isNumber := number(a)
 	y, alike := number(b)
 	if isNumber && alike {

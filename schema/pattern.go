@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 )
 
 // The bounds of a parameter's pattern. A few letters can stand for millions of
@@ -13,13 +14,14 @@ const (
 	maxPattern = 1000       // bytes
 	maxSteps   = 5000       // instructions of the compiled pattern
 	maxMatch   = 50_000_000 // instructions times letters of one match
-	maxAll     = 500_000    // instructions of all patterns of a file
+	maxAll     = 150_000    // instructions and letters of all patterns of a file
 )
 
 // pattern is a regular expression that whole texts must match.
 type pattern struct {
 	whole *regexp.Regexp
 	steps int
+	cost  int // what it takes to make: a class of letters is one step, and may be long
 }
 
 // compilePattern reads the pattern of a parameter, within its bounds.
@@ -39,10 +41,14 @@ func compilePattern(text string) (pattern, error) {
 		return pattern{}, faultOf(err)
 	}
 	if len(program.Inst) > maxSteps {
-		return pattern{steps: len(program.Inst)}, errors.New("it repeats too much")
+		return pattern{steps: len(program.Inst), cost: len(program.Inst)}, errors.New("it repeats too much")
+	}
+	cost := len(program.Inst)
+	for _, step := range program.Inst {
+		cost += len(step.Rune) / 8
 	}
 	whole, err := regexp.Compile(`^(?:` + text + `)$`)
-	return pattern{whole, len(program.Inst)}, err
+	return pattern{whole, len(program.Inst), cost}, err
 }
 
 // faultOf is what is wrong with a pattern, and where in it.
@@ -67,11 +73,14 @@ func (p pattern) problem(text, written string) string {
 
 // among reports whether v, or each item of a list, is one of those allowed.
 func (p Param) among(v any) bool {
+	list, isList := v.([]any)
+	if text, isText := v.(string); isText {
+		return slices.ContainsFunc(p.Enum, func(a any) bool { return a == text })
+	}
 	allowed := map[string]bool{}
 	for _, a := range p.Enum {
 		allowed[identity(a)] = true
 	}
-	list, isList := v.([]any)
 	if !isList {
 		return allowed[identity(v)]
 	}

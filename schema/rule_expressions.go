@@ -129,7 +129,8 @@ func (c *checker) text(p place) {
 	for _, e := range errs {
 		c.report(p, e)
 	}
-	if len(errs) == 0 {
+	if len(errs) == 0 && !c.once[p.path] {
+		c.once[p.path] = strings.HasPrefix(p.path, "/defaults/")
 		c.unwrapped(p, t.IsLiteral())
 	}
 	want := p.want
@@ -182,7 +183,7 @@ func (c *checker) script(p place) {
 
 // maxReports is how many mistakes in expressions are enough for one file. Each is
 // compared with all names that there are.
-const maxReports = 300
+const maxReports = 200
 
 // few counts a finding that a file may give very often, and reports whether it is
 // still worth saying.

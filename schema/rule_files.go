@@ -27,6 +27,9 @@ func (c *checker) files() {
 		return
 	}
 	for _, s := range c.stages() {
+		if c.reports > maxReports {
+			return // each looks into folders
+		}
 		switch {
 		case s.Template != nil:
 			c.filesOfTemplate(s)
@@ -118,6 +121,7 @@ func (c *checker) jsonFile(w site, key, name string) {
 
 // nearFile proposes a file of the folder that the missing one should be in.
 func (c *checker) nearFile(name string) string {
+	c.reports++
 	dir, base := path.Split(path.Clean(name))
 	entries, err := fs.ReadDir(c.folder, path.Clean("./"+dir))
 	if err != nil {

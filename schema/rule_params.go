@@ -46,7 +46,7 @@ func (p Param) defaultCure() string {
 	case isText && (p.Type == Integer || p.Type == Number) && plainNumeral.MatchString(text):
 		return "remove the quotes"
 	}
-	if near := nearestOf(p.Enum, p.Default); near != "" {
+	if near := nearestOf(p.Enum[:min(len(p.Enum), maxEnum)], p.Default); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return defaultCure
@@ -79,7 +79,7 @@ func (c *checker) paramBounds(p Param) {
 		return
 	}
 	compiled, err := compilePattern(p.Pattern)
-	c.steps += compiled.steps
+	c.steps += compiled.cost
 	if err != nil {
 		c.value("bad-pattern", p.Path+"/pattern", "patterns are short, and RE2: without look-ahead and back-references", "this pattern cannot be used: %s", err)
 	}

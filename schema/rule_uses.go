@@ -43,13 +43,31 @@ func (c *checker) uses() {
 	}
 }
 
-func (c *checker) arguments(s *Stage, u used) {
-	var names []string
-	index := map[string]int{}
-	for i, p := range u.params {
-		names = append(names, p.Name)
-		index[p.Name] = i
+// paramsOf are the names of what a used file wants, and where each stands in the list.
+// The next stage often uses the same file.
+func (c *checker) paramsOf(u used) ([]string, map[string]int) {
+	if len(u.params) == 0 {
+		return nil, nil
 	}
+	if c.wanting.of != &u.params[0] {
+		c.wanting = wanting{of: &u.params[0], index: map[string]int{}}
+		for i, p := range u.params {
+			c.wanting.names = append(c.wanting.names, p.Name)
+			c.wanting.index[p.Name] = i
+		}
+	}
+	return c.wanting.names, c.wanting.index
+}
+
+// wanting keeps the parameters of the file that was looked at last.
+type wanting struct {
+	of    *Param
+	names []string
+	index map[string]int
+}
+
+func (c *checker) arguments(s *Stage, u used) {
+	names, index := c.paramsOf(u)
 	var unknown []string
 	for _, w := range s.With {
 		i, ok := index[w.Name]
@@ -65,7 +83,10 @@ func (c *checker) arguments(s *Stage, u used) {
 		return
 	}
 	for _, p := range u.params {
-		if _, said := c.p.Source.Value(join(s.Path, "with", p.Name)); p.Default == nil && !said && c.few() {
+		if p.Default != nil {
+			continue
+		}
+		if _, said := c.p.Source.Value(join(s.Path, "with", p.Name)); !said && c.few() {
 			c.missing(s, u, p, names, unknown)
 		}
 	}
@@ -132,7 +153,10 @@ func (c *checker) argument(s *Stage, u used, p Param, w Named) {
 		c.value("param-value", w.Path, c.artifactCure(w, p), "%s is %s, which %s cannot name", title, p.Type.words(), givenKind(v))
 	default:
 		c.literals(w.Path, w.List)
-		if _, problem := p.Accept(v); problem != "" {
+		if c.reports > maxReports {
+			return
+		}
+		if _, problem := p.Accept(v); problem != "" && c.few() {
 			c.value("param-value", w.Path, p.cure(v), "%s cannot be this: %s", title, problem)
 		}
 	}
@@ -171,7 +195,7 @@ func (p Param) cure(v any) string {
 	if cure := other.defaultCure(); cure != defaultCure {
 		return cure
 	}
-	if near := nearestOf(p.Enum, v); near != "" {
+	if near := nearestOf(p.Enum[:min(len(p.Enum), maxEnum)], v); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if _, fits := p.Type.of(v); !fits && len(p.Enum) == 0 {
@@ -179,6 +203,9 @@ func (p Param) cure(v any) string {
 	}
 	return "give a value that fits"
 }
+
+// maxEnum is how many allowed values one that is not allowed is compared with.
+const maxEnum = 200
 
 func nearestOf(list []any, v any) string {
 	var near nearest

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/schema/expr"
@@ -98,24 +97,31 @@ func (c *checker) vainBindings() {
 		return
 	}
 	said := map[string]bool{}
+	var names []string
 	for _, s := range c.stages() {
 		for _, name := range s.Target {
-			said[name] = true
+			if !said[name] {
+				said[name], names = true, append(names, name)
+			}
 		}
+	}
+	targets := map[string]bool{}
+	for _, t := range c.w.Targets {
+		targets[t.Name] = true
 	}
 	for _, profile := range c.w.Profiles {
 		for name := range profile.Targets {
-			if !said[name] {
-				c.vainBinding(profile, name, said)
+			if !said[name] && !targets[name] && c.few() {
+				c.vainBinding(profile, name, names)
 			}
 		}
 	}
 }
 
-func (c *checker) vainBinding(profile Profile, name string, said map[string]bool) {
+func (c *checker) vainBinding(profile Profile, name string, said []string) {
 	var candidates []string
-	for other := range said {
-		if profile.Targets[other] == "" && !slices.ContainsFunc(c.w.Targets, func(t Target) bool { return t.Name == name }) {
+	for _, other := range said {
+		if profile.Targets[other] == "" {
 			candidates = append(candidates, other)
 		}
 	}

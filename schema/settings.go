@@ -3,11 +3,28 @@ package schema
 import (
 	"errors"
 	"maps"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
 	"github.com/amlflow/amlflow/schema/diag"
 )
+
+// settingsForms are the forms of the kinds of targets, which are few, by kind and text.
+var settingsForms sync.Map
+
+func settingsForm(kind, text string) form {
+	key := [2]string{kind, text}
+	if f, ok := settingsForms.Load(key); ok {
+		return f.(form)
+	}
+	f, err := compile(kind+".settings.schema.json", []byte(text))
+	if err != nil {
+		panic(err)
+	}
+	settingsForms.Store(key, f)
+	return f
+}
 
 // CheckSettings compares what the workspace says of a target with the JSON
 // Schema that the target's kind publishes. It is a mistake of ours, and panics,
@@ -16,10 +33,7 @@ func (w *Workspace) CheckSettings(t Target, settings []byte) diag.Findings {
 	if w.Source == nil {
 		return nil
 	}
-	f, err := compile(t.Kind+".settings.schema.json", settings)
-	if err != nil {
-		panic(err)
-	}
+	f := settingsForm(t.Kind, string(settings))
 	v, _ := w.Source.Value(t.Path)
 	given := maps.Clone(asMap(v))
 	if given == nil {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"sort"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ type Source struct {
 
 	defaults map[string][]Named  // see common
 	lists    map[string][]string // of the defaults, which all stages share
+	spread   int                 // names of the defaults that stages have taken into lists of their own
 }
 
 // owned keeps the stage or parameter that was looked at last, since the next look is
@@ -216,11 +218,12 @@ type line struct {
 
 const stride = 256
 
-// cut finds the lines of data as YAML ends them: LF, CR LF or CR.
-func cut(data []byte) []line {
-	var lines []line
+// cut finds the lines of data as YAML ends them: LF, CR LF or CR. It stops after most
+// of them, and leaves the rest of the data as one.
+func cut(data []byte, most int) []line {
+	lines := make([]line, 0, min(bytes.Count(data, []byte("\n"))+bytes.Count(data, []byte("\r")), most)+1)
 	start := 0
-	for i := 0; i < len(data); i++ {
+	for i := 0; i < len(data) && len(lines) < most; i++ {
 		if data[i] != '\n' && data[i] != '\r' {
 			continue
 		}

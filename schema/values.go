@@ -85,8 +85,8 @@ func (p Param) Accept(v any) (value any, problem string) {
 
 // choices lists the values of an enum.
 func choices(enum []any) string {
-	words := make([]string, len(enum))
-	for i, v := range enum {
+	words := make([]string, min(len(enum), 61)) // more are not shown
+	for i, v := range enum[:len(words)] {
 		words[i] = shown(v)
 	}
 	return shorten(strings.Join(words, ", "))

@@ -331,7 +331,7 @@ func mend(text, words string) string {
 // take the square of its length to answer.
 type nearest struct{ spent int }
 
-const nearestBudget = 300_000
+const nearestBudget = 200_000
 
 func (n *nearest) name(name string, known []string) string {
 	if n.spent += len(known) * (len(name) + 1) / 8; n.spent > nearestBudget {

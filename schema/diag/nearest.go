@@ -27,8 +27,12 @@ func Nearest(name string, known []string) string {
 			continue
 		}
 		b = fold(b[:0], k)
-		d := t.distance(a, b)
-		if d > max(1, max(len(a), len(b))/3) || d >= max(len(a), len(b)) {
+		most := max(1, max(len(a), len(b))/3)
+		if bestDistance >= 0 {
+			most = min(most, bestDistance)
+		}
+		d := t.distance(a, b, most)
+		if d > most || d >= max(len(a), len(b)) {
 			continue
 		}
 		gap := max(len(a), len(b)) - min(len(a), len(b))
@@ -69,12 +73,12 @@ type table struct{ before, last, row []int }
 
 // distance counts the letters to insert, drop, replace or swap with a neighbour to
 // turn a into b (optimal string alignment). The beginning of a name is one away
-// from it; lengths that differ by more than half are far away.
-func (t *table) distance(a, b []rune) int {
+// from it; lengths that differ by more than half are far away. Above most it stops.
+func (t *table) distance(a, b []rune, most int) int {
 	if begins(a, b) {
 		return 1
 	}
-	if n := max(len(a), len(b)); n > 2*min(len(a), len(b)) || len(b) > longest {
+	if n := max(len(a), len(b)); n > 2*min(len(a), len(b)) || n-min(len(a), len(b)) > most || len(b) > longest {
 		return n
 	}
 	for len(t.row) <= len(b) {
@@ -84,8 +88,10 @@ func (t *table) distance(a, b []rune) int {
 	for j := range last {
 		last[j] = j
 	}
+	lowest := 0 // of the row before, which a swap of letters may come from
 	for i := 1; i <= len(a); i++ {
 		row[0] = i
+		low := i
 		for j := 1; j <= len(b); j++ {
 			same := 1
 			if a[i-1] == b[j-1] {
@@ -95,7 +101,12 @@ func (t *table) distance(a, b []rune) int {
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
 				row[j] = min(row[j], before[j-2]+1)
 			}
+			low = min(low, row[j])
 		}
+		if low > most && lowest > most {
+			return low
+		}
+		lowest = low
 		before, last, row = last, row, before
 	}
 	return last[len(b)]
