@@ -106,15 +106,15 @@ func TestAnUpdateLosesNoRequest(t *testing.T) {
 // processes returns the process folders of a deployment.
 func (p *place) processes(id string) []string {
 	p.Helper()
-	dirs := p.started(id)
+	dirs := p.begun(id)
 	if len(dirs) == 0 {
 		p.Fatalf("no processes of %s", id)
 	}
 	return dirs
 }
 
-// started are the folders of the processes of a deployment so far.
-func (p *place) started(id string) []string {
+// begun are the folders of the processes of a deployment so far.
+func (p *place) begun(id string) []string {
 	p.Helper()
 	dirs, err := filepath.Glob(filepath.Join(p.Dir, "endpoints", "*", "deployments", id, instancesDir, "*", "[0-9]*"))
 	if err != nil {
@@ -208,7 +208,7 @@ func TestANewerDeploymentSupersedesOneThatStarts(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "go")
 	p.deploy(p.wish("d1", "m", slowly(1, mark)))
 	p.await("the start of d1", func() bool {
-		return p.deployed("d1").State == target.Running && exists(p.Dir, "port") && len(p.started("d1")) > 0
+		return p.deployed("d1").State == target.Running && exists(p.Dir, "port") && len(p.begun("d1")) > 0
 	})
 	first := p.processes("d1")
 	if e := p.only(); e.State != target.Waiting || e.Coming != "d1" || e.Live != "" {
