@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -56,7 +57,13 @@ type lexer struct {
 func (s *Source) tokens() ([]token, *diag.Finding) {
 	l := &lexer{s: s}
 	doc, _ := s.parse() // as before: what was read is not kept as the parser has it
-	for _, p := range s.pieces(doc, nil) {
+	pieces := s.pieces(doc, nil)
+	if len(pieces) > maxPieces {
+		l.tooMuch()
+		return nil, l.refused
+	}
+	l.tokens = make([]token, 0, 3*len(pieces)) // about; they are large
+	for _, p := range pieces {
 		if l.gap(p.start); l.refused != nil {
 			break
 		}
@@ -69,6 +76,17 @@ func (s *Source) tokens() ([]token, *diag.Finding) {
 	return l.tokens, l.refused
 }
 
+// Of more texts, or tokens in all, a file is left as it is, since laying it out would
+// take seconds. Ten thousand small stages have fewer.
+const (
+	maxPieces = 80_000
+	maxTokens = 155_000
+)
+
+func (l *lexer) tooMuch() {
+	l.refuse(l.at, "the file is too large to be laid out", fmt.Sprintf("split it, so that each part holds fewer than %d texts", maxPieces))
+}
+
 func (l *lexer) refuse(at int, message, hint string) {
 	if l.refused == nil {
 		f := l.s.notFormatted(l.s.posAt(at), message, hint)
@@ -78,6 +96,9 @@ func (l *lexer) refuse(at int, message, hint string) {
 
 // add takes the bytes up to stop as one token.
 func (l *lexer) add(k kind, stop int, lines ...string) *token {
+	if len(l.tokens) > maxTokens {
+		l.tooMuch()
+	}
 	t := token{kind: k, lines: lines, at: l.at}
 	t.line, t.col = l.s.lineCol(l.at)
 	t.last, t.end = l.s.lineCol(stop)
