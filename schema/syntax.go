@@ -89,6 +89,9 @@ var lineNumber = regexp.MustCompile(`^line \d+: `)
 func (s *Source) lineIn(message string) diag.Pos {
 	m := lineNumber.FindString(message)
 	n, _ := strconv.Atoi(strings.Trim(m, "line: "))
+	if strings.Contains(message, "did not find expected") {
+		n++ // where it parses it counts lines from 0, and where it scans from 1
+	}
 	return diag.Pos{File: s.Name, Line: min(max(n, 1), len(s.lines)), Col: 1}
 }
 
