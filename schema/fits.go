@@ -301,7 +301,7 @@ func (f *fit) unfit(stages map[string]any, names []string) map[string]any {
 		if len(rest) > 2*maxFindings {
 			break
 		}
-		if f.propertyNames.holdsText(name) && f.additional.holds(stage) {
+		if (f.propertyNames == nil || f.propertyNames.holdsText(name)) && f.additional.holds(stage) {
 			if one == "" || name < one {
 				one = name
 			}
