@@ -28,13 +28,11 @@ func TestJobsHaveIDsOfTheirOwn(t *testing.T) {
 		"  " + long + long[:3] + ": { pipeline: ./long }\n": "lies so deep, in stages with such long names",
 	} {
 		p, fs := schema.ReadPipeline("p", []byte("amlflow: v1\npipeline: p\nstages:\n"+text))
-		deep := "amlflow: v1\npipeline: i\nstages:\n  x: { run: ok }\n"
+		var im schema.Importer = inner("amlflow: v1\npipeline: i\nstages:\n  x: { run: ok }\n")
 		if strings.Contains(text, "./long") {
-			deep = "amlflow: v1\npipeline: i\nstages:\n  " + long + "x: { pipeline: ./i2 }\n"
-			fs = append(fs, p.Link(chain{long})...)
-		} else {
-			fs = append(fs, p.Link(inner(deep))...)
+			im = chain{long}
 		}
+		fs = append(fs, p.Link(im)...)
 		fs = append(fs, schema.Check(p, schema.DefaultWorkspace(""), nil)...)
 		if fs.Bad() {
 			t.Fatal(fs)

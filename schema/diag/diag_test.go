@@ -91,3 +91,48 @@ func TestSort(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// Findings of one long line need not stand in order, and each shows its own part of it.
+func TestTextOfOneLongLine(t *testing.T) {
+	line := strings.Repeat("é", 500) + "A" + strings.Repeat("é", 500) + "B" + strings.Repeat("é", 500)
+	fs := Findings{{Pos: Pos{"f", 1, 501}}, {Pos: Pos{"f", 1, 1002}}, {Pos: Pos{"f", 1, 501}}, {Pos: Pos{"f", 1, 1}}, {Pos: Pos{"f", 1, 9999}}, {Pos: Pos{"f", 1, 1002}}}
+	var b bytes.Buffer
+	if err := Text(&b, fs, func(string, int) string { return line }, false); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, text := range strings.Split(strings.TrimSpace(b.String()), "\n") {
+		if i%3 == 1 { // the line itself
+			got = append(got, strings.Trim(strings.TrimPrefix(text, "    1 | "), "é"))
+		}
+	}
+	around := func(mark string) string {
+		return "…" + strings.Repeat("é", 60) + mark + strings.Repeat("é", 59) + "…"
+	}
+	want := []string{around("A"), around("B"), around("A"), "…", "…", around("B")}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// That it stops early does not change what is nearest.
+func TestNearestStopsEarly(t *testing.T) {
+	var words []string
+	for _, a := range []string{"out", "our", "uot", "o", "output", "param", "parma"} {
+		for _, b := range []string{"", "1", "12", "21", "-1", "_2", "x"} {
+			words = append(words, a+b)
+		}
+	}
+	var whole table
+	for _, name := range words {
+		for _, other := range words {
+			a, b := fold(nil, name), fold(nil, other)
+			all := whole.distance(a, b, 1000)
+			for most := range 8 {
+				if d := whole.distance(a, b, most); d != all && (all <= most || d <= most) {
+					t.Errorf("%q and %q are %d apart, and %d when more than %d is too far", name, other, all, d, most)
+				}
+			}
+		}
+	}
+}

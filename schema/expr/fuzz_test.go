@@ -28,7 +28,7 @@ func FuzzEval(f *testing.F) {
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src string) {
-		_, errs := expr.Compile(src, scope(), expr.Type{})
+		c, errs := expr.Compile(src, scope(), expr.Type{})
 		for _, e := range errs {
 			checkError(t, src, e)
 			if e.End > len(src) {
@@ -40,6 +40,10 @@ func FuzzEval(f *testing.F) {
 			checkError(t, src, *fault(t, err))
 		} else if encoded(t, v) == "" {
 			t.Fatalf("%q gave %v", src, v)
+		} else if len(errs) == 0 && v != nil && !strings.Contains(src, "nil") && !strings.Contains(src, "?") { // nothing may stand for anything
+			if _, err := c.Type.Accept(v); err != nil {
+				t.Fatalf("%q passed the check as %s, and gave %v: %v", src, c.Type, v, err)
+			}
 		}
 		if first, again := answer(src, values()), answer(src, values()); first != again {
 			t.Fatalf("%q: %s, then %s", src, first, again)
