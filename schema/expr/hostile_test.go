@@ -41,6 +41,8 @@ var hostile = []string{
 	strings.Repeat("(", 1000000), strings.Repeat("(", 4000), strings.Repeat("[", 4000), strings.Repeat("{a:", 1000), strings.Repeat("-", 4000) + "1", strings.Repeat("!", 4000) + "true", strings.Repeat("not ", 1000) + "true", strings.Repeat("true?1:", 500) + "1", strings.Repeat("1?", 2000), strings.Repeat("1?:", 1300) + "1",
 	"1" + strings.Repeat("+1", 2000), "1" + strings.Repeat("|string()", 400), strings.Repeat("let a=", 600), objects(50), objects(50) + " == o50", "s" + strings.Repeat(".t-s", 100), strings.Repeat("(s.t-", 60) + "1" + strings.Repeat(")", 60), strings.Repeat("m.", 2000), "m" + strings.Repeat("?.m", 150), strings.Repeat("m[", 2000), strings.Repeat("m[", 60) + "1" + strings.Repeat("]", 60), strings.Repeat("m ?? ", 240) + "1", "1" + strings.Repeat("<1", 2000), "1" + strings.Repeat("**1", 1000),
 	strings.Repeat("1<(", 60) + "1" + strings.Repeat(")<1", 60), strings.Repeat("(", 60) + "true" + strings.Repeat("?:1)", 60), strings.Repeat("(", 60) + "1" + strings.Repeat("-1).x", 60), strings.Repeat("(", 60) + "m" + strings.Repeat(".a-1)", 60), "m" + strings.Repeat(".a", 200) + strings.Repeat("-1", 200),
+	long + `join(split(d, ""), d)`, long + `reduce(1..9999, upper(d), "")`, long + `map(split(d, ""), d)`, long + `map(1..9999, ({a: #, b: d}))`, long + `fromJSON(toJSON(split(d, "")))`, long + `groupBy(split(d, ""), #)`, long + `string({a: d, b: d, c: d, d: d, e: d, f: d, g: d, h: d})`,
+	"fromJSON(\"[" + strings.Repeat("[1,2,3,4],", 380) + "1]\")", strings.Repeat("map([1], ", 63) + "1" + strings.Repeat(")", 63), strings.Repeat("true ? 1 : (", 63) + "1" + strings.Repeat(")", 63), "1 /* " + strings.Repeat("c", 4000), "'" + strings.Repeat("\\n", 2000), "1" + strings.Repeat("?.a", 1300), "1" + strings.Repeat(" ?? 1", 800),
 	"9223372036854775807 + 1", "9007199254740991 + 9007199254740991", "0x7fffffffffffffff", "1e309", "1e308*1e308", "0.0/0", "1 % 0", "int(1e300)", "-1e308 - 1e308",
 	shared + "string([h,h,h])", shared + "h == h", shared + "toJSON(h)", shared + "h", shared + "{h: h}", shared + "uniq([h, h])", shared + "[h] == [h]", shared + "h in [h]", shared + "{h: h} == {h: h}", shared + "sort(h)", shared + "h[0] != h[1]", shared + "reduce(h, #acc + #, [])",
 }
@@ -106,6 +108,21 @@ func TestBoundsSayWhatToDo(t *testing.T) {
 		}
 		if e := fault(t, err); e.Code != expr.CodeLimit {
 			t.Errorf("%.40q: %s [%s], want code %s", src, e, e.Code, expr.CodeLimit)
+		}
+	}
+}
+
+// A chain of commands nests when it is parsed, a table in a here-document does not.
+func TestChainsOfCommandsEnd(t *testing.T) {
+	table := "cat <<END\n" + strings.Repeat("| a | b | c |\n", 4000) + "END\n"
+	if _, errs := expr.EmbedShell(table); errs != nil {
+		t.Error(errs)
+	}
+	for _, chain := range []string{"a|", "a&&"} {
+		text := strings.Repeat(chain, expr.MaxScript/len(chain)-1) + "a"
+		_, errs := expr.EmbedShell(text)
+		if len(errs) != 1 || errs[0].Code != expr.CodeLimit || errs[0].Offset == 0 || errs[0].Hint == "" {
+			t.Errorf("%q…: %v", text[:9], errs)
 		}
 	}
 }

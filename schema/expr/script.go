@@ -11,6 +11,7 @@ import (
 const (
 	MaxScript      = 64 << 10
 	MaxScriptDepth = 300
+	maxChain       = 20_000 // of | and &: each command of a chain stands inside the next when it is parsed
 )
 
 // VarPrefix begins the names of the variables that carry values into a script.
@@ -56,6 +57,9 @@ func EmbedShell(text string) (Script, []Error) {
 		return Script{}, []Error{{Offset: MaxScript, End: len(text), Code: CodeLimit, Message: fmt.Sprintf("the script is longer than %d bytes", MaxScript),
 			Hint: "put it into a file beside the pipeline and run that"}}
 	}
+	if at := nthChain(text, maxChain); at >= 0 {
+		return Script{}, []Error{{Offset: at, End: at + 1, Code: CodeLimit, Message: fmt.Sprintf("the script has more than %d of | and &", maxChain), Hint: "put it into a file beside the pipeline and run that"}}
+	}
 	template, errs := Split(text)
 	if e := reserved(text, template); e != nil {
 		errs = append(errs, *e)
@@ -69,6 +73,18 @@ func EmbedShell(text string) (Script, []Error) {
 		return Script{}, errs
 	}
 	return d.finish(uses), nil
+}
+
+// nthChain is where the n-th of | and & stands; -1 when there are fewer.
+func nthChain(text string, n int) int {
+	for i := range len(text) {
+		if text[i] == '|' || text[i] == '&' {
+			if n--; n < 0 {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // reserved finds a name of ours that the script uses itself: it would read a value that it did not ask for.
