@@ -29,9 +29,9 @@ type remembered struct {
 	Outcome Outcome           `json:"outcome"`
 }
 
-// Parts are the digests of everything that decides the results of a submission, by
-// what people call it. When all are the same, so are the results of a stage that
-// asks to be cached.
+// Parts are the digests of everything that decides the results of a submission, each
+// under a key of its own; called says it for people. When all are the same, so are the
+// results of a stage that asks to be cached.
 func (s Submission) Parts() map[string]string {
 	j := s.Job
 	parts := map[string]string{"the code": string(j.Code), "the script": digest(j.Script), "the command": digest(strings.Join(j.Command, "\x00")), "the environment": digest(j.Environment),
@@ -40,7 +40,7 @@ func (s Submission) Parts() map[string]string {
 		parts[fmt.Sprintf("the input %q", in.Name)] = string(in.Ref)
 	}
 	for name, v := range j.Env {
-		parts[called(name)] = digest(v)
+		parts["$"+name] = digest(v)
 	}
 	for _, secret := range s.Secrets {
 		parts["the secret "+secret.Var] = digest(secret.Name)
@@ -64,9 +64,13 @@ func (s Submission) promises() string {
 	return b.String()
 }
 
-// called names a variable as people know it: expressions of a script have become
-// variables, and scalar inputs too.
-func called(variable string) string {
+// called names a part as people know it: expressions of a script have become
+// variables, and scalar inputs too. Several parts may be called the same.
+func called(part string) string {
+	variable, isVariable := strings.CutPrefix(part, "$")
+	if !isVariable {
+		return part
+	}
 	if name, ok := strings.CutPrefix(variable, "AMLFLOW_INPUT_"); ok {
 		return fmt.Sprintf("the input %q", strings.ToLower(name))
 	}
@@ -138,19 +142,15 @@ func there(ctx context.Context, blobs target.Blobs, ref target.Ref) bool {
 
 // changes says in words what differs.
 func changes(before, now map[string]string) string {
-	names := map[string]bool{}
-	for name := range before {
-		names[name] = true
-	}
-	for name := range now {
-		names[name] = true
-	}
-	var changed []string
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if before[name] != now[name] {
-			changed = append(changed, name)
+	differ := map[string]bool{}
+	for _, parts := range []map[string]string{before, now} {
+		for part := range parts {
+			if before[part] != now[part] {
+				differ[called(part)] = true
+			}
 		}
 	}
+	changed := slices.Sorted(maps.Keys(differ))
 	if len(changed) == 0 {
 		return "its last results are gone"
 	}
