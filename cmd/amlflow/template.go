@@ -28,8 +28,7 @@ type imported struct {
 	found     diag.Findings
 }
 
-// imports opens the workspace of the current folder. To look means to fetch what is
-// not here yet.
+// imports opens the workspace of the current folder; why says what may be fetched for it.
 func (p *program) imports(cmd *cobra.Command, why engine.Purpose) (*imported, error) {
 	w, err := p.workspace()
 	if err != nil {
