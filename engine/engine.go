@@ -15,6 +15,7 @@ import (
 	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/server"
+	"github.com/amlflow/amlflow/engine/stretch"
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
@@ -170,16 +171,21 @@ type Registry interface {
 // RegisterWorkflows makes our workflows known to r, and the local activity that
 // comes with them.
 func RegisterWorkflows(r Registry) {
-	r.RegisterWorkflowWithOptions(flow.Run, workflow.RegisterOptions{Name: flow.Workflow})
+	r.RegisterWorkflowWithOptions(flow.Carry, workflow.RegisterOptions{Name: flow.Workflow})
+	r.RegisterWorkflowWithOptions(flow.Run, workflow.RegisterOptions{Name: flow.FirstWorkflow})
 	r.RegisterWorkflowWithOptions(flow.Run, workflow.RegisterOptions{Name: flow.NestedWorkflow})
 	r.RegisterWorkflowWithOptions(flow.Items, workflow.RegisterOptions{Name: flow.ItemsWorkflow})
 	r.RegisterWorkflowWithOptions(flow.Group, workflow.RegisterOptions{Name: flow.GroupWorkflow})
 	r.RegisterActivityWithOptions(evaluate, activity.RegisterOptions{Name: flow.Evaluate})
 }
 
-// RegisterActivities makes known to r what workers do with these drivers; home is
-// the state folder.
-func RegisterActivities(r Registry, drivers map[string]target.Driver, home string) {
+// Activities are what workers do with these drivers; home is the state folder. What is
+// returned makes them known, to any number of workers of this process.
+func Activities(drivers map[string]target.Driver, home string) func(Registry) {
+	return activitiesAt(drivers, home, stretch.Wall{})
+}
+
+func activitiesAt(drivers map[string]target.Driver, home string, c stretch.Clock) func(Registry) {
 	acts := &workers.Activities{
 		Drivers: drivers,
 		Store:   func(dir string) (target.Blobs, error) { return blob.OpenFolder(dir) },
@@ -188,5 +194,9 @@ func RegisterActivities(r Registry, drivers map[string]target.Driver, home strin
 		},
 		Discard: func(run string) error { return secrets.Forget(home, run) },
 	}
-	acts.Register(r)
+	stretches := stretch.New(acts, evaluate, c)
+	return func(r Registry) {
+		acts.Register(r)
+		stretches.Register(r)
+	}
 }

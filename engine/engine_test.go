@@ -56,10 +56,11 @@ func serve(home string) {
 	if err != nil {
 		panic(err)
 	}
+	activities := engine.Activities(drivers(home), home)
 	err = server.Serve(context.Background(), server.Options{
 		Seat: seat, Build: "test", Idle: idle, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Workflows:  func(r worker.Registry) { engine.RegisterWorkflows(r) },
-		Activities: func(r worker.Registry) { engine.RegisterActivities(r, drivers(home), home) },
+		Activities: func(r worker.Registry) { activities(r) },
 	})
 	if err != nil && !errors.Is(err, server.ErrTaken) {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func inside(t *testing.T) (client.Client, *dummy.Driver) {
 	d := dummy.New()
 	w := worker.New(c, "q", worker.Options{MaxConcurrentActivityExecutionSize: 256})
 	engine.RegisterWorkflows(w)
-	engine.RegisterActivities(w, map[string]target.Driver{"local": d}, t.TempDir())
+	engine.Activities(map[string]target.Driver{"local": d}, t.TempDir())(w)
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +50,11 @@ func ran(t *testing.T, c client.Client, id, text string) *flow.Progress {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got *flow.Progress
-	if err := run.Get(t.Context(), &got); err != nil {
-		var ok bool
-		if got, ok = flow.RecordOf(err); !ok {
-			t.Fatal(err)
-		}
+	var end json.RawMessage
+	err = run.Get(t.Context(), &end)
+	got, err := engine.RecordIn(t.Context(), flow.Workflow, end, err)
+	if got == nil {
+		t.Fatal(err)
 	}
 	return got
 }

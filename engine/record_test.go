@@ -49,7 +49,7 @@ func TestRecordHistories(t *testing.T) {
 	drivers := map[string]target.Driver{"local": dummy.New()}
 	w := worker.New(c, "q", worker.Options{})
 	engine.RegisterWorkflows(w)
-	engine.RegisterActivities(w, drivers, t.TempDir())
+	engine.Activities(drivers, t.TempDir())(w)
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,9 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/amlflow/amlflow/engine/blob"
 	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/engine/stretch"
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
@@ -42,17 +45,15 @@ type Request struct {
 	Secrets *secrets.Envelope
 }
 
-// maxPlan is the size of a plan that Temporal takes as one payload.
-const maxPlan = 1_900_000
-
 // idPrefix sets our workflows apart from others in a shared namespace.
 const idPrefix = "amlflow-"
 
 // Start begins a run and returns its id. Once it has returned, the run goes on
 // whatever happens to this process or to the server.
 func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
-	if size := r.Plan.Size(); size > maxPlan {
-		return "", fmt.Errorf("the plan takes %d bytes, and at most %d can be started in this version: split the pipeline", size, maxPlan)
+	in, err := e.input(ctx, r)
+	if err != nil {
+		return "", err
 	}
 	for {
 		id := NewID()
@@ -63,7 +64,7 @@ func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("keep the secrets of the run: %w", err)
 		}
-		err = e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r) })
+		err = e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r, in) })
 		var taken *serviceerror.WorkflowExecutionAlreadyStarted
 		if !errors.As(err, &taken) {
 			e.sweep(ctx)
@@ -75,15 +76,28 @@ func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
 // NewID makes an id that no run has, as far as chance goes.
 func NewID() string { return strings.ToLower(rand.Text()[:8]) }
 
-func (e *Engine) start(ctx context.Context, c client.Client, id string, r Request) error {
+// input is what a run begins with. Its plan is kept in the store, where everything else
+// that the run needs is: there is no bound on its size, and Temporal reads it but once.
+func (e *Engine) input(ctx context.Context, r Request) (flow.Input, error) {
+	in := flow.Input{Store: r.Store, Dir: r.Dir, Host: r.Host, Secrets: len(flow.Secrets(r.Plan, r.Dir)) > 0}
+	blobs, err := blob.OpenFolder(r.Store)
+	if err != nil {
+		return in, err
+	}
+	in.PlanRef, err = stretch.KeepPlan(ctx, blobs, r.Plan)
+	return in, err
+}
+
+func (e *Engine) start(ctx context.Context, c client.Client, id string, r Request, in flow.Input) error {
+	in.Run, in.Control = id, e.Info().ControlQueue()
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: idPrefix + id, TaskQueue: e.Info().Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		// When the server dies while it decides what comes next, the run stands
 		// still, and does not answer, for this long.
 		WorkflowTaskTimeout: workers.Heartbeat,
-		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
-	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Dir: r.Dir, Host: r.Host, Control: e.Info().ControlQueue()})
+		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest, "started": time.Now().UTC()},
+	}, flow.Workflow, in)
 	return err
 }
 
@@ -105,15 +119,21 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 		if err != nil {
 			return named(id, err)
 		}
-		if d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			if p, err = query(ctx, c, idPrefix+id); err != nil {
-				return err
+		info := d.GetWorkflowExecutionInfo()
+		first := info.GetType().GetName() == flow.FirstWorkflow
+		switch open := info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING; {
+		case open && first:
+			if p, err = query(ctx, c, idPrefix+id); err == nil {
+				note(p, d.GetPendingActivities())
+				inside(ctx, c, p)
 			}
-			note(p, d.GetPendingActivities())
-			inside(ctx, c, p)
-			return nil
+		case open:
+			if p, err = standing(ctx, c, idPrefix+id); err == nil {
+				hear(p, d.GetPendingActivities())
+			}
+		default:
+			p, err = record(ctx, c, id)
 		}
-		p, err = record(ctx, c, id)
 		return err
 	})
 	return p, err
@@ -175,20 +195,27 @@ func note(p *flow.Progress, pending []*workflow.PendingActivityInfo) {
 
 // record is what a closed run left behind.
 func record(ctx context.Context, c client.Client, id string) (*flow.Progress, error) {
-	var p *flow.Progress
-	err := c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, &p)
-	if err == nil {
-		return p, nil
+	d, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
+	if err != nil {
+		return nil, named(id, err)
 	}
-	if p, ok := flow.RecordOf(err); ok {
-		return p, nil
+	kind := d.GetWorkflowExecutionInfo().GetType().GetName()
+	var end json.RawMessage
+	err = c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, &end)
+	if p, err := recordIn(ctx, kind, end, err); p != nil || err != nil {
+		return p, err
 	}
 	var closed *temporal.WorkflowExecutionError
 	if !errors.As(err, &closed) {
 		return nil, named(id, err)
 	}
 	// It was ended from outside, so it could not write its record.
-	if p, err = query(ctx, c, idPrefix+id); err != nil {
+	look := standing
+	if kind == flow.FirstWorkflow {
+		look = query
+	}
+	p, err := look(ctx, c, idPrefix+id)
+	if err != nil {
 		return nil, err
 	}
 	p.Status, p.Error = target.Failed, "the run was ended from outside: "+closed.Unwrap().Error()
@@ -265,7 +292,7 @@ func (e *Engine) List(ctx context.Context, most int) ([]Summary, error) {
 }
 
 func (e *Engine) list(ctx context.Context, prefix string, most int) (out []Summary, err error) {
-	q := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s'", flow.Workflow, e.Info().Queue)
+	q := fmt.Sprintf("WorkflowType IN ('%s', '%s') AND TaskQueue = '%s' AND ExecutionStatus != 'ContinuedAsNew'", flow.Workflow, flow.FirstWorkflow, e.Info().Queue)
 	if prefix != "" {
 		q += fmt.Sprintf(" AND WorkflowId STARTS_WITH '%s'", idPrefix+prefix)
 	}
@@ -289,7 +316,9 @@ func summary(w *workflow.WorkflowExecutionInfo) Summary {
 	if t := w.GetCloseTime(); t != nil {
 		s.Ended = t.AsTime()
 	}
-	_ = converter.GetDefaultDataConverter().FromPayload(w.GetMemo().GetFields()["pipeline"], &s.Pipeline)
+	memo := w.GetMemo().GetFields()
+	_ = converter.GetDefaultDataConverter().FromPayload(memo["pipeline"], &s.Pipeline)
+	_ = converter.GetDefaultDataConverter().FromPayload(memo["started"], &s.Started) // a later history of the run began later
 	return s
 }
 

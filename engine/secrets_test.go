@@ -70,7 +70,7 @@ func confide(t *testing.T, script string) confided {
 	drivers := map[string]target.Driver{"local": local.Driver{Dir: filepath.Join(home, "local")}}
 	var suite testsuite.WorkflowTestSuite
 	c := confided{home: home, e: &Engine{o: Options{Home: home, Drivers: drivers}}, env: suite.NewTestActivityEnvironment()}
-	RegisterActivities(activities{c.env}, drivers, home)
+	Activities(drivers, home)(activities{c.env})
 	c.sub = workers.Submission{
 		Store: filepath.Join(home, "store"), Target: target.Target{Name: "here", Kind: "local"}, Secrets: refs,
 		Job: target.Job{ID: "run1.stage.1", Script: script, Host: map[string]string{"PATH": os.Getenv("PATH")}, Env: map[string]string{"GO": filepath.Join(dir, "go")}},

@@ -45,7 +45,10 @@ func TestWhatBecomesOfARun(t *testing.T) {
 			for _, f := range a.Files {
 				files[f.Name] = string(f.Data)
 			}
-			got := becomes(t, files)
+			got := becomes(t, files, flow.Workflow)
+			if first := becomes(t, files, flow.FirstWorkflow); first != got {
+				t.Errorf("runs of before stretches go otherwise: -before +now:\n%s", cmp.Diff(first, got))
+			}
 			if *update {
 				a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { return f.Name == "want" })
 				a.Files = append(a.Files, txtar.File{Name: "want", Data: []byte(got)})
@@ -59,7 +62,7 @@ func TestWhatBecomesOfARun(t *testing.T) {
 	}
 }
 
-func becomes(t *testing.T, files map[string]string) string {
+func becomes(t *testing.T, files map[string]string, workflow string) string {
 	t.Helper()
 	refusals = nil
 	driver := dummy.New()
@@ -68,19 +71,17 @@ func becomes(t *testing.T, files map[string]string) string {
 	env := ts.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	engine.RegisterWorkflows(env)
-	engine.RegisterActivities(env, drivers, t.TempDir())
+	engine.Timed(drivers, t.TempDir(), clock{env})(env)
 	p0 := compiled(t, files, drivers)
 	for line := range strings.Lines(files["options"]) {
 		schedule(t, env, strings.Fields(line), p0)
 	}
-	env.ExecuteWorkflow(flow.Workflow, flow.Input{Run: "r", Plan: *p0, Store: t.TempDir(), Control: "control"})
-	var p *flow.Progress
-	err := env.GetWorkflowResult(&p)
-	if err != nil {
-		var ok bool
-		if p, ok = flow.RecordOf(err); !ok {
-			t.Fatal(err)
-		}
+	env.ExecuteWorkflow(workflow, flow.Input{Run: "r", Plan: *p0, Store: t.TempDir(), Control: "control"})
+	var end json.RawMessage
+	err := env.GetWorkflowResult(&end)
+	p, err := engine.RecordIn(t.Context(), workflow, end, err)
+	if p == nil {
+		t.Fatal(err)
 	}
 	text := told(p) + environments(driver)
 	for _, r := range refusals {
@@ -88,6 +89,15 @@ func becomes(t *testing.T, files map[string]string) string {
 	}
 	return text
 }
+
+// clock is that of a test's environment, which skips time when there is nothing to do.
+type clock struct {
+	env *testsuite.TestWorkflowEnvironment
+}
+
+func (c clock) Now() time.Time { return c.env.Now() }
+
+func (c clock) At(t time.Time) <-chan time.Time { return time.After(t.Sub(c.Now())) }
 
 // schedule has a person do something at a time of the run.
 func schedule(t *testing.T, env *testsuite.TestWorkflowEnvironment, words []string, p *plan.Plan) {

@@ -25,10 +25,11 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go keep(ctx, o)
+	activities := Activities(o.Drivers, o.Seat.Home)
 	return server.Serve(ctx, server.Options{
 		Seat: o.Seat, Build: o.Build, Idle: o.Idle, Log: o.Log,
 		Workflows:  func(r worker.Registry) { RegisterWorkflows(r) },
-		Activities: func(r worker.Registry) { RegisterActivities(r, o.Drivers, o.Seat.Home) },
+		Activities: func(r worker.Registry) { activities(r) },
 	})
 }
 

@@ -56,6 +56,56 @@ func (a *Activities) Register(r interface {
 	}
 }
 
+// Try does what an activity does, by its name and with its argument, for somebody who
+// gives signs of life himself: within another activity. It tells which try this is, from
+// 1 on. An error is one after which it may be tried again.
+func (a *Activities) Try(ctx context.Context, name string, work any, try int) (Outcome, error) {
+	ctx = Quiet(ctx, try)
+	switch w := work.(type) {
+	case Submission:
+		if name == Stop {
+			return a.Stop(ctx, w)
+		}
+		return a.Run(ctx, w)
+	case Rollout:
+		if name == Withdraw {
+			return a.Withdraw(ctx, w)
+		}
+		return a.Deploy(ctx, w)
+	}
+	return Outcome{}, fmt.Errorf("%T is no work for %q: %w", work, name, target.ErrPermanent) // a mistake of ours
+}
+
+// Final reports whether trying again cannot mend err.
+func Final(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.Is(err, target.ErrPermanent) || errors.As(err, &app) && app.NonRetryable()
+}
+
+// Quiet is ctx for what gives no signs of life itself.
+func Quiet(ctx context.Context, try int) context.Context {
+	return context.WithValue(ctx, lifeKey{}, living{beat: func(any) {}, try: func() int { return try }})
+}
+
+// living is how what is done tells that it is under way.
+type living struct {
+	beat func(detail any)
+	try  func() int
+}
+
+type lifeKey struct{}
+
+// life is that of the activity that ctx belongs to, unless somebody else vouches for it.
+func life(ctx context.Context) living {
+	if l, ok := ctx.Value(lifeKey{}).(living); ok {
+		return l
+	}
+	return living{
+		beat: func(detail any) { activity.RecordHeartbeat(ctx, detail) },
+		try:  func() int { return int(activity.GetInfo(ctx).Attempt) },
+	}
+}
+
 // Choice is the target that was chosen among several, and why not an earlier one.
 type Choice struct {
 	Index int      `json:"index"`
@@ -88,7 +138,7 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 		return Outcome{}, err
 	}
 	old, why, ok := Recall(ctx, blobs, s)
-	if ok {
+	if ok && !begun(ctx, d, s) {
 		return old, nil
 	}
 	if s.Job.Secrets, err = a.values(ctx, s); err != nil {
@@ -105,6 +155,13 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 		remember(ctx, blobs, s, o)
 	}
 	return o, err
+}
+
+// begun reports whether the job itself was started before: then its own results count,
+// and not those of another that it could have had instead.
+func begun(ctx context.Context, d target.Driver, s Submission) bool {
+	st, err := d.Status(ctx, s.Target, s.Job.ID)
+	return err != nil || st.State != target.Lost
 }
 
 // Stop ends a job, whether or not it was ever submitted, and returns when
@@ -153,7 +210,7 @@ func follow(ctx context.Context, d target.Driver, t target.Target, id string) (t
 			return st, err
 		}
 		if time.Since(last) >= beat {
-			activity.RecordHeartbeat(ctx, st.State)
+			life(ctx).beat(st.State)
 			last = time.Now()
 		}
 		select {
@@ -177,7 +234,7 @@ func beating(ctx context.Context, do func(context.Context) error) error {
 		case err := <-done:
 			return err
 		case <-tick.C:
-			activity.RecordHeartbeat(ctx)
+			life(ctx).beat(nil)
 		}
 	}
 }
@@ -188,7 +245,7 @@ func refused(ctx context.Context, err error) (Outcome, error) {
 	if ctx.Err() != nil {
 		return Outcome{}, ctx.Err()
 	}
-	if errors.Is(err, target.ErrPermanent) || activity.GetInfo(ctx).Attempt >= submitTries {
+	if errors.Is(err, target.ErrPermanent) || life(ctx).try() >= submitTries {
 		return Outcome{Status: target.Status{State: target.Failed, Cause: target.CauseStart, Reason: words(err)}}, nil
 	}
 	return Outcome{}, err

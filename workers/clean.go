@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/amlflow/amlflow/workers/target"
-
-	"go.temporal.io/sdk/activity"
 )
 
 // Finished is a job whose results are recorded, so that what it left on its
@@ -22,7 +20,7 @@ type Finished struct {
 func (a *Activities) Clean(ctx context.Context, jobs []Finished) error {
 	var errs []error
 	for _, j := range jobs {
-		activity.RecordHeartbeat(ctx, j.Job)
+		life(ctx).beat(j.Job)
 		d, err := a.driver(j.Target)
 		if err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 
 	"github.com/amlflow/amlflow/workers/target"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 )
 
@@ -53,7 +52,7 @@ func followRollout(ctx context.Context, s target.Server, r Rollout, begun time.T
 			return rolledOut(got, begun), nil
 		}
 		if time.Since(last) >= beat {
-			activity.RecordHeartbeat(ctx, got.State)
+			life(ctx).beat(got.State)
 			last = time.Now()
 		}
 		select {

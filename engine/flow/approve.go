@@ -10,7 +10,6 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/workflow"
 )
 
 // UpdateDecide is the update by which a person approves or rejects.
@@ -43,19 +42,6 @@ const (
 
 func refuse(kind, format string, args ...any) error {
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), kind, nil)
-}
-
-// decisions takes what people say. Saying the same again changes nothing.
-func (r *run) takeDecisions(ctx workflow.Context) error {
-	r.decided = map[string]Decision{}
-	return workflow.SetUpdateHandlerWithOptions(ctx, UpdateDecide,
-		func(ctx workflow.Context, d Decision) error {
-			if _, again := r.decided[d.Stage]; !again {
-				r.decided[d.Stage] = d
-			}
-			return nil
-		},
-		workflow.UpdateHandlerOptions{Validator: func(ctx workflow.Context, d Decision) error { return r.mayDecide(d) }})
 }
 
 func (r *run) mayDecide(d Decision) error {
@@ -96,30 +82,34 @@ func (r *run) whoWaits() string {
 }
 
 // approve waits for a person.
-func (r *run) approve(ctx workflow.Context, u *unit, got Evaluated) {
+func (r *run) approve(w World, u *unit, got Evaluated) {
 	s, p := u.s, u.p
-	p.Status, p.Started = target.Running, workflow.Now(ctx)
+	if p.Started.IsZero() {
+		p.Started = w.Now()
+	}
+	p.Status = target.Running
 	p.Approval = &Approval{By: s.Approve.By, Message: r.asked(s.Approve, got)}
 	p.Why = "waits for " + whom(s.Approve.By)
-	answered := func() bool { _, ok := r.decided[s.Name]; return ok }
+	answered := func() bool { _, ok := r.decided[r.prefix+s.Name]; return ok }
+	w.Touch(p)
 	var err error
 	in := true
 	if limit := time.Duration(s.Approve.Timeout); limit > 0 {
 		p.Approval.Until = p.Started.Add(limit)
-		in, err = workflow.AwaitWithTimeout(ctx, limit, answered)
+		in, err = w.AwaitFor(p.Approval.Until.Sub(w.Now()), answered)
 	} else {
-		err = workflow.Await(ctx, answered)
+		err = w.Await(answered)
 	}
-	p.Why, p.Ended = "", workflow.Now(ctx)
-	d := r.decided[s.Name]
+	p.Why, p.Ended = "", w.Now()
+	d := r.decided[r.prefix+s.Name]
 	switch {
 	case err != nil:
 		p.Status, p.Cause = target.Cancelled, target.CauseCancel
 	case !in:
-		r.fail(ctx, p, target.CauseTimeout, "nobody decided in "+time.Duration(s.Approve.Timeout).String())
+		r.fail(w, p, target.CauseTimeout, "nobody decided in "+time.Duration(s.Approve.Timeout).String())
 		r.pointTo(s, p, "approve")
 	case !d.Approve:
-		r.fail(ctx, p, CauseRejected, fmt.Sprintf("%s rejected it%s", d.By, said(d.Comment)))
+		r.fail(w, p, CauseRejected, fmt.Sprintf("%s rejected it%s", d.By, said(d.Comment)))
 		r.pointTo(s, p, "approve")
 	default:
 		p.Status = target.Succeeded

@@ -10,8 +10,6 @@ import (
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
-
-	"go.temporal.io/sdk/workflow"
 )
 
 // The bounds of stages that run over several items.
@@ -25,30 +23,47 @@ const (
 )
 
 // fan runs a stage over its items, and gathers their results into lists.
-func (r *run) fan(ctx workflow.Context, s *plan.Stage, p *StageProgress) {
-	items, ok := r.items(ctx, s, p)
+func (r *run) fan(w World, s *plan.Stage, p *StageProgress) {
+	items, ok := r.items(w, s, p)
 	if !ok {
 		return
 	}
-	p.Status, p.Started, p.Count = target.Running, workflow.Now(ctx), &Count{Total: len(items)}
-	all := make([]StageProgress, len(items))
-	if len(items) <= inline {
-		p.Items = all
+	all, resumed := r.done[s.Name]
+	if !resumed {
+		p.Status, p.Started, p.Count = target.Running, w.Now(), &Count{Total: len(items)}
+		all = make([]StageProgress, len(items))
+		r.done[s.Name] = all
 		for i := range items {
 			all[i] = r.blank(s, i, items[i])
 		}
-		r.each(ctx, len(items), s.Fan.Parallel, func(ctx workflow.Context, i int) {
-			r.unit(ctx, r.itemUnit(s, &all[i], i, items[i]))
+	}
+	if len(items) <= w.Wide() {
+		if len(items) <= inline {
+			p.Items = all
+		}
+		r.each(w, len(items), s.Fan.Parallel, func(w World, i int) {
+			if all[i].Status.Ended() {
+				return
+			}
+			r.unit(w, r.itemUnit(s, &all[i], i, items[i]))
 			p.Count.add(all[i].Status)
+			if bad(all[i].Status) && len(items) > inline && len(p.Items) < shownBad {
+				p.Items = append(p.Items, all[i])
+			}
+			w.Touch(&all[i])
+			w.Touch(p)
 		})
 	} else {
-		r.chunks(ctx, s, p, items, all)
+		r.chunks(w, s, p, items, all)
 	}
-	r.gathered(ctx, s, p, items, all)
+	r.gathered(w, s, p, items, all)
 }
 
 // items decides whether the stage runs at all, and what it runs over.
-func (r *run) items(ctx workflow.Context, s *plan.Stage, p *StageProgress) ([]plan.Item, bool) {
+func (r *run) items(w World, s *plan.Stage, p *StageProgress) ([]plan.Item, bool) {
+	if p.Count != nil { // it goes on
+		return r.itemsOf(s), true
+	}
 	e := Evaluation{Values: r.values(needNames(s.Needs)), Failed: r.upstreamFailed(s), Frames: s.Frames}
 	if s.If != nil && !s.If.Item {
 		if e.If, e.IfDepth = s.If.Expr, s.If.Depth; e.If == "" && !s.If.Known {
@@ -62,26 +77,23 @@ func (r *run) items(ctx workflow.Context, s *plan.Stage, p *StageProgress) ([]pl
 	if e.If == "" && e.List == "" {
 		return s.Fan.Items, true
 	}
-	got, err := r.evaluate(ctx, e)
+	got, err := w.Evaluate(e)
 	p.Because = got.Because
 	switch {
-	case ctx.Err() != nil:
+	case w.Err() != nil && !r.mayRun(w, s, p):
 		p.Status, p.Why = target.Cancelled, "the run was cancelled before it began"
 	case err != nil:
-		r.fail(ctx, p, "expression", "its expressions could not be evaluated: "+err.Error())
+		r.fail(w, p, "expression", "its expressions could not be evaluated: "+err.Error())
 	case got.Error != "":
-		r.fail(ctx, p, "expression", got.Error)
+		r.fail(w, p, "expression", got.Error)
 		r.pointTo(s, p, got.At)
 	case !got.If:
 		p.Status, p.Why = Skipped, "its condition `if` is false"
 	case e.List == "":
 		return s.Fan.Items, true
 	default:
-		items := make([]plan.Item, len(got.List))
-		for i, v := range got.List {
-			items[i].Value = v
-		}
-		return items, true
+		r.ranOver[s.Name] = got.List
+		return r.itemsOf(s), true
 	}
 	return nil, false
 }
@@ -127,30 +139,25 @@ func (r *run) itemUnit(s *plan.Stage, p *StageProgress, i int, item plan.Item) *
 }
 
 // each calls do for the numbers below n, a few at a time, and returns when all are done.
-func (r *run) each(ctx workflow.Context, n, parallel int, do func(workflow.Context, int)) {
+func (r *run) each(w World, n, parallel int, do func(World, int)) {
 	if parallel <= 0 || parallel > widest {
 		parallel = widest
 	}
-	next := 0
-	done := workflow.NewWaitGroup(ctx)
-	for range min(parallel, n) {
-		done.Add(1)
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			defer done.Done()
+	next, left := 0, min(parallel, n)
+	for range left {
+		w.Go(func(w World) {
+			defer func() { left-- }()
 			for next < n {
 				i := next
 				next++
-				do(ctx, i)
+				do(w, i)
 			}
 		})
 	}
-	away, release := workflow.NewDisconnectedContext(ctx) // a cancelled run still waits for its items to end
+	away, release := w.Apart() // a cancelled run still waits for its items to end
 	defer release()
-	done.Wait(away)
+	_ = away.Await(func() bool { return left == 0 })
 }
-
-// ItemsWorkflow does a stage for some of its items.
-const ItemsWorkflow = "amlflow.items"
 
 // ItemsInput is a part of a stage that runs over many items.
 type ItemsInput struct {
@@ -170,7 +177,7 @@ type ItemResult struct {
 }
 
 // chunks has other workflows do the items, several at a time.
-func (r *run) chunks(ctx workflow.Context, s *plan.Stage, p *StageProgress, items []plan.Item, all []StageProgress) {
+func (r *run) chunks(w World, s *plan.Stage, p *StageProgress, items []plan.Item, all []StageProgress) {
 	parallel := s.Fan.Parallel
 	if parallel <= 0 || parallel > widest {
 		parallel = widest
@@ -187,27 +194,26 @@ func (r *run) chunks(ctx workflow.Context, s *plan.Stage, p *StageProgress, item
 	in := ItemsInput{Input: r.in, Values: r.values(needNames(s.Needs)), Failed: r.upstreamFailed(s)}
 	in.Input.Plan = plan.Plan{Version: r.plan.Version, Digest: r.plan.Digest, Pipeline: r.plan.Pipeline, Params: r.plan.Params, Stages: []plan.Stage{one}}
 	count := (len(items) + chunk - 1) / chunk
-	r.each(ctx, count, lanes, func(ctx workflow.Context, c int) {
+	r.each(w, count, lanes, func(w World, c int) {
 		part := in
 		part.From = c * chunk
 		part.Items = items[part.From:min(part.From+chunk, len(items))]
-		r.chunk(ctx, s, p, part, all[part.From:part.From+len(part.Items)])
+		r.chunk(w, s, p, part, all[part.From:part.From+len(part.Items)])
 	})
 }
 
-func (r *run) chunk(ctx workflow.Context, s *plan.Stage, p *StageProgress, in ItemsInput, all []StageProgress) {
+func (r *run) chunk(w World, s *plan.Stage, p *StageProgress, in ItemsInput, all []StageProgress) {
 	var got []ItemResult
-	err := ctx.Err()
+	err := w.Err()
 	if err == nil {
-		child := r.child(ctx, fmt.Sprintf("%s.items-%d", s.Name, in.From))
-		err = workflow.ExecuteChildWorkflow(child, ItemsWorkflow, in).Get(child, &got)
+		got, err = w.Items(fmt.Sprintf("%s.items-%d", s.Name, in.From), in)
 	}
 	for i := range all {
 		if i >= len(got) {
 			all[i] = r.blank(s, in.From+i, in.Items[i])
 			all[i].Status = target.Cancelled
-			if ctx.Err() == nil {
-				r.fail(ctx, &all[i], target.CauseStart, "its items could not be run: "+message(err))
+			if w.Err() == nil {
+				r.fail(w, &all[i], target.CauseStart, "its items could not be run: "+message(err))
 			}
 			p.Count.add(all[i].Status)
 			continue
@@ -223,37 +229,9 @@ func (r *run) chunk(ctx workflow.Context, s *plan.Stage, p *StageProgress, in It
 	}
 }
 
-// Items does a stage for some of its items. It ends well whatever becomes of them.
-func Items(ctx workflow.Context, in ItemsInput) ([]ItemResult, error) {
-	r := newRun(in.Input, workflow.Now(ctx))
-	r.given, r.givenFailed = in.Values, in.Failed
-	s := &r.plan.Stages[0]
-	all := make([]StageProgress, len(in.Items))
-	r.each(ctx, len(in.Items), s.Fan.Parallel, func(ctx workflow.Context, i int) {
-		all[i] = r.blank(s, in.From+i, in.Items[i])
-		if ctx.Err() != nil {
-			all[i].Status = target.Cancelled
-			return
-		}
-		r.unit(ctx, r.itemUnit(s, &all[i], in.From+i, in.Items[i]))
-	})
-	away, release := workflow.NewDisconnectedContext(ctx)
-	defer release()
-	r.clean(away)
-	out, shown := make([]ItemResult, len(all)), 0
-	for i := range all {
-		out[i] = ItemResult{Status: all[i].Status, Outputs: all[i].Outputs, Metrics: all[i].Metrics}
-		if bad(all[i].Status) && shown < shownBad {
-			shown++
-			out[i].Bad = &all[i]
-		}
-	}
-	return out, nil
-}
-
 // gathered makes the end of a stage out of the ends of its items.
-func (r *run) gathered(ctx workflow.Context, s *plan.Stage, p *StageProgress, items []plan.Item, all []StageProgress) {
-	p.Ended = workflow.Now(ctx)
+func (r *run) gathered(w World, s *plan.Stage, p *StageProgress, items []plan.Item, all []StageProgress) {
+	p.Ended = w.Now()
 	var first *StageProgress
 	for i := range all {
 		if st := all[i].Status; (st == target.Failed || st == target.Lost) && first == nil {
@@ -262,7 +240,7 @@ func (r *run) gathered(ctx workflow.Context, s *plan.Stage, p *StageProgress, it
 	}
 	c := *p.Count
 	switch {
-	case ctx.Err() != nil:
+	case w.Err() != nil:
 		p.Status, p.Cause = target.Cancelled, target.CauseCancel
 	case first != nil:
 		p.Status, p.Cause, p.Exit, p.Signal, p.Tail, p.At = target.Failed, first.Cause, first.Exit, first.Signal, first.Tail, first.At
@@ -278,6 +256,17 @@ func (r *run) gathered(ctx workflow.Context, s *plan.Stage, p *StageProgress, it
 
 // lists turns results of items into results of the stage.
 func (r *run) lists(s *plan.Stage, p *StageProgress, items []plan.Item, all []StageProgress) {
+	v := r.listsOf(s, items, all)
+	r.fans[s.Name] = v
+	if b, err := json.Marshal(v.outputs); err == nil && len(b) > maxLists {
+		p.Notes = append(p.Notes, fmt.Sprintf("its outputs take %d bytes, too many for the record: stages that use them have them", len(b)))
+		return
+	}
+	p.Outputs, p.Lists = v.outputs, v.metrics
+}
+
+// listsOf are the results of a stage as lists in the order of its items.
+func (r *run) listsOf(s *plan.Stage, items []plan.Item, all []StageProgress) fanValues {
 	v := fanValues{outputs: map[string]any{}, metrics: map[string]any{}, items: make([]any, len(items))}
 	for i := range items {
 		v.items[i] = items[i].Value
@@ -298,12 +287,7 @@ func (r *run) lists(s *plan.Stage, p *StageProgress, items []plan.Item, all []St
 		}
 		v.metrics[m.Name] = list
 	}
-	r.fans[s.Name] = v
-	if b, err := json.Marshal(v.outputs); err == nil && len(b) > maxLists {
-		p.Notes = append(p.Notes, fmt.Sprintf("its outputs take %d bytes, too many for the record: stages that use them have them", len(b)))
-		return
-	}
-	p.Outputs, p.Lists = v.outputs, v.metrics
+	return v
 }
 
 // outputNames are what a stage has outputs of. Those of a pipeline are its own affair.
@@ -350,7 +334,7 @@ func (c *Count) add(s target.State) {
 }
 
 // gather makes one folder of each input that is a list of artifacts.
-func (r *run) gather(ctx workflow.Context, u *unit, got *Evaluated) error {
+func (r *run) gather(w World, u *unit, got *Evaluated) error {
 	for _, in := range u.s.Inputs {
 		if !in.List {
 			continue
@@ -359,9 +343,8 @@ func (r *run) gather(ctx workflow.Context, u *unit, got *Evaluated) error {
 		if err != nil {
 			return err
 		}
-		c := workflow.WithActivityOptions(ctx, quick(r.in.Control))
-		var ref target.Ref
-		if err := workflow.ExecuteActivity(c, workers.Gather, workers.Gathering{Store: r.in.Store, List: list}).Get(c, &ref); err != nil {
+		ref, err := w.Gather(workers.Gathering{Store: r.in.Store, List: list})
+		if err != nil {
 			return fmt.Errorf("the input %q: %w", in.Name, err)
 		}
 		got.Results = with(got.Results, map[string]any{"inputs/" + in.Name: string(ref)})

@@ -124,49 +124,56 @@ func (g *GroupState) look(ctx workflow.Context) {
 
 // acquire waits for the unit's turn in its group. It is false when there is none:
 // then the unit's progress says why.
-func (r *run) acquire(ctx workflow.Context, u *unit) (release func(), ok bool) {
+func (r *run) acquire(w World, u *unit) (release func(), ok bool) {
 	g := u.place.Group
 	if g == nil {
 		return func() {}, true
 	}
 	before := u.p.Started
 	u.p.Why = fmt.Sprintf("waits for its turn in the group %q", g.Name)
-	release, err := r.turn(ctx, g, u.key())
+	release, err := w.Turn(g, u.key())
 	u.p.Why, u.p.Started = "", before
 	switch {
-	case ctx.Err() != nil:
+	case w.Err() != nil:
 		u.p.Status, u.p.Why = target.Cancelled, "the run was cancelled before it began"
 	case err != nil:
-		r.fail(ctx, u.p, target.CauseStart, fmt.Sprintf("it got no turn in the group %q: %s", g.Name, message(err)))
+		r.fail(w, u.p, target.CauseStart, fmt.Sprintf("it got no turn in the group %q: %s", g.Name, message(err)))
 	}
 	return release, err == nil
 }
 
-// turn waits until the group says that it is the turn of key.
-func (r *run) turn(ctx workflow.Context, g *plan.Group, key string) (release func(), err error) {
-	r.hear(ctx)
-	id := groupID(ctx, g.Name)
-	claim := Claim{Workflow: workflow.GetInfo(ctx).WorkflowExecution.ID, Key: key, Limit: g.Limit}
-	release = func() {
-		away, done := workflow.NewDisconnectedContext(ctx)
-		defer done()
-		delete(r.turns, key)
-		// When the group has gone there is nothing to give back.
-		_ = workflow.SignalExternalWorkflow(away, id, "", signalLeave, claim).Get(away, nil)
+// turns are those that groups have given to a workflow.
+type turns struct{ given map[string]bool } // by key; nil until the first is asked for
+
+// take waits until the group says that it is the turn of key.
+func (t *turns) take(ctx workflow.Context, g *plan.Group, key string) error {
+	t.hear(ctx)
+	if err := askGroup(ctx, groupID(ctx, g.Name), g.Name, claim(ctx, g, key)); err != nil {
+		return err
 	}
-	if err := r.askGroup(ctx, id, g.Name, claim); err != nil {
-		return release, err
+	err := workflow.Await(ctx, func() bool { return t.given[key] })
+	if err != nil {
+		t.giveBack(ctx, g, key)
 	}
-	if err := workflow.Await(ctx, func() bool { return r.turns[key] }); err != nil {
-		release()
-		return release, err
-	}
-	return release, nil
+	return err
+}
+
+// giveBack lets another one have the turn.
+func (t *turns) giveBack(ctx workflow.Context, g *plan.Group, key string) {
+	away, done := workflow.NewDisconnectedContext(ctx)
+	defer done()
+	delete(t.given, key)
+	// When the group has gone there is nothing to give back.
+	_ = workflow.SignalExternalWorkflow(away, groupID(ctx, g.Name), "", signalLeave, claim(ctx, g, key)).Get(away, nil)
+}
+
+func claim(ctx workflow.Context, g *plan.Group, key string) Claim {
+	return Claim{Workflow: workflow.GetInfo(ctx).WorkflowExecution.ID, Key: key, Limit: g.Limit}
 }
 
 // askGroup asks the group for a turn, and begins it when it is not there. It may end
 // between the two, so it is tried again.
-func (r *run) askGroup(ctx workflow.Context, id, name string, claim Claim) (err error) {
+func askGroup(ctx workflow.Context, id, name string, claim Claim) (err error) {
 	info := workflow.GetInfo(ctx)
 	for range 10 {
 		if err = workflow.SignalExternalWorkflow(ctx, id, "", signalAsk, claim).Get(ctx, nil); err == nil || ctx.Err() != nil {
@@ -185,17 +192,17 @@ func (r *run) askGroup(ctx workflow.Context, id, name string, claim Claim) (err 
 }
 
 // hear listens for turns from now on.
-func (r *run) hear(ctx workflow.Context) {
-	if r.turns != nil {
+func (t *turns) hear(ctx workflow.Context) {
+	if t.given != nil {
 		return
 	}
-	r.turns = map[string]bool{}
+	t.given = map[string]bool{}
 	given, alive := workflow.GetSignalChannel(ctx, signalTurn), workflow.GetSignalChannel(ctx, signalAlive)
 	away, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(away, func(ctx workflow.Context) {
 		for {
 			s := workflow.NewSelector(ctx)
-			s.AddReceive(given, func(c workflow.ReceiveChannel, _ bool) { var key string; c.Receive(ctx, &key); r.turns[key] = true })
+			s.AddReceive(given, func(c workflow.ReceiveChannel, _ bool) { var key string; c.Receive(ctx, &key); t.given[key] = true })
 			s.AddReceive(alive, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) })
 			s.Select(ctx)
 		}

@@ -8,47 +8,23 @@ import (
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
 
-	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/workflow"
 )
 
-// NestedWorkflow carries out the plan of a pipeline inside of a run. It is Run under
-// another name, so that lists of runs do not show it.
-const NestedWorkflow = "amlflow.nested"
-
-// child are the options of a workflow that belongs to this one: it is cancelled with
-// it, and waited for.
-func (r *run) child(ctx workflow.Context, name string) workflow.Context {
-	info := workflow.GetInfo(ctx)
-	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:          info.WorkflowExecution.ID + "." + name,
-		WorkflowTaskTimeout: info.WorkflowTaskTimeout,
-		WaitForCancellation: true,
-		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-	})
-}
-
 // nested runs the pipeline of a stage inside of this run.
-func (r *run) nested(ctx workflow.Context, u *unit, got Evaluated) workers.Outcome {
+func (r *run) nested(w World, u *unit, got Evaluated) workers.Outcome {
 	in := Input{Run: u.p.Job, Plan: *u.s.Nested.Plan, Store: r.in.Store, Dir: r.in.Dir, Host: r.in.Host, Control: r.in.Control, Root: r.root(), Within: r.path(u.s.Name) + "/"}
 	in.Plan.Params = with(in.Plan.Params, got.Params)
-	u.p.Child = workflow.GetInfo(ctx).WorkflowExecution.ID + "." + u.jobSuffix()
-	ctx = r.child(ctx, u.jobSuffix())
-	var p *Progress
-	err := workflow.ExecuteChildWorkflow(ctx, NestedWorkflow, in).Get(ctx, &p)
-	if err != nil {
-		var ok bool
-		if p, ok = RecordOf(err); !ok {
-			if ctx.Err() != nil || temporal.IsCanceledError(err) {
-				return workers.Outcome{Status: target.Status{State: target.Cancelled, Cause: target.CauseCancel}}
-			}
-			return unstarted("the pipeline could not be run: " + message(err))
-		}
+	p, err := w.Pipeline(in, Unit{Name: u.jobSuffix(), Progress: u.p})
+	switch {
+	case err == nil:
+		u.p.Nested = p
+		return ended(p)
+	case w.Err() != nil || temporal.IsCanceledError(err):
+		return workers.Outcome{Status: target.Status{State: target.Cancelled, Cause: target.CauseCancel}}
 	}
-	u.p.Nested, u.p.Child = p, ""
-	return ended(p)
+	return unstarted("the pipeline could not be run: " + message(err))
 }
 
 func (u *unit) jobSuffix() string { return u.job("", u.p.Attempts)[1:] }

@@ -66,6 +66,10 @@ type StageProgress struct {
 	Lists    map[string]any  `json:"lists,omitempty"`    // metrics of the items
 	Nested   *Progress       `json:"pipeline,omitempty"` // the pipeline that it runs
 	Child    string          `json:"child,omitempty"`    // the workflow that runs it now
+
+	Next     time.Time `json:"next,omitzero"`      // when it is tried again
+	Failures int       `json:"failures,omitempty"` // attempts that failed, in this round
+	Rounds   int       `json:"rounds,omitempty"`   // of `until` that were not enough
 }
 
 // Approval is a question to people.

@@ -1,7 +1,9 @@
-// Package flow is the workflow code that Temporal replays. Nothing here may read
-// a clock, a file, a random number or the order of a map, and a change of what
-// it asks of Temporal needs workflow.GetVersion: stored histories are replayed by
-// a test.
+// Package flow says what a plan means: its interpreter takes each stage from waiting
+// to its end. It asks all that it needs of a World, and nothing here reads a clock, a
+// file, a random number or the order of a map.
+//
+// It also holds the workflows that Temporal replays. A change of what they ask of
+// Temporal needs workflow.GetVersion: stored histories are replayed by a test.
 package flow
 
 import (
@@ -14,12 +16,10 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/workflow"
 )
 
 // The names that are part of every stored history. They never change.
 const (
-	Workflow      = "amlflow.run"
 	Evaluate      = "amlflow.evaluate" // a local activity
 	QueryProgress = "progress"
 	SignalCancel  = "amlflow.cancel" // goes with every request to cancel the workflow
@@ -37,6 +37,10 @@ type Input struct {
 	Host   map[string]string `json:"host,omitempty"`   // see target.Job.Host
 	Within string            `json:"within,omitempty"` // the stages around it, each with "/"
 	Root   string            `json:"root,omitempty"`   // the run that this pipeline is part of; empty: it is one itself
+	// PlanRef names the plan in the store; Plan is empty then.
+	PlanRef target.Ref `json:"plan_ref,omitempty"`
+	Secrets bool       `json:"secrets,omitempty"` // something is kept for the secrets of the run
+	Resumed *Resumed   `json:"resumed,omitempty"` // nil: the run begins
 	// Control is the task queue for what must not wait behind running jobs.
 	Control string `json:"control"`
 }
@@ -49,74 +53,55 @@ type run struct {
 	users    map[string][]int
 	waits    []int // how many needs of a stage have not ended
 	progress *Progress
-	ended    workflow.Channel // indexes of stages, as they end
+	ended    []int // stages, as they end
 	jobs     []workers.Finished
-	fans     map[string]fanValues // of stages that ran over several items
-	decided  map[string]Decision  // by stage
-	turns    map[string]bool      // by unit; nil until the first is asked for
+	fans     map[string]fanValues       // of stages that ran over several items
+	done     map[string][]StageProgress // the items of those stages, all of them
+	decided  map[string]Decision        // by the path of a stage within the run
+	prefix   string                     // of those paths, for a pipeline inside of a run: "nested/"
+	outer    *run                       // the run around it
+	inner    map[string]*run            // pipelines inside of it, by the id of their run
+	states   map[string]*State          // in which those begin
+	ranOver  map[string][]any           // what stages run over, where the run decided it
 
 	given       map[string]any // instead of values, for the items of a stage
 	givenFailed bool
 }
 
 func newRun(in Input, now time.Time) *run {
-	r := &run{in: in, plan: &in.Plan, progress: newProgress(in, now), index: map[string]int{}, users: map[string][]int{}, fans: map[string]fanValues{}}
+	r := &run{in: in, plan: &in.Plan, progress: newProgress(in, now), index: map[string]int{}, users: map[string][]int{}, fans: map[string]fanValues{}, done: map[string][]StageProgress{}, decided: map[string]Decision{}, inner: map[string]*run{}, states: map[string]*State{}, ranOver: map[string][]any{}}
 	for i, s := range r.plan.Stages {
 		r.index[s.Name] = i
 	}
 	return r
 }
 
-// Run carries out a plan. It returns the record of the run; a run that failed
-// returns an application error of type NotSucceeded with the record as details.
-func Run(ctx workflow.Context, in Input) (*Progress, error) {
-	r := newRun(in, workflow.Now(ctx))
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (*Progress, error) { return r.progress, nil }); err != nil {
-		return nil, err
+// ownTurn waits for the turn of the whole run, when its pipeline asks for one.
+func (r *run) ownTurn(w World) (release func(), err error) {
+	g := r.plan.Group
+	if g == nil {
+		return func() {}, nil
 	}
-	if err := r.takeDecisions(ctx); err != nil {
-		return nil, err
+	r.progress.Why = fmt.Sprintf("waits for its turn in the group %q", g.Name)
+	release, err = w.Turn(g, "")
+	if err != nil && w.Err() == nil {
+		return release, err
 	}
-	if in.Plan.Version != plan.Version {
-		return nil, temporal.NewNonRetryableApplicationError("the plan was made by another version of amlflow", "version", nil)
-	}
-	r.link()
-	r.ended = workflow.NewBufferedChannel(ctx, len(r.plan.Stages)+1)
-	if g := in.Plan.Group; g != nil {
-		r.progress.Why = fmt.Sprintf("waits for its turn in the group %q", g.Name)
-		release, err := r.turn(ctx, g, "run")
-		if err != nil && ctx.Err() == nil {
-			return nil, err
-		}
-		defer release()
-		r.progress.Why = ""
-	}
-	r.stages(ctx, false)
-	// What is in `finally` runs whatever happened, also when the run is cancelled.
-	last, abandon := workflow.NewDisconnectedContext(ctx)
-	defer abandon()
-	r.onSecondCancel(last, abandon)
-	r.stages(last, true)
-	away, release := workflow.NewDisconnectedContext(ctx)
-	defer release()
-	r.outputs(away)
-	r.conclude(ctx)
-	r.clean(away)
-	r.forget(away)
-	return r.result(ctx)
+	r.progress.Why = ""
+	return release, nil
 }
 
-// onSecondCancel calls abandon when a run that is being cancelled is cancelled
-// once more: somebody does not want to wait for `finally`. Temporal tells a
-// workflow only once that it is cancelled, so that each wish also comes as a
-// signal.
-func (r *run) onSecondCancel(ctx workflow.Context, abandon workflow.CancelFunc) {
-	wishes := workflow.GetSignalChannel(ctx, SignalCancel)
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		wishes.Receive(ctx, nil)
-		wishes.Receive(ctx, nil)
-		abandon()
-	})
+// carryOut does all of the plan.
+func (r *run) carryOut(w World) {
+	r.stages(w, false)
+	// What is in `finally` runs whatever happened, also when the run is cancelled.
+	last, abandon := w.Last()
+	defer abandon()
+	r.stages(last, true)
+	away, release := w.Apart()
+	defer release()
+	r.outputs(away)
+	r.conclude(w)
 }
 
 // link notes who waits for whom.
@@ -124,7 +109,7 @@ func (r *run) link() {
 	r.waits = make([]int, len(r.plan.Stages))
 	for i, s := range r.plan.Stages {
 		for _, n := range s.Needs {
-			if s.Finally == r.plan.Stages[r.index[n.Stage]].Finally {
+			if need := r.index[n.Stage]; s.Finally == r.plan.Stages[need].Finally && !r.over(need) {
 				r.users[n.Stage] = append(r.users[n.Stage], i)
 				r.waits[i]++
 			}
@@ -134,42 +119,45 @@ func (r *run) link() {
 
 // stages runs those of `finally`, or the others: each as soon as all that it
 // needs has ended.
-func (r *run) stages(ctx workflow.Context, finally bool) {
+func (r *run) stages(w World, finally bool) {
 	left := 0
 	for i, s := range r.plan.Stages {
-		if s.Finally != finally {
+		if s.Finally != finally || r.over(i) {
 			continue
 		}
 		left++
 		if r.waits[i] == 0 {
-			r.begin(ctx, i)
+			r.begin(w, i)
 		}
 	}
-	away, release := workflow.NewDisconnectedContext(ctx) // a cancelled run still waits for its stages to end
+	away, release := w.Apart() // a cancelled run still waits for its stages to end
 	defer release()
 	for ; left > 0; left-- {
-		var i int
-		r.ended.Receive(away, &i)
+		_ = away.Await(func() bool { return len(r.ended) > 0 })
+		i := r.ended[0]
+		r.ended = r.ended[1:]
 		for _, user := range r.users[r.plan.Stages[i].Name] {
 			if r.waits[user]--; r.waits[user] == 0 {
-				r.begin(ctx, user)
+				r.begin(w, user)
 			}
 		}
 	}
 }
 
-func (r *run) begin(ctx workflow.Context, i int) {
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		r.stage(ctx, i)
-		away, release := workflow.NewDisconnectedContext(ctx)
-		defer release()
-		r.ended.Send(away, i)
+func (r *run) begin(w World, i int) {
+	w.Go(func(w World) {
+		r.stage(w, i)
+		w.Touch(&r.progress.Stages[i])
+		r.ended = append(r.ended, i)
 	})
 }
 
+// over reports whether a stage had ended before this world began.
+func (r *run) over(i int) bool { return r.progress.Stages[i].Status.Ended() }
+
 // outputs evaluates the pipeline's own outputs; one whose stage did not run is
 // left out.
-func (r *run) outputs(ctx workflow.Context) {
+func (r *run) outputs(w World) {
 	texts := map[string]string{}
 	for _, o := range r.plan.Outputs {
 		if o.Expr == "" {
@@ -185,7 +173,7 @@ func (r *run) outputs(ctx workflow.Context) {
 	for i, s := range r.plan.Stages {
 		names[i] = s.Name
 	}
-	got, err := r.evaluate(ctx, Evaluation{Texts: texts, Lenient: true, Values: r.values(names)})
+	got, err := w.Evaluate(Evaluation{Texts: texts, Lenient: true, Values: r.values(names)})
 	if err != nil {
 		r.progress.Error = "the pipeline's outputs could not be evaluated: " + err.Error()
 		return
@@ -198,41 +186,16 @@ func (r *run) outputs(ctx workflow.Context) {
 }
 
 // conclude derives the state of the run from those of its stages.
-func (r *run) conclude(ctx workflow.Context) {
-	r.progress.Status, r.progress.Ended = target.Succeeded, workflow.Now(ctx)
+func (r *run) conclude(w World) {
+	r.progress.Status, r.progress.Ended = target.Succeeded, w.Now()
 	for _, s := range r.progress.Stages {
 		if s.Status == target.Failed || s.Status == target.Lost {
 			r.progress.Status = target.Failed
 		}
 	}
-	if ctx.Err() != nil {
+	if w.Err() != nil {
 		r.progress.Status = target.Cancelled
 	}
-}
-
-// clean removes from the targets what their jobs left. It is best effort: what
-// stays is found by its id later. Jobs that failed stay, to be looked at.
-func (r *run) clean(ctx workflow.Context) {
-	if len(r.jobs) == 0 {
-		return
-	}
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: r.in.Control, StartToCloseTimeout: 10 * time.Minute, HeartbeatTimeout: workers.Heartbeat,
-		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3},
-	})
-	if err := workflow.ExecuteActivity(ctx, workers.Clean, r.jobs).Get(ctx, nil); err != nil {
-		workflow.GetLogger(ctx).Warn("jobs were not cleaned up", "run", r.in.Run, "error", err)
-	}
-}
-
-func (r *run) result(ctx workflow.Context) (*Progress, error) {
-	switch r.progress.Status {
-	case target.Succeeded:
-		return r.progress, nil
-	case target.Cancelled:
-		return r.progress, temporal.NewCanceledError(*r.progress)
-	}
-	return r.progress, temporal.NewNonRetryableApplicationError("run "+string(r.progress.Status), NotSucceeded, nil, *r.progress)
 }
 
 // RecordOf returns the record carried by the error of a run that did not succeed.

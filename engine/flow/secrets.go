@@ -4,13 +4,9 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
-
-	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/workflow"
 )
 
 // Secrets are the secrets of all stages of a plan, also of those in pipelines that
@@ -48,18 +44,4 @@ func secretsOf(s *plan.Stage, dir string) []workers.Secret {
 		out = append(out, ref)
 	}
 	return out
-}
-
-// forget removes what was kept for the secrets of the run. Nothing needs them any
-// more: not even to mask logs, which are kept masked.
-func (r *run) forget(ctx workflow.Context) {
-	if r.in.Root != "" || len(Secrets(r.plan, r.in.Dir)) == 0 {
-		return
-	}
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: r.in.Control, StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 10},
-	})
-	if err := workflow.ExecuteActivity(ctx, workers.Forget, r.in.Run).Get(ctx, nil); err != nil {
-		workflow.GetLogger(ctx).Warn("what was kept for the secrets of the run was not removed", "run", r.in.Run, "error", err)
-	}
 }

@@ -10,32 +10,29 @@ import (
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
-
-	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/workflow"
 )
 
 // stage takes one stage from waiting to its end.
-func (r *run) stage(ctx workflow.Context, i int) {
+func (r *run) stage(w World, i int) {
 	s, p := &r.plan.Stages[i], &r.progress.Stages[i]
-	if why := r.held(ctx, s); why != "" {
+	if why := r.held(w, s, p); why != "" {
 		p.Status, p.Why = Skipped, why
-		if ctx.Err() != nil {
+		if w.Err() != nil {
 			p.Status = target.Cancelled
 		}
 		return
 	}
 	if s.Fan != nil {
-		r.fan(ctx, s, p)
+		r.fan(w, s, p)
 		return
 	}
-	r.unit(ctx, whole(s, p))
+	r.unit(w, whole(s, p))
 }
 
 // held says why a stage may not run at all: something that it needs did not
 // succeed, and it does not ask about that itself.
-func (r *run) held(ctx workflow.Context, s *plan.Stage) string {
-	if ctx.Err() != nil {
+func (r *run) held(w World, s *plan.Stage, p *StageProgress) string {
+	if w.Err() != nil && !r.mayRun(w, s, p) {
 		return "the run was cancelled before it began"
 	}
 	for _, n := range s.Needs {
@@ -61,6 +58,12 @@ func (r *run) held(ctx workflow.Context, s *plan.Stage) string {
 		}
 	}
 	return ""
+}
+
+// mayRun reports whether something of a stage may be under way though the run is
+// being cancelled: it began before, or that may be on no record.
+func (r *run) mayRun(w World, s *plan.Stage, p *StageProgress) bool {
+	return !p.Started.IsZero() || w.Unsure() && s.Approve == nil && s.Nested == nil
 }
 
 func anyway(s *plan.Stage) bool { return s.If != nil && s.If.Anyway }
@@ -117,41 +120,22 @@ func backoff(r plan.Retry, attempt int) time.Duration {
 
 // choose takes the first of several targets that can be used now. With one
 // there is nothing to choose.
-func (r *run) choose(ctx workflow.Context, targets []target.Target, p *StageProgress) (target.Target, error) {
+func (r *run) choose(w World, targets []target.Target, p *StageProgress) (target.Target, error) {
 	if len(targets) == 1 {
 		return targets[0], nil
 	}
-	ctx = workflow.WithActivityOptions(ctx, quick(r.in.Control))
-	var c workers.Choice
-	if err := workflow.ExecuteActivity(ctx, workers.Choose, targets).Get(ctx, &c); err != nil {
+	c, err := w.Choose(targets)
+	if err != nil {
 		return target.Target{}, err
 	}
 	p.Notes = append(p.Notes, c.Notes...)
 	return targets[c.Index], nil
 }
 
-// quick are the options of what a worker does at once.
-func quick(queue string) workflow.ActivityOptions {
-	return workflow.ActivityOptions{TaskQueue: queue, StartToCloseTimeout: time.Minute}
-}
-
-// following is how long things are followed: for ever, as long as some worker
-// gives signs of life. The bound on a job is its own timeout.
-var following = workflow.ActivityOptions{
-	StartToCloseTimeout: 10 * 365 * 24 * time.Hour,
-	HeartbeatTimeout:    workers.Heartbeat,
-	RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second},
-}
-
-// stop ends what a cancelled run has started, and waits until nothing is alive.
-func (r *run) stop(ctx workflow.Context, undo string, work any) workers.Outcome {
-	away, release := workflow.NewDisconnectedContext(ctx)
-	defer release()
-	o := following
-	o.TaskQueue = r.in.Control
-	away = workflow.WithActivityOptions(away, o)
-	var out workers.Outcome
-	if err := workflow.ExecuteActivity(away, undo, work).Get(away, &out); err != nil {
+// Stopped is the outcome of what was undone, since its run was cancelled. err says
+// why it could not be.
+func Stopped(out workers.Outcome, err error) workers.Outcome {
+	if err != nil {
 		out.State, out.Reason = target.Lost, "it could not be stopped: "+message(err)
 	}
 	if out.State == target.Lost { // nothing of it was ever started
@@ -163,13 +147,13 @@ func (r *run) stop(ctx workflow.Context, undo string, work any) workers.Outcome 
 	return out
 }
 
-func (r *run) record(ctx workflow.Context, u *unit, o workers.Outcome) {
+func (r *run) record(w World, u *unit, o workers.Outcome) {
 	s, p := u.s, u.p
 	p.Reused, p.Fresh = o.Reused, o.Fresh
 	p.Status, p.Cause, p.Signal, p.Rank, p.Error = o.State, o.Cause, o.Signal, o.Rank, o.Reason
 	p.Tail, p.Log, p.URL = o.Tail, o.Log, o.URL
 	p.Notes = append(p.Notes, o.Notes...)
-	p.Ended = workflow.Now(ctx)
+	p.Ended, p.Why = w.Now(), ""
 	if !o.End.IsZero() {
 		p.Ended = o.End
 	}
@@ -184,7 +168,7 @@ func (r *run) record(ctx workflow.Context, u *unit, o workers.Outcome) {
 	}
 	// What a job with secrets wrote into its folder is not masked, so none is kept.
 	if job && (o.State == target.Succeeded || o.State == target.Cancelled || len(p.Secrets) > 0) {
-		r.jobs = append(r.jobs, workers.Finished{Target: *p.Place, Job: p.Job})
+		r.finished(workers.Finished{Target: *p.Place, Job: p.Job})
 	}
 	if len(o.Answer) > 0 {
 		p.Answer = o.Answer
@@ -213,8 +197,8 @@ func outputsOf(s *plan.Stage, o workers.Outcome) map[string]any {
 	return m
 }
 
-func (r *run) fail(ctx workflow.Context, p *StageProgress, cause target.Cause, why string) {
-	now := workflow.Now(ctx)
+func (r *run) fail(w World, p *StageProgress, cause target.Cause, why string) {
+	now := w.Now()
 	if p.Started.IsZero() {
 		p.Started = now
 	}

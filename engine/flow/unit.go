@@ -7,8 +7,6 @@ import (
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
-
-	"go.temporal.io/sdk/workflow"
 )
 
 // unit is one thing to be done: a stage, or a stage for one of its items.
@@ -51,91 +49,116 @@ func (u *unit) job(run string, attempt int) string {
 }
 
 // unit decides whether u is done at all, and does it.
-func (r *run) unit(ctx workflow.Context, u *unit) {
-	got, err := r.resolve(ctx, u)
+func (r *run) unit(w World, u *unit) {
+	got, err := r.resolve(w, u)
 	p := u.p
 	p.Because = got.Because
 	switch {
-	case ctx.Err() != nil:
+	case w.Err() != nil && !r.mayRun(w, u.s, p):
 		p.Status, p.Why = target.Cancelled, "the run was cancelled before it began"
 	case err != nil:
-		r.fail(ctx, p, "expression", "its expressions could not be evaluated: "+err.Error())
+		r.fail(w, p, "expression", "its expressions could not be evaluated: "+err.Error())
 	case got.Error != "":
-		r.fail(ctx, p, "expression", got.Error)
+		r.fail(w, p, "expression", got.Error)
 		r.pointTo(u.s, p, got.At)
 	case !got.If:
 		p.Status, p.Why = Skipped, "its condition `if` is false"
 	case u.s.Approve != nil:
-		r.approve(ctx, u, got)
+		r.approve(w, u, got)
 	default:
-		release, ok := r.acquire(ctx, u)
+		release, ok := r.acquire(w, u)
 		if ok {
-			r.attempts(ctx, u, got)
+			r.attempts(w, u, got)
 			release()
 		}
 	}
 }
 
 // attempts does the unit until it succeeds or its retries are used up; with `until`
-// it goes on until that holds.
-func (r *run) attempts(ctx workflow.Context, u *unit, got Evaluated) {
+// it goes on until that holds. A unit that was under way in another world goes on with
+// the attempt that it had come to.
+func (r *run) attempts(w World, u *unit, got Evaluated) {
 	s, p := u.s, u.p
-	if s.Nested == nil {
-		at, err := r.choose(ctx, u.place.Targets, p)
+	resumed := p.Attempts > 0
+	if s.Nested == nil && p.Place == nil {
+		at, err := r.choose(w, u.place.Targets, p)
 		if err != nil {
-			r.fail(ctx, p, target.CauseStart, "no target could be chosen: "+message(err))
+			r.fail(w, p, target.CauseStart, "no target could be chosen: "+message(err))
 			return
 		}
 		p.Target, p.Place = at.Name, &at
-	}
-	p.Status, p.Started = target.Running, workflow.Now(ctx)
-	for tries, rounds := 1, 1; ; {
-		p.Attempts++
-		p.Job = u.job(r.in.Run, p.Attempts)
-		out := r.attempt(ctx, u, got)
-		r.record(ctx, u, out)
-		pause, note := time.Duration(0), ""
-		switch {
-		case ctx.Err() != nil:
-			return
-		case p.Status == target.Succeeded && s.Until == nil:
-			return
-		case p.Status == target.Succeeded:
-			enough := r.enough(ctx, u, rounds)
-			if enough || p.Status != target.Succeeded {
-				return
-			}
-			pause, note = time.Duration(s.Until.Every), fmt.Sprintf("round %d of %d: `until` does not hold yet", rounds, s.Until.Attempts)
-			if rounds >= s.Until.Attempts {
-				r.fail(ctx, p, CauseUntil, fmt.Sprintf("`until` did not hold in %d rounds", rounds))
-				r.pointTo(s, p, "until")
-				return
-			}
-			rounds, tries = rounds+1, 1
-		case tries >= s.Retry.Attempts || !s.Retry.Covers(out.Cause, out.Exit):
-			return
-		default:
-			pause, note = backoff(s.Retry, tries), fmt.Sprintf("attempt %d of %d: %s", tries, s.Retry.Attempts, p.Error)
-			tries++
+		if len(u.place.Targets) > 1 {
+			w.Keep() // it could be another one next time
 		}
-		if !r.again(ctx, u, pause, note) {
+	}
+	if resumed && p.Status == target.Waiting {
+		if resumed = false; !r.again(w, u) {
+			return
+		}
+	}
+	if p.Started.IsZero() {
+		p.Started = w.Now()
+	}
+	p.Status = target.Running
+	for {
+		if !resumed {
+			p.Attempts++
+		}
+		resumed = false
+		p.Job = u.job(r.in.Run, p.Attempts)
+		out := r.attempt(w, u, got)
+		r.record(w, u, out)
+		if w.Err() != nil || !r.repeats(w, u, out) || !r.again(w, u) {
 			return
 		}
 	}
 }
 
-// maxNotes bounds what is remembered of attempts that were not the last.
-const maxNotes = 50
-
-// again waits before the next attempt, and is false when the run was cancelled meanwhile.
-func (r *run) again(ctx workflow.Context, u *unit, pause time.Duration, note string) bool {
-	p := u.p
+// repeats decides after an attempt whether there is another one, and when.
+func (r *run) repeats(w World, u *unit, out workers.Outcome) bool {
+	s, p := u.s, u.p
+	pause, note := time.Duration(0), ""
+	switch tries := p.Failures + 1; {
+	case p.Status == target.Succeeded && s.Until == nil:
+		return false
+	case p.Status == target.Succeeded:
+		rounds := p.Rounds + 1
+		enough := r.enough(w, u, rounds)
+		if enough || p.Status != target.Succeeded {
+			return false
+		}
+		pause, note = time.Duration(s.Until.Every), fmt.Sprintf("round %d of %d: `until` does not hold yet", rounds, s.Until.Attempts)
+		if rounds >= s.Until.Attempts {
+			r.fail(w, p, CauseUntil, fmt.Sprintf("`until` did not hold in %d rounds", rounds))
+			r.pointTo(s, p, "until")
+			return false
+		}
+		p.Rounds, p.Failures = rounds, 0
+	case tries >= s.Retry.Attempts || !s.Retry.Covers(out.Cause, out.Exit):
+		return false
+	default:
+		pause, note = backoff(s.Retry, tries), fmt.Sprintf("attempt %d of %d: %s", tries, s.Retry.Attempts, p.Error)
+		p.Failures = tries
+	}
 	if len(p.Notes) < maxNotes {
 		p.Notes = append(p.Notes, note)
 	}
-	p.Status, p.Why, p.Ended = target.Waiting, "to be tried again", time.Time{}
-	if err := workflow.Sleep(ctx, pause); err != nil {
-		p.Status, p.Why, p.Ended = target.Cancelled, "the run was cancelled before it was tried again", workflow.Now(ctx)
+	p.Status, p.Why, p.Next, p.Ended = target.Waiting, "to be tried again", w.Now().Add(pause), time.Time{}
+	w.Touch(p)
+	return true
+}
+
+// maxNotes bounds what is remembered of attempts that were not the last.
+const maxNotes = 50
+
+// again waits until the time of the next attempt, and is false when the run was
+// cancelled meanwhile.
+func (r *run) again(w World, u *unit) bool {
+	p := u.p
+	err := w.Sleep(max(p.Next.Sub(w.Now()), 0))
+	p.Next = time.Time{}
+	if err != nil {
+		p.Status, p.Why, p.Ended = target.Cancelled, "the run was cancelled before it was tried again", w.Now()
 		p.Error, p.Cause = "", target.CauseCancel
 		return false
 	}
@@ -147,54 +170,49 @@ func (r *run) again(ctx workflow.Context, u *unit, pause time.Duration, note str
 const CauseUntil target.Cause = "until"
 
 // enough asks whether `until` holds. A mistake in it fails the unit.
-func (r *run) enough(ctx workflow.Context, u *unit, round int) bool {
-	w := u.s.Until.When
-	if w.Expr == "" {
-		return w.Known == true
+func (r *run) enough(w World, u *unit, round int) bool {
+	when := u.s.Until.When
+	if when.Expr == "" {
+		return when.Known == true
 	}
 	e := r.evaluation(u)
-	e.If, e.IfDepth = w.Expr, w.Depth
+	e.If, e.IfDepth = when.Expr, when.Depth
 	e.Own = map[string]any{"outputs": orEmpty(u.p.Outputs), "metrics": u.p.numbers(u.s.Metrics), "attempt": round}
-	got, err := r.evaluate(ctx, e)
+	got, err := w.Evaluate(e)
 	switch {
 	case err != nil:
-		r.fail(ctx, u.p, "expression", "`until` could not be evaluated: "+err.Error())
+		r.fail(w, u.p, "expression", "`until` could not be evaluated: "+err.Error())
 	case got.Error != "":
-		r.fail(ctx, u.p, "expression", got.Error)
+		r.fail(w, u.p, "expression", got.Error)
 		r.pointTo(u.s, u.p, "until")
 	}
 	return got.If && u.p.Status == target.Succeeded
 }
 
 // attempt runs one job, deployment or pipeline and says what became of it.
-func (r *run) attempt(ctx workflow.Context, u *unit, got Evaluated) workers.Outcome {
+func (r *run) attempt(w World, u *unit, got Evaluated) workers.Outcome {
 	if u.s.Nested != nil {
-		return r.nested(ctx, u, got)
+		return r.nested(w, u, got)
 	}
-	if err := r.gather(ctx, u, &got); err != nil {
+	if err := r.gather(w, u, &got); err != nil {
 		return unstarted(message(err))
 	}
 	do, undo, work, err := r.work(u, got)
 	if err != nil {
 		return unstarted(err.Error())
 	}
-	var out workers.Outcome
-	o := following
-	o.ActivityID = u.p.Job // so that what Temporal says of it can be told of the stage
-	long := workflow.WithActivityOptions(ctx, o)
-	err = workflow.ExecuteActivity(long, do, work).Get(long, &out)
-	if err == nil {
-		return out
-	}
-	if ctx.Err() == nil {
-		return unstarted(message(err))
-	}
-	return r.stop(ctx, undo, work)
+	return w.Attempt(Task{ID: u.p.Job, Do: do, Undo: undo, Work: work, Progress: u.p})
 }
 
 func unstarted(reason string) workers.Outcome {
 	return workers.Outcome{Status: target.Status{State: target.Failed, Cause: target.CauseStart, Reason: reason}}
 }
+
+// Unstarted is the outcome of what could not be begun.
+func Unstarted(err error) workers.Outcome { return unstarted(message(err)) }
+
+// Words is the innermost text of an error: what a person can use.
+func Words(err error) string { return message(err) }
 
 // numbers are metrics as expressions see them.
 func (p *StageProgress) numbers(declared []plan.Output) map[string]any {

@@ -11,7 +11,6 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/workflow"
 )
 
 // Evaluation asks for the values of expressions, by key. Keys are places in a
@@ -46,17 +45,6 @@ type Evaluated struct {
 	Because string         `json:"because,omitempty"` // what the condition saw
 }
 
-// evaluate has expressions evaluated outside replayed code, so that the answer
-// is recorded once.
-func (r *run) evaluate(ctx workflow.Context, e Evaluation) (Evaluated, error) {
-	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		ScheduleToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3},
-	})
-	var got Evaluated
-	err := workflow.ExecuteLocalActivity(ctx, Evaluate, e).Get(ctx, &got)
-	return got, err
-}
-
 // evaluation is an Evaluation of u that asks nothing yet.
 func (r *run) evaluation(u *unit) Evaluation {
 	e := Evaluation{Values: r.values(needNames(u.s.Needs)), Failed: r.upstreamFailed(u.s), Frames: u.s.Frames}
@@ -67,7 +55,7 @@ func (r *run) evaluation(u *unit) Evaluation {
 }
 
 // resolve decides the unit's condition and evaluates what depends on the run.
-func (r *run) resolve(ctx workflow.Context, u *unit) (Evaluated, error) {
+func (r *run) resolve(w World, u *unit) (Evaluated, error) {
 	s := u.s
 	e := Evaluation{}
 	e.Texts, e.Depths = pending(s)
@@ -84,7 +72,7 @@ func (r *run) resolve(ctx workflow.Context, u *unit) (Evaluated, error) {
 	}
 	about := r.evaluation(u)
 	e.Values, e.Failed, e.Frames = about.Values, about.Failed, about.Frames
-	return r.evaluate(ctx, e)
+	return w.Evaluate(e)
 }
 
 // pending lists the texts of a stage that wait for the run, by key.

@@ -99,12 +99,13 @@ func (o Options) temporal(ctx context.Context) (cluster.Address, <-chan error, f
 	return s.Address(), s.Failed(), s.Stop, nil
 }
 
-// maxJobs is how many jobs one server follows at once; more wait their turn.
-const maxJobs = 256
+// maxRuns is how many runs one server carries on at once; more wait their turn. Its jobs
+// are bounded elsewhere.
+const maxRuns = 2000
 
 func (o Options) workers(c client.Client, info Info) (stop func(), err error) {
 	options := worker.Options{
-		MaxConcurrentActivityExecutionSize: maxJobs,
+		MaxConcurrentActivityExecutionSize: maxRuns,
 		MaxHeartbeatThrottleInterval:       time.Second,
 		DefaultHeartbeatThrottleInterval:   time.Second,
 		WorkerStopTimeout:                  time.Second,

@@ -1,0 +1,379 @@
+package flow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/workers"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// The names that are part of the histories of runs. They never change.
+const (
+	Workflow = "amlflow.run.v2"
+	// Stretch is the activity that carries a run on, as far as it comes in a while.
+	Stretch = "amlflow.stretch"
+	// Nudge is the activity that has a stretch come to its end soon, because there is
+	// something that it does not know yet.
+	Nudge = "amlflow.nudge"
+)
+
+// StretchInput is what a stretch of a run needs.
+type StretchInput struct {
+	Input   Input               `json:"input"`
+	From    Snapshot            `json:"from"` // where it begins
+	Decided map[string]Decision `json:"decided,omitempty"`
+	Turns   []string            `json:"turns,omitempty"`   // that the run has, by key
+	Cancels int                 `json:"cancels,omitempty"` // how often somebody wished the run to end
+	Unsure  bool                `json:"unsure,omitempty"`  // a worker was lost, and what it began may not be on record
+}
+
+// Snapshot is a State, or the name under which it is kept in a store. Neither is set
+// before anything has happened.
+type Snapshot struct {
+	State json.RawMessage `json:"state,omitempty"`
+	Ref   target.Ref      `json:"ref,omitempty"`
+	Store string          `json:"store,omitempty"` // the store that has Ref
+}
+
+// None reports whether nothing has happened yet.
+func (s Snapshot) None() bool { return s.State == nil && s.Ref == "" }
+
+// Stretched is how far a stretch came.
+type Stretched struct {
+	To     Snapshot           `json:"to"`
+	Status target.State       `json:"status"`           // of the run
+	Jobs   []workers.Finished `json:"jobs,omitempty"`   // of a run that has ended: to be cleaned
+	Gates  []Gate             `json:"gates,omitempty"`  // stages that wait for people, or will
+	Wishes []Wish             `json:"wishes,omitempty"` // turns that are wanted, or used
+	// Idle tells that nothing is under way. Until Wake (zero: for ever) nothing will be,
+	// unless somebody decides something.
+	Idle   bool      `json:"idle,omitempty"`
+	Wake   time.Time `json:"wake,omitzero"`
+	Unsure bool      `json:"unsure,omitempty"`
+	Error  string    `json:"error,omitempty"` // why the run could not even begin
+}
+
+// Gate is a stage that asks people.
+type Gate struct {
+	Path   string       `json:"path"` // of the stage within the run
+	By     []string     `json:"by,omitempty"`
+	Plan   string       `json:"plan"` // the digest of the plan that it is in
+	Status target.State `json:"status"`
+}
+
+// Wish is a turn in a concurrency group that something of the run wants or has.
+type Wish struct {
+	Key   string     `json:"key"`
+	Group plan.Group `json:"group"`
+}
+
+// Standing is the answer to QueryProgress: how the run stands, as far as is on record.
+type Standing struct {
+	Input Input    `json:"input"`
+	At    Snapshot `json:"at"`
+}
+
+// Heard is what a stretch under way tells with each sign of life: stages that have
+// changed since the last record, by their path within the run.
+type Heard struct {
+	Stages map[string]StageProgress `json:"stages"`
+}
+
+// Resumed is where a run goes on under a new history.
+type Resumed struct {
+	Got     Stretched           `json:"got"`
+	Decided map[string]Decision `json:"decided,omitempty"`
+	Cancels int                 `json:"cancels,omitempty"`
+	Turns   []Wish              `json:"turns,omitempty"` // that it has
+}
+
+// carrier is the workflow of a run. It knows nothing of stages: it has them carried on,
+// stretch by stretch, and keeps what came of the last one.
+type carrier struct {
+	in      Input
+	got     Stretched
+	decided map[string]Decision
+	cancels int
+	news    int // grows with each thing that a stretch should know
+	known   int // what news was when the last stretch began
+	turns   turns
+	held    map[string]Wish                // by key: turns that the run has
+	asked   map[string]workflow.CancelFunc // those that it waits for
+}
+
+// Carry carries out a plan. It returns the snapshot of its end; that of a run that
+// failed is in the details of an error of type NotSucceeded.
+func Carry(ctx workflow.Context, in Input) (Snapshot, error) {
+	c := &carrier{in: in, decided: map[string]Decision{}, held: map[string]Wish{}, asked: map[string]workflow.CancelFunc{}}
+	c.in.Resumed = nil
+	away, release := workflow.NewDisconnectedContext(ctx)
+	defer release()
+	c.resume(away, in.Resumed)
+	if err := c.answer(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	c.hear(ctx)
+	for !c.got.Status.Ended() {
+		if err := c.stretch(away); err != nil {
+			return Snapshot{}, err
+		}
+		if c.long(ctx) {
+			return Snapshot{}, workflow.NewContinueAsNewError(ctx, Workflow, c.again())
+		}
+		c.rest(away)
+	}
+	for _, key := range sortedNames(c.held) {
+		c.giveBack(away, key)
+	}
+	end := &run{in: c.in, jobs: c.got.Jobs}
+	end.clean(away)
+	if c.in.Secrets {
+		end.forgetAll(away)
+	}
+	return c.end()
+}
+
+// answer tells how the run stands, and takes what people decide.
+func (c *carrier) answer(ctx workflow.Context) error {
+	stands := func() (Standing, error) { return Standing{Input: c.in, At: c.got.To}, nil }
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, stands); err != nil {
+		return err
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, UpdateDecide,
+		func(_ workflow.Context, d Decision) error {
+			if _, again := c.decided[d.Stage]; !again {
+				c.decided[d.Stage] = d
+				c.news++
+			}
+			return nil
+		},
+		workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, d Decision) error { return c.mayDecide(d) }})
+}
+
+// hear counts the wishes to cancel the run: the second one ends `finally`, too.
+// Temporal tells a workflow only once that it is cancelled, so that each wish also
+// comes as a signal.
+func (c *carrier) hear(ctx workflow.Context) {
+	wishes := workflow.GetSignalChannel(ctx, SignalCancel)
+	away, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(away, func(away workflow.Context) {
+		for {
+			wishes.Receive(away, nil)
+			c.cancels++
+			c.news++
+		}
+	})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		ctx.Done().Receive(ctx, nil)
+		if c.cancels == 0 {
+			c.cancels++
+			c.news++
+		}
+	})
+}
+
+// stretch carries the run on. When there is news meanwhile, the stretch is nudged,
+// again and again: the worker that has it may have died.
+func (c *carrier) stretch(ctx workflow.Context) error {
+	c.known = c.news
+	in := StretchInput{Input: c.in, From: c.got.To, Decided: c.decided, Turns: sortedNames(c.held), Cancels: c.cancels, Unsure: c.got.Unsure}
+	o := following
+	if c.cancels > 0 {
+		o.TaskQueue = c.in.Control
+	}
+	under := workflow.WithActivityOptions(ctx, o)
+	f := workflow.ExecuteActivity(under, Stretch, in)
+	_ = workflow.Await(ctx, func() bool { return f.IsReady() || c.news != c.known })
+	for pause := 500 * time.Millisecond; !f.IsReady(); pause = min(2*pause, time.Minute) {
+		o := workflow.ActivityOptions{TaskQueue: c.in.Control, ScheduleToCloseTimeout: 10 * time.Second}
+		_ = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), Nudge, c.in.Run)
+		if in, _ := workflow.AwaitWithTimeout(ctx, pause, f.IsReady); in {
+			break
+		}
+	}
+	var got Stretched
+	if err := f.Get(ctx, &got); err != nil {
+		return err
+	}
+	if got.Error != "" {
+		return temporal.NewNonRetryableApplicationError(got.Error, "begin", nil)
+	}
+	c.got = got
+	c.settleTurns(ctx)
+	return nil
+}
+
+// rest waits while there is nothing to do.
+func (c *carrier) rest(ctx workflow.Context) {
+	if !c.got.Idle || c.got.Status.Ended() {
+		return
+	}
+	there := func() bool { return c.news != c.known }
+	if c.got.Wake.IsZero() {
+		_ = workflow.Await(ctx, there)
+		return
+	}
+	_, _ = workflow.AwaitWithTimeout(ctx, max(c.got.Wake.Sub(workflow.Now(ctx)), 0), there)
+}
+
+// settleTurns asks for the turns that are wanted, and gives back those that are not
+// needed any more.
+func (c *carrier) settleTurns(ctx workflow.Context) {
+	wanted := map[string]bool{}
+	for _, w := range c.got.Wishes {
+		wanted[w.Key] = true
+		if _, has := c.held[w.Key]; !has && c.asked[w.Key] == nil {
+			c.ask(ctx, w)
+		}
+	}
+	for _, key := range sortedNames(c.asked) {
+		if !wanted[key] {
+			c.asked[key]()
+			delete(c.asked, key)
+		}
+	}
+	for _, key := range sortedNames(c.held) {
+		if !wanted[key] {
+			c.giveBack(ctx, key)
+		}
+	}
+}
+
+func (c *carrier) giveBack(ctx workflow.Context, key string) {
+	w := c.held[key]
+	delete(c.held, key)
+	c.turns.giveBack(ctx, &w.Group, key)
+}
+
+// ask waits for a turn.
+func (c *carrier) ask(ctx workflow.Context, w Wish) {
+	waiting, stop := workflow.WithCancel(ctx)
+	c.asked[w.Key] = stop
+	workflow.Go(waiting, func(ctx workflow.Context) {
+		for c.turns.take(ctx, &w.Group, w.Key) != nil {
+			if workflow.Sleep(ctx, time.Second) != nil {
+				return // it is not wanted any more
+			}
+		}
+		if ctx.Err() != nil { // it came in the same moment
+			c.turns.giveBack(ctx, &w.Group, w.Key)
+			return
+		}
+		delete(c.asked, w.Key)
+		c.held[w.Key] = w
+		c.news++
+	})
+}
+
+// The bounds of one history. A workflow is read again from its beginning when a worker
+// takes it up, so that they are far below what Temporal allows.
+const (
+	maxEvents  = 4000
+	maxHistory = 8 << 20 // bytes
+)
+
+// long reports whether the history has become so long that a new one is begun.
+func (c *carrier) long(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	return len(c.asked) == 0 && !c.got.Status.Ended() && (info.GetCurrentHistoryLength() > maxEvents || info.GetCurrentHistorySize() > maxHistory)
+}
+
+// again is what the next history begins with.
+func (c *carrier) again() Input {
+	in := c.in
+	in.Resumed = &Resumed{Got: c.got, Decided: c.decided, Cancels: c.cancels}
+	for _, key := range sortedNames(c.held) {
+		in.Resumed.Turns = append(in.Resumed.Turns, c.held[key])
+	}
+	return in
+}
+
+func (c *carrier) resume(ctx workflow.Context, was *Resumed) {
+	if was == nil {
+		c.got.Status = target.Running
+		return
+	}
+	c.got, c.cancels = was.Got, was.Cancels
+	if was.Decided != nil {
+		c.decided = was.Decided
+	}
+	for _, w := range was.Turns {
+		c.held[w.Key] = w
+		c.turns.hear(ctx)
+	}
+}
+
+// end is the workflow's result.
+func (c *carrier) end() (Snapshot, error) {
+	switch c.got.Status {
+	case target.Succeeded:
+		return c.got.To, nil
+	case target.Cancelled:
+		return c.got.To, temporal.NewCanceledError(c.got.To)
+	}
+	return c.got.To, temporal.NewNonRetryableApplicationError("run "+string(c.got.Status), NotSucceeded, nil, c.got.To)
+}
+
+// EndOf returns the snapshot carried by the error of a run that did not succeed.
+func EndOf(err error) (s Snapshot, ok bool) {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.Type() == NotSucceeded && app.Details(&s) == nil {
+		return s, true
+	}
+	var gone *temporal.CanceledError
+	if errors.As(err, &gone) && gone.HasDetails() && gone.Details(&s) == nil {
+		return s, true
+	}
+	return s, false
+}
+
+func (c *carrier) mayDecide(d Decision) error {
+	i := slices.IndexFunc(c.got.Gates, func(g Gate) bool { return g.Path == d.Stage })
+	if i < 0 {
+		return refuse(NotWaiting, "the run has no stage %q that waits for a person%s", d.Stage, c.whoWaits())
+	}
+	g := c.got.Gates[i]
+	before, answered := c.decided[d.Stage]
+	switch {
+	case d.Plan != g.Plan:
+		return refuse(Conflict, "the run's plan is %s, and what was %s is %s", g.Plan, d.verb(), d.Plan)
+	case len(g.By) > 0 && !slices.Contains(g.By, d.By):
+		return refuse(NotAllowed, "%q may not decide about stage %q: %s may", d.By, d.Stage, strings.Join(g.By, ", "))
+	case answered && before.Approve != d.Approve:
+		return refuse(Conflict, "stage %q was %s already, by %s", d.Stage, before.verb(), before.By)
+	case !answered && g.Status != target.Running:
+		return refuse(NotWaiting, "stage %q does not wait for anyone: it is %s", d.Stage, g.Status)
+	}
+	return nil
+}
+
+func (c *carrier) whoWaits() string {
+	var names []string
+	for _, g := range c.got.Gates {
+		if _, answered := c.decided[g.Path]; g.Status == target.Running && !answered {
+			names = append(names, g.Path)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": %s does", strings.Join(names, ", "))
+}
+
+func sortedNames[V any](m map[string]V) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

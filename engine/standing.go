@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/blob"
+	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/engine/stretch"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+)
+
+// standing is a run as it stands on record.
+func standing(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
+	v, err := c.QueryWorkflow(ctx, workflow, "", flow.QueryProgress)
+	if err != nil {
+		return nil, err
+	}
+	var s flow.Standing
+	if err := v.Get(&s); err != nil {
+		return nil, err
+	}
+	p, err := progressAt(ctx, s.At)
+	if p != nil || err != nil {
+		return p, err
+	}
+	return atFirst(ctx, s.Input)
+}
+
+// atFirst is a run of which nothing is on record yet.
+func atFirst(ctx context.Context, in flow.Input) (*flow.Progress, error) {
+	if in.PlanRef == "" {
+		return flow.NewProgress(in, time.Now()), nil
+	}
+	blobs, err := blob.OpenFolder(in.Store)
+	if err != nil {
+		return nil, err
+	}
+	p, err := stretch.ReadPlan(ctx, blobs, in.PlanRef)
+	if err != nil {
+		return nil, err
+	}
+	in.Plan = *p
+	return flow.NewProgress(in, time.Now()), nil
+}
+
+// progressAt is what a snapshot says of a run; nil when nothing has happened yet.
+func progressAt(ctx context.Context, s flow.Snapshot) (*flow.Progress, error) {
+	var blobs target.Blobs
+	if s.Ref != "" {
+		var err error
+		if blobs, err = blob.OpenFolder(s.Store); err != nil {
+			return nil, err
+		}
+	}
+	state, err := stretch.ReadState(ctx, blobs, s)
+	if state == nil || err != nil {
+		return nil, err
+	}
+	return state.Progress, nil
+}
+
+// hear adds to a run what is under way and not on record yet.
+func hear(p *flow.Progress, pending []*workflow.PendingActivityInfo) {
+	for _, a := range pending {
+		if a.GetActivityType().GetName() != flow.Stretch {
+			continue
+		}
+		var h flow.Heard
+		if a.GetHeartbeatDetails() != nil && converter.GetDefaultDataConverter().FromPayloads(a.GetHeartbeatDetails(), &h) == nil {
+			for path, now := range h.Stages {
+				if s := p.Find(path); s != nil && !s.Status.Ended() {
+					now.Nested, now.Items = s.Nested, s.Items
+					*s = now
+				}
+			}
+		}
+		if f := a.GetLastFailure(); f.GetMessage() != "" && f.GetTimeoutFailureInfo() == nil {
+			p.Why = fmt.Sprintf("trying again (%d times so far): %s", a.GetAttempt()-1, f.GetMessage())
+		}
+	}
+}
+
+// recordIn reads the record of a run that has ended from what its workflow left: a
+// result, or an error. It is nil when that holds none.
+func recordIn(ctx context.Context, workflow string, end json.RawMessage, err error) (*flow.Progress, error) {
+	if workflow == flow.FirstWorkflow {
+		if p, ok := flow.RecordOf(err); ok || err != nil {
+			return p, nil
+		}
+		var p *flow.Progress
+		return p, json.Unmarshal(end, &p)
+	}
+	at, ok := flow.EndOf(err)
+	switch {
+	case err == nil:
+		if err := json.Unmarshal(end, &at); err != nil {
+			return nil, err
+		}
+	case !ok:
+		return nil, nil
+	}
+	return progressAt(ctx, at)
+}
