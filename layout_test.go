@@ -47,6 +47,7 @@ var plan = []room{
 	// The bridge: the only place that knows both.
 	{"engine/plan", "engine/unified schema schema/diag schema/expr workers/target", ""},
 	{"engine/flow", "engine/plan schema/diag workers workers/target", "go.temporal.io/sdk go.temporal.io/api"},
+	{"engine/stretch", "engine/flow engine/plan workers workers/target", "go.temporal.io/sdk"},
 	{"engine/rehearsal", "engine/plan engine/flow schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk"},
 	{"engine/blob", "workers/target", ""},
 	{"engine/snapshot", "workers/target", ""},

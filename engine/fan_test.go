@@ -45,8 +45,13 @@ func inside(t *testing.T) (client.Client, *dummy.Driver) {
 func ran(t *testing.T, c client.Client, id, text string) *flow.Progress {
 	t.Helper()
 	p := compiled(t, map[string]string{"pipeline.yaml": text}, map[string]target.Driver{"local": dummy.New()})
-	in := flow.Input{Run: id, Plan: *p, Store: t.TempDir(), Control: "q"}
-	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "amlflow-" + id, TaskQueue: "q"}, flow.Workflow, in)
+	return carried(t, c, flow.Input{Run: id, Plan: *p, Store: t.TempDir(), Control: "q"})
+}
+
+// carried is the record of a run that begins with in.
+func carried(t *testing.T, c client.Client, in flow.Input) *flow.Progress {
+	t.Helper()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "amlflow-" + in.Run, TaskQueue: "q"}, flow.Workflow, in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,15 +180,7 @@ stages:
   use: { cache: true, inputs: { a: "${{ stages.make.outputs.a }}" }, run: ok }
 `, value)
 		p := compiled(t, map[string]string{"pipeline.yaml": text}, map[string]target.Driver{"local": dummy.New()})
-		w, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "amlflow-" + id, TaskQueue: "q"}, flow.Workflow, flow.Input{Run: id, Plan: *p, Store: store, Control: "q"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got *flow.Progress
-		if err := w.Get(t.Context(), &got); err != nil {
-			t.Fatal(err)
-		}
-		return got
+		return carried(t, c, flow.Input{Run: id, Plan: *p, Store: store, Control: "q"})
 	}
 	if p := run("first", "1"); p.Stages[0].Reused != nil || p.Stages[0].Fresh != "it has no earlier results" {
 		t.Errorf("the first run: %+v", p.Stages[0])

@@ -81,7 +81,7 @@ func TestRecordHistories(t *testing.T) {
 		_ = run.Get(t.Context(), nil) // many cases end failed
 		keep(t, c, name, to)
 	}
-	recordOthers(t, c, drivers)
+	recordGroup(t, c, drivers)
 }
 
 // act has a person do something at a time of the run; the recorded history shows when.
@@ -102,40 +102,27 @@ func act(t *testing.T, c client.Client, run string, words []string, p *plan.Plan
 	t.Logf("%v: %v", words, err) // some are refused
 }
 
-// recordOthers keeps histories of the workflows that are part of runs: a pipeline in
-// another, many items of a stage, a group that gives turns.
-func recordOthers(t *testing.T, c client.Client, drivers map[string]target.Driver) {
+// recordGroup keeps the history of a group that gives turns, and of a run that waits for
+// them.
+func recordGroup(t *testing.T, c client.Client, drivers map[string]target.Driver) {
 	t.Helper()
-	for name, child := range map[string]string{"nested": "nested.in.1", "many_items": "many_items.all.items-0", "group": ""} {
-		to := filepath.Join(*record, "child_"+name+".json")
-		if _, err := os.Stat(to); err == nil || name == "nested" && !ended(c, child) {
-			t.Logf("%s exists, or its run was recorded before", to)
-			continue
-		}
-		text := "amlflow: v1\npipeline: p\nconcurrency: two\nstages:\n  all: { each: \"${{ 1..201 }}\", run: ok }\n"
-		if name != "nested" {
-			p := compiled(t, map[string]string{"pipeline.yaml": text}, drivers)
-			run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: name, TaskQueue: "q"}, flow.Workflow, flow.Input{Run: name, Plan: *p, Store: t.TempDir(), Control: "q"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := run.Get(t.Context(), nil); err != nil {
-				t.Fatal(err)
-			}
-			keep(t, c, name, filepath.Join(*record, name+".json"))
-		}
-		if name == "group" {
-			child = flow.GroupID("q", "two")
-			if err := c.GetWorkflow(t.Context(), child, "").Get(t.Context(), nil); err != nil { // it stays a little
-				t.Fatal(err)
-			}
-		}
-		keep(t, c, child, to)
+	to := filepath.Join(*record, "group.json")
+	if _, err := os.Stat(to); err == nil {
+		t.Logf("%s exists", to)
+		return
 	}
-}
-
-func ended(c client.Client, id string) bool {
-	return c.GetWorkflow(context.Background(), id, "").Get(context.Background(), nil) == nil
+	text := "amlflow: v1\npipeline: p\nconcurrency: two\nstages:\n  a: { concurrency: one, run: ok }\n"
+	p := compiled(t, map[string]string{"pipeline.yaml": text}, drivers)
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "group", TaskQueue: "q"}, flow.Workflow, flow.Input{Run: "group", Plan: *p, Store: t.TempDir(), Control: "q"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := flow.GroupID("q", "two")
+	if err := errors.Join(run.Get(t.Context(), nil), c.GetWorkflow(t.Context(), group, "").Get(t.Context(), nil)); err != nil { // it stays a little
+		t.Fatal(err)
+	}
+	keep(t, c, "group", to)
+	keep(t, c, group, filepath.Join(*record, "group_turns.json"))
 }
 
 func keep(t *testing.T, c client.Client, id, to string) {

@@ -226,27 +226,38 @@ func record(ctx context.Context, c client.Client, id string) (*flow.Progress, er
 // returns its record once it has ended. A run outlives the absence of its engine,
 // so an engine that does not answer is waited for as long as ctx lasts.
 func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progress)) (*flow.Progress, error) {
-	pause := 10 * time.Millisecond
-	for {
-		p, err := e.Progress(ctx, id)
-		if err == nil && p.Status != target.Running {
-			p, err = e.final(ctx, id, changed)
-			if err == nil {
-				return p, nil
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = e.do(ctx, func(ctx context.Context, c client.Client) error { return c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, nil) })
+	}()
+	var p *flow.Progress
+	// A short run is over before anybody could have read how it stands.
+	for pause := 40 * time.Millisecond; ; pause = min(pause*5/4, 250*time.Millisecond) {
+		select {
+		case <-ctx.Done():
+			return p, ctx.Err()
+		case <-closed:
+			closed = nil // if it is not true, the next looks will tell
+		case <-time.After(pause):
+		}
+		now, err := e.Progress(ctx, id)
+		if err == nil && now.Status != target.Running {
+			if now, err = e.final(ctx, id, changed); err == nil {
+				return now, nil
 			}
 		}
 		switch {
 		case err == nil:
+			p = now
 			changed(p)
+		case ctx.Err() != nil:
+			return p, ctx.Err()
 		case !errors.Is(err, cluster.ErrUnreachable):
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
-			return p, ctx.Err()
-		case <-time.After(pause):
-		}
-		pause = min(pause*5/4, 250*time.Millisecond)
 	}
 }
 

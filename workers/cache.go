@@ -123,7 +123,10 @@ func Recall(ctx context.Context, blobs target.Blobs, s Submission) (o Outcome, w
 		}
 	}
 	o = was.Outcome
-	o.Reused = &was.Reused
+	if was.Reused.Job == s.Job.ID { // they are its own: it is only followed once more
+		return o, o.Fresh, false
+	}
+	o.Reused, o.Fresh = &was.Reused, ""
 	return o, "", true
 }
 
@@ -169,7 +172,7 @@ func remember(ctx context.Context, blobs target.Blobs, s Submission, o Outcome) 
 		return
 	}
 	kept := o
-	kept.Fresh, kept.Notes = "", nil
+	kept.Notes = nil
 	r := remembered{Reused: Reused{Run: s.Cache.Run, Job: s.Job.ID, At: time.Now().UTC()}, Parts: s.Parts(), Outcome: kept}
 	text, err := json.Marshal(r)
 	if err != nil {

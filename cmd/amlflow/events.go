@@ -39,7 +39,8 @@ type eventView struct {
 	p       *program
 	seen    stages
 	numbers reported
-	mu      sync.Mutex // notices come from elsewhere
+	began   map[string]int // attempts of stages that were told to run
+	mu      sync.Mutex     // notices come from elsewhere
 	err     error
 }
 
@@ -60,7 +61,7 @@ func (v *eventView) emit(e event) {
 func (v *eventView) notice(s string) { v.emit(event{Type: "notice", Message: s}) }
 
 func (v *eventView) follow(ctx context.Context, e *engine.Engine, id string) (*flow.Progress, error) {
-	v.numbers = reported{}
+	v.numbers, v.began = reported{}, map[string]int{}
 	begun := false
 	return e.Watch(ctx, id, func(r *flow.Progress) {
 		if !begun {
@@ -75,6 +76,13 @@ func (v *eventView) follow(ctx context.Context, e *engine.Engine, id string) (*f
 		for _, s := range v.seen.changed(r) {
 			if s.Status.Ended() && s.Log == "" {
 				v.measure(ctx, e, r, s)
+			}
+			// A short stage has ended before anybody could see it run.
+			if s.Status.Ended() && s.Attempts > v.began[s.Name] && s.Reused == nil {
+				v.emit(event{Time: s.Started, Type: "stage", Run: id, Stage: s.Name, Status: target.Running, Target: s.Target, Attempt: s.Attempts})
+			}
+			if s.Status == target.Running {
+				v.began[s.Name] = s.Attempts
 			}
 			v.emit(event{Time: moment(s), Type: "stage", Run: id, Stage: s.Name, Status: s.Status, Target: s.Target, Attempt: s.Attempts, Why: s.Why, Error: s.Error})
 		}

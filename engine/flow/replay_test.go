@@ -20,14 +20,14 @@ import (
 // was recorded from a real run and is never recorded again: when this test
 // fails, the workflow code needs workflow.GetVersion, not a new history.
 func TestStoredHistoriesReplay(t *testing.T) {
-	files, err := filepath.Glob("testdata/histories/*.json*")
+	files, err := filepath.Glob("testdata/histories/*/*.json*")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("there are no stored histories: %v", err)
 	}
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+		t.Run(strings.TrimPrefix(file, "testdata/histories/"), func(t *testing.T) {
 			r := worker.NewWorkflowReplayer()
-			for name, w := range map[string]any{flow.FirstWorkflow: flow.Run, flow.NestedWorkflow: flow.Run, flow.ItemsWorkflow: flow.Items, flow.GroupWorkflow: flow.Group} {
+			for name, w := range map[string]any{flow.Workflow: flow.Carry, flow.FirstWorkflow: flow.Run, flow.NestedWorkflow: flow.Run, flow.ItemsWorkflow: flow.Items, flow.GroupWorkflow: flow.Group} {
 				r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
 			}
 			h, err := client.HistoryFromJSON(stored(t, file), client.HistoryJSONOptions{})

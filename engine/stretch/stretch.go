@@ -24,10 +24,11 @@ type Carrier struct {
 	Activities *workers.Activities
 	Evaluate   func(context.Context, flow.Evaluation) (flow.Evaluated, error)
 
-	mu    sync.Mutex
-	clock Clock
-	under map[string]map[*stretch]bool // by run
-	slots chan struct{}
+	mu     sync.Mutex
+	clock  Clock
+	under  map[string]map[*stretch]bool // by run
+	slots  chan struct{}
+	memory memory
 }
 
 // maxJobs is how many jobs one process follows at once; more wait their turn.
@@ -97,6 +98,7 @@ type stretch struct {
 	interpreter *flow.Interpreter
 	nudged      chan struct{}
 	began       time.Time
+	cost        time.Duration // of putting the last state on record, about
 
 	turns  map[string]bool
 	wishes map[string]flow.Wish
@@ -121,7 +123,7 @@ func (c *Carrier) Stretch(ctx context.Context, in flow.StretchInput) (flow.Stret
 		return flow.Stretched{}, err
 	}
 	if in.Input.PlanRef != "" {
-		p, err := ReadPlan(ctx, blobs, in.Input.PlanRef)
+		p, err := c.memory.plan(ctx, blobs, in.Input.PlanRef)
 		if err != nil {
 			return flow.Stretched{}, err
 		}
@@ -130,11 +132,11 @@ func (c *Carrier) Stretch(ctx context.Context, in flow.StretchInput) (flow.Stret
 	if in.Input.Plan.Version != plan.Version {
 		return flow.Stretched{Error: "the plan was made by another version of amlflow"}, nil
 	}
-	state, err := ReadState(ctx, blobs, in.From)
+	state, cost, err := c.memory.state(ctx, blobs, in.From)
 	if err != nil {
 		return flow.Stretched{}, err
 	}
-	s := &stretch{by: c, in: in, blobs: blobs, loom: newLoom(c.clock), nudged: make(chan struct{}, 1), turns: map[string]bool{}, wishes: map[string]flow.Wish{}, fresh: changes{}}
+	s := &stretch{by: c, in: in, blobs: blobs, cost: cost, loom: newLoom(c.clock), nudged: make(chan struct{}, 1), turns: map[string]bool{}, wishes: map[string]flow.Wish{}, fresh: changes{}}
 	defer c.enter(s)()
 	for _, key := range in.Turns {
 		s.turns[key] = true
@@ -233,9 +235,10 @@ func (s *stretch) over() (over bool, pause time.Duration) {
 		return false, 0
 	}
 	now := time.Now()
-	quiet := min(max(now.Sub(s.began)/20, quietLeast), quietMost)
+	quiet := min(max(now.Sub(s.began)/20, quietLeast), max(quietMost, s.cost))
 	end := s.last.Add(quiet)
-	if latest := s.first.Add(longest); latest.Before(end) {
+	// What is dear to put on record is so less often: it takes at most a tenth of the time.
+	if latest := s.first.Add(max(longest, 10*s.cost)); latest.Before(end) {
 		end = latest
 	}
 	return !now.Before(end), end.Sub(now)
@@ -261,12 +264,15 @@ func (s *stretch) end(ctx context.Context) (flow.Stretched, error) {
 			out.Error = s.failed.Error()
 		}
 	}
+	began := time.Now()
 	text, err := json.Marshal(state)
 	s.loom.mu.Unlock()
 	if err != nil {
 		return flow.Stretched{}, fmt.Errorf("write down how the run stands: %w", err)
 	}
-	out.To, err = keep(ctx, s.blobs, s.in.Input.Store, text)
+	if out.To, err = keep(ctx, s.blobs, s.in.Input.Store, text); err == nil {
+		s.by.memory.remember(out.To.Ref, remembered{state, s.in.Input.Run, time.Since(began)})
+	}
 	return out, err
 }
 
