@@ -40,6 +40,9 @@ type Request struct {
 	Host  map[string]string // see target.Job.Host
 	// Secrets is what GatherSecrets took; nil: nothing.
 	Secrets *secrets.Envelope
+	// Key is the idempotency key: the run that has it already is taken for this one;
+	// see Keyed. Empty: none.
+	Key string
 }
 
 // maxPlan is the size of a plan that Temporal takes as one payload.
@@ -53,6 +56,9 @@ const idPrefix = "amlflow-"
 func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
 	if size := r.Plan.Size(); size > maxPlan {
 		return "", fmt.Errorf("the plan takes %d bytes, and at most %d can be started in this version: split the pipeline", size, maxPlan)
+	}
+	if r.Key != "" {
+		return e.startKeyed(ctx, r)
 	}
 	for {
 		id := NewID()
@@ -82,7 +88,7 @@ func (e *Engine) start(ctx context.Context, c client.Client, id string, r Reques
 		// When the server dies while it decides what comes next, the run stands
 		// still, and does not answer, for this long.
 		WorkflowTaskTimeout: workers.Heartbeat,
-		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest},
+		Memo:                memo(r),
 	}, flow.Workflow, flow.Input{Run: id, Plan: *r.Plan, Store: r.Store, Dir: r.Dir, Host: r.Host, Control: e.Info().ControlQueue()})
 	return err
 }

@@ -117,6 +117,7 @@ var codes = []struct {
 	{engine.ErrMayNot, exitNotAllowed},
 	{engine.ErrNotWaiting, exitConflict},
 	{engine.ErrConflict, exitConflict},
+	{engine.ErrKeyTaken, exitConflict},
 	{fs.ErrNotExist, exitNotFound},
 	{fs.ErrExist, exitConflict},
 	{fs.ErrPermission, exitNotAllowed},

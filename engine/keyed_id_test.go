@@ -1,0 +1,19 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/amlflow/amlflow/engine/plan"
+
+	"go.temporal.io/sdk/client"
+)
+
+// KeyedID is keyedID, for the tests.
+func KeyedID(queue, key string, try int) string { return keyedID(queue, key, try) }
+
+// Occupy begins a run without a key under an id of the test's choice.
+func Occupy(ctx context.Context, e *Engine, id string, p *plan.Plan, store string) error {
+	return e.do(ctx, func(ctx context.Context, c client.Client) error {
+		return e.start(ctx, c, id, Request{Plan: p, Store: store})
+	})
+}
