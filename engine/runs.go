@@ -57,6 +57,9 @@ func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
 	if size := r.Plan.Size(); size > maxPlan {
 		return "", fmt.Errorf("the plan takes %d bytes, and at most %d can be started in this version: split the pipeline", size, maxPlan)
 	}
+	if err := e.claim(r.Store); err != nil {
+		return "", err
+	}
 	if r.Key != "" {
 		return e.startKeyed(ctx, r)
 	}

@@ -118,6 +118,8 @@ var codes = []struct {
 	{engine.ErrNotWaiting, exitConflict},
 	{engine.ErrConflict, exitConflict},
 	{engine.ErrKeyTaken, exitConflict},
+	{engine.ErrSweeping, exitConflict},
+	{engine.ErrRemoved, exitNotFound},
 	{fs.ErrNotExist, exitNotFound},
 	{fs.ErrExist, exitConflict},
 	{fs.ErrPermission, exitNotAllowed},

@@ -68,3 +68,9 @@ func (s Folder) UseRecord(_ context.Context, name string) error {
 	now := time.Now()
 	return os.Chtimes(filepath.Join(s.dir, "records", filepath.FromSlash(name)), now, now)
 }
+
+// Has reports whether the content of ref is there, of a folder at least the list of
+// its files. It does not mark it as used.
+func (s Folder) Has(ref target.Ref) bool {
+	return ref.Valid() && (exists(s.path(ref)) || exists(s.trash(ref)))
+}
