@@ -208,6 +208,9 @@ func (s *sweeper) target(ctx context.Context, sw target.Sweeper, t target.Target
 	if err != nil {
 		return err
 	}
+	if err := s.roster.doubt(ctx, s.e, all); err != nil {
+		return err
+	}
 	going := map[string]bool{}
 	for _, what := range []target.What{target.KeptJob, target.KeptMark, target.KeptEnvironment} {
 		for _, k := range all {

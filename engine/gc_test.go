@@ -266,6 +266,28 @@ func TestASweepAsksAllEnginesOfAStateFolder(t *testing.T) {
 	}
 }
 
+// A list that lacks a run which the engine knows is not believed; a run that began
+// just now need not be on it.
+func TestAListThatLacksARunIsNotBelieved(t *testing.T) {
+	o := options(t, nil, time.Minute)
+	e := open(t, o)
+	id := start(t, e, o, scripts("true"))
+	wait(t, e, id)
+	past := time.Now().Add(-time.Hour)
+	for what, c := range map[string]struct {
+		kept   target.Kept
+		doubts bool
+	}{
+		"an old job of a run that is there": {target.Kept{What: target.KeptMark, Name: id + ".s1.1", Used: past}, true},
+		"a young one":                       {target.Kept{What: target.KeptMark, Name: id + ".s1.1", Used: time.Now()}, false},
+		"one of no run":                     {target.Kept{What: target.KeptJob, Name: "nonesuch.s1.1", Used: past}, false},
+	} {
+		if why, err := engine.Doubt(t.Context(), e, []target.Kept{c.kept}); err != nil || strings.Contains(why, id) != c.doubts {
+			t.Errorf("%s: %q, %v", what, why, err)
+		}
+	}
+}
+
 func stopServer(t *testing.T, o engine.Options) {
 	t.Helper()
 	if err := server.Stop(context.Background(), server.Seat{Home: o.Home, External: o.External}); err != nil {

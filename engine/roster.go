@@ -29,12 +29,17 @@ type roster struct {
 	// was used since then is kept. It rests on this that whoever refers to content
 	// marks it as used, see blob.Folder.
 	since time.Time
-	blind string // why not all runs are known; "" when they are
+	at    time.Time // when the list was made
+	blind string    // why not all runs are known; "" when they are
 }
+
+// behind is how far the list of runs may be behind what happens.
+const behind = 10 * time.Minute
 
 // enroll lists the runs and reads what they refer to.
 func (e *Engine) enroll(ctx context.Context, until time.Time, note func(string, ...any)) (*roster, error) {
-	r := &roster{runs: map[string]Summary{}, until: until, refs: map[target.Ref]bool{}, since: time.Now()}
+	now := time.Now()
+	r := &roster{runs: map[string]Summary{}, until: until, refs: map[target.Ref]bool{}, since: now, at: now}
 	if err := r.from(ctx, e, note); err != nil {
 		return nil, err
 	}
@@ -259,6 +264,28 @@ func (r *roster) hold(ctx context.Context, b blob.Folder, young time.Time) (map[
 		}
 	}
 	return held, nil
+}
+
+// doubt holds the list of runs against what targets keep: an engine that lists too few
+// runs, because what it lists from is behind or broken, still knows each by its id.
+func (r *roster) doubt(ctx context.Context, e *Engine, kept []target.Kept) error {
+	asked := map[string]bool{}
+	for _, k := range kept {
+		run, _, _ := strings.Cut(k.Name, ".")
+		fresh := !k.Used.Before(r.at.Add(-behind)) // of a run that may have begun since
+		if _, listed := r.runs[run]; listed || fresh || asked[run] || k.What == target.KeptEnvironment || r.blind != "" {
+			continue
+		}
+		asked[run] = true
+		h, err := e.holder(ctx, run)
+		if err != nil {
+			return err
+		}
+		if h != nil {
+			r.blind = fmt.Sprintf("the engine's list of runs lacks run %s, which it knows; try again later", run)
+		}
+	}
+	return nil
 }
 
 // over reports whether the run that a job belongs to has ended long ago. One that no

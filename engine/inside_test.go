@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/sdk/client"
 )
@@ -16,4 +18,11 @@ func Occupy(ctx context.Context, e *Engine, id string, p *plan.Plan, store strin
 	return e.do(ctx, func(ctx context.Context, c client.Client) error {
 		return e.start(ctx, c, id, Request{Plan: p, Store: store})
 	})
+}
+
+// Doubt tells what a sweep says whose list of runs is empty, of what targets keep.
+func Doubt(ctx context.Context, e *Engine, kept []target.Kept) (string, error) {
+	r := &roster{at: time.Now()}
+	err := r.doubt(ctx, e, kept)
+	return r.blind, err
 }
