@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,3 +44,16 @@ type lookOnly struct{ blob.Folder }
 func (lookOnly) Put(ctx context.Context, r io.Reader) (target.Ref, error) {
 	return blob.Digests{}.Put(ctx, r)
 }
+
+func (l lookOnly) Use(ctx context.Context, ref target.Ref) error {
+	all, err := target.Contents(ctx, l.Folder, ref)
+	for _, part := range all {
+		r, openErr := l.Open(ctx, part)
+		if err = errors.Join(err, openErr); openErr == nil {
+			err = errors.Join(err, r.Close())
+		}
+	}
+	return err
+}
+
+func (lookOnly) UseRecord(context.Context, string) error { return nil }

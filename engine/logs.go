@@ -28,7 +28,7 @@ func (e *Engine) Logs(ctx context.Context, s *flow.StageProgress, store string, 
 	}
 	r, err := b.Open(ctx, s.Log)
 	if err != nil {
-		return offset, err
+		return offset, removed(b, s.Log, err)
 	}
 	defer r.Close()
 	if _, err := io.CopyN(io.Discard, r, offset); err != nil {

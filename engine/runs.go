@@ -43,6 +43,9 @@ type Request struct {
 	Host  map[string]string // see target.Job.Host
 	// Secrets is what GatherSecrets took; nil: nothing.
 	Secrets *secrets.Envelope
+	// Key is the idempotency key: the run that has it already is taken for this one;
+	// see Keyed. Empty: none.
+	Key string
 }
 
 // idPrefix sets our workflows apart from others in a shared namespace.
@@ -51,9 +54,15 @@ const idPrefix = "amlflow-"
 // Start begins a run and returns its id. Once it has returned, the run goes on
 // whatever happens to this process or to the server.
 func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
+	if err := e.claim(r.Store); err != nil {
+		return "", err
+	}
 	in, err := e.input(ctx, r)
 	if err != nil {
 		return "", err
+	}
+	if r.Key != "" {
+		return e.startKeyed(ctx, r, in)
 	}
 	for {
 		id := NewID()
@@ -66,10 +75,21 @@ func (e *Engine) Start(ctx context.Context, r Request) (string, error) {
 		}
 		err = e.do(ctx, func(ctx context.Context, c client.Client) error { return e.start(ctx, c, id, r, in) })
 		var taken *serviceerror.WorkflowExecutionAlreadyStarted
-		if !errors.As(err, &taken) {
-			e.sweep(ctx)
-			return id, err
+		switch {
+		case errors.As(err, &taken):
+			// Perhaps it is this very run: a server that dies may not say that it began.
+			h, err := e.holder(ctx, id)
+			if err != nil {
+				return "", err
+			}
+			if h == nil || h.mark != in.Mark {
+				continue // the id of another run
+			}
+		case err != nil:
+			return "", err
 		}
+		e.sweep(ctx)
+		return id, nil
 	}
 }
 
@@ -79,7 +99,7 @@ func NewID() string { return strings.ToLower(rand.Text()[:8]) }
 // input is what a run begins with. Its plan is kept in the store, where everything else
 // that the run needs is: there is no bound on its size, and Temporal reads it but once.
 func (e *Engine) input(ctx context.Context, r Request) (flow.Input, error) {
-	in := flow.Input{Store: r.Store, Dir: r.Dir, Host: r.Host, Secrets: len(flow.Secrets(r.Plan, r.Dir)) > 0}
+	in := flow.Input{Mark: rand.Text(), Store: r.Store, Dir: r.Dir, Host: r.Host, Secrets: len(flow.Secrets(r.Plan, r.Dir)) > 0}
 	blobs, err := blob.OpenFolder(r.Store)
 	if err != nil {
 		return in, err
@@ -96,7 +116,7 @@ func (e *Engine) start(ctx context.Context, c client.Client, id string, r Reques
 		// When the server dies while it decides what comes next, the run stands
 		// still, and does not answer, for this long.
 		WorkflowTaskTimeout: workers.Heartbeat,
-		Memo:                map[string]any{"pipeline": r.Plan.Pipeline, "workspace": r.Plan.Workspace, "plan": r.Plan.Digest, "started": time.Now().UTC()},
+		Memo:                memo(r, in),
 	}, flow.Workflow, in)
 	return err
 }
@@ -231,7 +251,9 @@ func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progre
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		_ = e.do(ctx, func(ctx context.Context, c client.Client) error { return c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, nil) })
+		_ = e.do(ctx, func(ctx context.Context, c client.Client) error {
+			return c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, nil)
+		})
 	}()
 	var p *flow.Progress
 	// A short run is over before anybody could have read how it stands.
@@ -294,6 +316,8 @@ type Summary struct {
 	Status   target.State `json:"status"`
 	Started  time.Time    `json:"started"`
 	Ended    time.Time    `json:"ended,omitzero"`
+
+	plan target.Ref // in the store; empty for runs of before
 }
 
 // List returns the newest runs of this state folder, newest first; most is at
@@ -330,6 +354,7 @@ func summary(w *workflow.WorkflowExecutionInfo) Summary {
 	memo := w.GetMemo().GetFields()
 	_ = converter.GetDefaultDataConverter().FromPayload(memo["pipeline"], &s.Pipeline)
 	_ = converter.GetDefaultDataConverter().FromPayload(memo["started"], &s.Started) // a later history of the run began later
+	_ = converter.GetDefaultDataConverter().FromPayload(memo["plan_ref"], &s.plan)
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/engine/server"
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/mask"
 	"github.com/amlflow/amlflow/workers/secrets"
@@ -61,13 +62,21 @@ const abandoned = 10 * time.Minute
 // ended from outside, or never began.
 func (e *Engine) sweep(ctx context.Context) {
 	sealed, _ := secrets.Sealed(e.o.Home) // what cannot be listed is listed the next time
+	alone := e.alone()
 	for _, run := range slices.Sorted(maps.Keys(sealed)) {
 		state, err := e.state(ctx, run)
 		switch {
 		case errors.Is(err, cluster.ErrUnreachable):
 			return
-		case err == nil && state.Ended(), errors.Is(err, ErrNotFound) && time.Since(sealed[run]) > abandoned:
+		case err == nil && state.Ended(), alone && errors.Is(err, ErrNotFound) && time.Since(sealed[run]) > abandoned:
 			_ = secrets.Forget(e.o.Home, run)
 		}
 	}
+}
+
+// alone reports whether the state folder has no other engine, which may have the runs
+// that this one does not know.
+func (e *Engine) alone() bool {
+	seats, err := server.Seats(e.o.Home)
+	return err == nil && len(seats) <= 1
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/blob"
@@ -107,4 +108,33 @@ func recordIn(ctx context.Context, workflow string, end json.RawMessage, err err
 		return nil, nil
 	}
 	return progressAt(ctx, at)
+}
+
+// endOf is the snapshot that a run has ended with; none for runs of before.
+func (e *Engine) endOf(ctx context.Context, id string) (at flow.Snapshot, err error) {
+	err = e.do(ctx, func(ctx context.Context, c client.Client) error {
+		var end json.RawMessage
+		switch err := c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, &end); {
+		case err == nil:
+			_ = json.Unmarshal(end, &at) // else it is the record of a run of before
+		default:
+			at, _ = flow.EndOf(err)
+		}
+		return nil
+	})
+	return at, err
+}
+
+// readAll is the text of a state that is kept in a store.
+func readAll(ctx context.Context, at flow.Snapshot) ([]byte, error) {
+	blobs, err := blob.OpenFolder(at.Store)
+	if err != nil {
+		return nil, err
+	}
+	r, err := blobs.Open(ctx, at.Ref)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }

@@ -118,10 +118,11 @@ func Recall(ctx context.Context, blobs target.Blobs, s Submission) (o Outcome, w
 		return o, fmt.Sprintf("its last results are %s old, more than %s", age.Round(time.Second), s.Cache.MaxAge), false
 	}
 	for name, ref := range was.Outcome.Artifacts {
-		if !there(ctx, blobs, ref) {
+		if !take(ctx, blobs, ref) {
 			return o, fmt.Sprintf("the artifact of its output %q is no longer in the store", name), false
 		}
 	}
+	takeRest(ctx, blobs, keyOf(parts), was.Outcome)
 	o = was.Outcome
 	if was.Reused.Job == s.Job.ID { // they are its own: it is only followed once more
 		return o, o.Fresh, false

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -154,7 +155,12 @@ func (p *program) copyLogs(ctx context.Context, e *engine.Engine, r *flow.Progre
 			}
 			readers[one.name] = lr
 		}
-		if err := lr.more(ctx, e, r, s, l); err != nil {
+		err := lr.more(ctx, e, r, s, l)
+		if errors.Is(err, engine.ErrRemoved) && l.stage == "" { // the others may be there
+			p.say("the log of stage %q: %v", one.name, err)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("read the log of stage %q: %w", one.name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers"
@@ -26,7 +27,8 @@ type runRecord struct {
 	Outputs   map[string]any `json:"outputs"`
 	Error     *string        `json:"error"`
 	Plan      string         `json:"plan"`
-	Why       string         `json:"why,omitempty"` // it waits
+	Why       string         `json:"why,omitempty"`  // it waits
+	Gone      []engine.Gone  `json:"gone,omitempty"` // what is no longer kept of what it made
 }
 
 type stageRecord struct {

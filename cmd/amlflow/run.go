@@ -13,6 +13,7 @@ import (
 
 func (p *program) runVerb() *cobra.Command {
 	var c choices
+	var key string
 	var leave bool
 	v := &cobra.Command{
 		Use:   "run FILE",
@@ -25,21 +26,30 @@ Ctrl-C stops watching; the run goes on.
    "ended","exit","outputs","metrics","error",…}},"outputs",…}
 -o ndjson prints an event a line as they happen:
   {"time","type":"run"|"stage"|"metric"|"end","run",…}
-Mistakes in the files end it with 3 and, with -o json, {"findings":[…]}.`,
+Mistakes in the files end it with 3 and, with -o json, {"findings":[…]}.
+
+With --idempotency-key, submitting once more, or many times at once, gives one run:
+all watch it and end as it does. The same key for something else ends with 7.
+A key for CI names the event, and the pipeline when several are run:
+  amlflow run FILE --idempotency-key "$GITHUB_RUN_ID/$GITHUB_RUN_ATTEMPT/digits"`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
 			cmd.SetContext(ctx)
-			return p.run(cmd, args[0], &c, leave)
+			if err := checkKey(cmd, key); err != nil {
+				return err
+			}
+			return p.run(cmd, args[0], &c, key, leave)
 		},
 	}
 	c.flags(v)
+	v.Flags().StringVar(&key, keyFlag, "", "name this submission: asked again with the same key, the run that has it is taken, running or ended")
 	v.Flags().BoolVarP(&leave, "detach", "d", false, "return as soon as the run has started")
 	return p.prints(v, "json", "ndjson")
 }
 
-func (p *program) run(cmd *cobra.Command, file string, c *choices, leave bool) error {
+func (p *program) run(cmd *cobra.Command, file string, c *choices, key string, leave bool) error {
 	made, err := p.prepare(cmd, file, c, engine.ToRun)
 	if err != nil {
 		return p.before(cmd.Context(), err)
@@ -53,7 +63,7 @@ func (p *program) run(cmd *cobra.Command, file string, c *choices, leave bool) e
 		return p.before(cmd.Context(), err)
 	}
 	defer e.Close()
-	id, err := p.start(cmd.Context(), e, made)
+	id, err := p.start(cmd.Context(), e, made, key)
 	if err != nil {
 		return err
 	}
@@ -63,15 +73,19 @@ func (p *program) run(cmd *cobra.Command, file string, c *choices, leave bool) e
 	return p.watch(cmd.Context(), e, id, v)
 }
 
-// start begins the run of a plan, with what it needs of this shell's environment.
-func (p *program) start(ctx context.Context, e *engine.Engine, made *engine.Prepared) (string, error) {
+// start begins the run of a plan, with what it needs of this shell's environment. One
+// that has the key already needs nothing of it.
+func (p *program) start(ctx context.Context, e *engine.Engine, made *engine.Prepared, key string) (string, error) {
+	if id, err := p.known(ctx, e, made, key); id != "" || err != nil {
+		return id, err
+	}
 	dir := whole(made.Workspace.Dir)
 	sealed, err := engine.GatherSecrets(p.home, flow.Secrets(made.Plan, dir), os.LookupEnv)
 	if err != nil {
 		return "", ended{exitNotFound, err}
 	}
 	// Once asked for, a run may have begun: Ctrl-C must not lose its id.
-	return e.Start(context.WithoutCancel(ctx), engine.Request{Plan: made.Plan, Store: made.Store, Dir: dir, Host: hostEnv(os.Environ()), Secrets: sealed})
+	return e.Start(context.WithoutCancel(ctx), engine.Request{Plan: made.Plan, Store: made.Store, Dir: dir, Host: hostEnv(os.Environ()), Secrets: sealed, Key: key})
 }
 
 // before says of a Ctrl-C that it came before there was a run.

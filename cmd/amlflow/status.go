@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/workers/target"
 
@@ -30,7 +31,9 @@ since when, its results, and why it failed. -o json prints the object that
 				return err
 			}
 			if p.output == "json" {
-				err = p.json(recordOf(r))
+				record := recordOf(r)
+				record.Gone = engine.GoneOf(r)
+				err = p.json(record)
 			} else {
 				p.showRun(r)
 			}
@@ -63,6 +66,26 @@ func (p *program) showRun(r *flow.Progress) {
 		if s := &r.Stages[i]; s.Status == target.Failed || s.Status == target.Lost {
 			p.failure(p.out, p.colourOut, r, s)
 		}
+	}
+	p.showGone(engine.GoneOf(r))
+}
+
+// showGone says what is no longer kept of what a run made.
+func (p *program) showGone(gone []engine.Gone) {
+	const most = 10
+	for i, g := range gone {
+		if i == 0 {
+			p.print("")
+		}
+		if i == most {
+			p.print("no longer kept: %d more", len(gone)-most)
+			return
+		}
+		what := "the log of " + g.Stage
+		if g.Output != "" {
+			what = fmt.Sprintf("the output %q of %s", g.Output, g.Stage)
+		}
+		p.print("no longer kept: %s (%s)", what, g.Artifact)
 	}
 }
 

@@ -51,7 +51,7 @@ func (s Folder) Put(ctx context.Context, r io.Reader) (target.Ref, error) {
 		return "", errors.Join(fmt.Errorf("store an artifact in %q after %d bytes: %w", s.dir, n, err), tmp.Close())
 	}
 	ref := target.Ref("sha256:" + hex.EncodeToString(sum.Sum(nil)))
-	if _, err := os.Stat(s.path(ref)); err == nil {
+	if s.freshen(ref) { // it is there already: see use.go
 		return ref, tmp.Close()
 	}
 	if err := errors.Join(tmp.Chmod(0o400), tmp.Sync(), tmp.Close()); err != nil {
@@ -87,6 +87,9 @@ func (s Folder) Open(_ context.Context, ref target.Ref) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%q is not the name of a stored file: %w", ref, target.ErrPermanent)
 	}
 	f, err := os.Open(s.path(ref))
+	if errors.Is(err, fs.ErrNotExist) && s.restore(ref) {
+		f, err = os.Open(s.path(ref))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("artifact %s is not in the store %q: it was removed, or kept in another store: %w", ref, s.dir, target.ErrPermanent)
 	}

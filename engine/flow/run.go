@@ -37,6 +37,8 @@ type Input struct {
 	Host   map[string]string `json:"host,omitempty"`   // see target.Job.Host
 	Within string            `json:"within,omitempty"` // the stages around it, each with "/"
 	Root   string            `json:"root,omitempty"`   // the run that this pipeline is part of; empty: it is one itself
+	// Mark tells this beginning of a run from all others.
+	Mark string `json:"mark,omitempty"`
 	// PlanRef names the plan in the store; Plan is empty then.
 	PlanRef target.Ref `json:"plan_ref,omitempty"`
 	Secrets bool       `json:"secrets,omitempty"` // something is kept for the secrets of the run

@@ -50,6 +50,7 @@ func (im *Importer) ownUnit(file string, text []byte) (string, error) {
 	want := m.digest()
 	place := filepath.Join(im.cache, "builtin", strings.TrimSuffix(file, suffixes["template"])+"-"+strings.TrimPrefix(want, "sha256:")[:16])
 	if got, err := digest(os.DirFS(place)); !im.o.Fetch || err == nil && got == want {
+		use(place)
 		return place, nil
 	}
 	if err := os.RemoveAll(place); err != nil {

@@ -57,6 +57,7 @@ func (im *Importer) ensure(kind string, r schema.Ref, e schema.Locked) *diag.Fin
 			got = err.Error()
 		}
 		if got == e.Digest {
+			use(unit)
 			return nil
 		}
 		return problem("template-changed", fmt.Sprintf("remove %s, and it is fetched again; when that gives the same, `amlflow template update %s` locks it anew", unit, r),

@@ -75,7 +75,10 @@ func (m *maker) make(ctx context.Context) error {
 		return fmt.Errorf("wait for the Python environment (%s), which is being made: %w", m.what, err)
 	}
 	defer lock.Close()
-	if m.ready() {
+	if err := m.takeBack(); err != nil {
+		return fmt.Errorf("take back the Python environment (%s): %w", m.what, err)
+	}
+	if m.take() {
 		return nil
 	}
 	if why := m.failedSince(since); why != nil {
@@ -137,7 +140,7 @@ func (m *maker) takeOver(ctx context.Context) (*os.File, error) {
 
 // clear removes what an earlier try has left. The caller holds both locks.
 func (m *maker) clear() error {
-	for _, name := range []string{madeFile, sadFile, logFile, filepath.Join(workDir, pidFile)} {
+	for _, name := range []string{madeFile, asideFile, sadFile, logFile, filepath.Join(workDir, pidFile)} {
 		if err := os.Remove(m.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

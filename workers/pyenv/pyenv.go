@@ -8,6 +8,7 @@
 //	<digest>/requirements.txt  what pip was asked for
 //	<digest>/log               all that venv and pip said
 //	<digest>/made.json         written last: the environment is complete; what is in it
+//	<digest>/made.aside        made.json while the environment is being removed
 //	<digest>/failed            why the last try was in vain, for those who waited for it
 //	<digest>/work/lock         locked by the processes of a try as long as they live, also when their maker was killed
 //	<digest>/work/group        the process group of those
@@ -51,7 +52,7 @@ func (f Folder) Make(ctx context.Context, p target.Python, host map[string]strin
 		return "", err
 	}
 	m := &maker{dir: filepath.Join(string(f), Digest(python, lines)), python: python, lines: lines, env: env, what: Name(p)}
-	if m.ready() {
+	if m.take() {
 		return m.venv(), nil
 	}
 	if err := m.make(ctx); err != nil {

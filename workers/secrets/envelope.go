@@ -67,21 +67,27 @@ func (e *Envelope) Seal(home, run string) error {
 	if e == nil {
 		return nil
 	}
-	if !target.ValidID(run) {
-		return fmt.Errorf("%q is not the id of a run", run)
-	}
-	keys, err := madeKey(home)
+	text, err := e.sealed(home, run)
 	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	if text, err = encrypt(text, keys); err != nil {
 		return err
 	}
 	return writeFirst(envelopeFile(home, run), text)
+}
+
+// sealed is the envelope as it is kept.
+func (e *Envelope) sealed(home, run string) ([]byte, error) {
+	if !target.ValidID(run) {
+		return nil, fmt.Errorf("%q is not the id of a run", run)
+	}
+	keys, err := madeKey(home)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	return encrypt(text, keys)
 }
 
 // Forget removes the envelope of a run that has ended. Doing it again is no error.

@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/engine/stretch"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"go.temporal.io/sdk/client"
+)
+
+// KeyedID is keyedID, for the tests.
+func KeyedID(queue, key string, try int) string { return keyedID(queue, key, try) }
+
+// Occupy begins a run without a key under an id of the test's choice.
+func Occupy(ctx context.Context, e *Engine, id string, p *plan.Plan, store string) error {
+	return e.do(ctx, func(ctx context.Context, c client.Client) error {
+		r := Request{Plan: p, Store: store}
+		in, err := e.input(ctx, r)
+		if err != nil {
+			return err
+		}
+		return e.start(ctx, c, id, r, in)
+	})
+}
+
+// RecordIn is for tests that have a workflow's end from elsewhere.
+var RecordIn = recordIn
+
+// Timed is Activities by another clock.
+func Timed(drivers map[string]target.Driver, home string, c stretch.Clock) func(Registry) {
+	return activitiesAt(drivers, home, c)
+}
+
+// Doubt tells what a sweep says whose list of runs is empty, of what targets keep.
+func Doubt(ctx context.Context, e *Engine, kept []target.Kept) (string, error) {
+	r := &roster{at: time.Now()}
+	err := r.doubt(ctx, e, kept)
+	return r.blind, err
+}
