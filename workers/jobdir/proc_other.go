@@ -3,10 +3,7 @@
 package jobdir
 
 import (
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -27,9 +24,8 @@ func killAll(dir string) int {
 	if held, err := lockHeld(dir); err != nil || !held {
 		return 0
 	}
-	text, _ := os.ReadFile(filepath.Join(dir, startedFile))
-	pid, _, _ := strings.Cut(string(text), "\n")
-	if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+	l, _ := readLife(dir)
+	if n, err := strconv.Atoi(l.stat); err == nil && n > 1 {
 		_ = syscall.Kill(-n, syscall.SIGKILL)
 	}
 	return 0

@@ -60,11 +60,23 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 	if err != nil || !ok {
 		return target.Results{}, err // one that never was leaves nothing
 	}
+	// The disk is slow, so the end goes there while the rest is gathered.
+	settled := make(chan error, 1)
+	go func() { settled <- f.settle(r.Needs.Nodes) }()
 	res, err := f.collect(ctx, r, st.Rank, out)
-	if err != nil {
+	if err = errors.Join(err, <-settled); err != nil {
 		return res, fmt.Errorf("collect job %q: %w", id, err)
 	}
 	return res, nil
+}
+
+// settle makes durable how the ranks ended.
+func (f folder) settle(nodes int) error {
+	var errs []error
+	for n := range nodes {
+		errs = append(errs, jobdir.Settle(f.rank(n)))
+	}
+	return errors.Join(errs...)
 }
 
 func (f folder) collect(ctx context.Context, r record, decider int, out target.Blobs) (res target.Results, err error) {

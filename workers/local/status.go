@@ -24,11 +24,17 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 		return unknown(), nil
 	}
 	r, ok, err := f.read()
+	if err == nil && !ok {
+		if !jobdir.Started(f.rank(0)) {
+			return d.statusOfUnfilled(f, id)
+		}
+		// It was written before the start, so it is there now if it ever is.
+		if r, ok, err = f.read(); err == nil && !ok {
+			return forgotten(), nil
+		}
+	}
 	if err != nil {
 		return target.Status{}, fmt.Errorf("read the record of job %q: %w", id, err)
-	}
-	if !ok {
-		return d.statusOfUnfilled(f, id)
 	}
 	views, err := f.look(r.Needs.Nodes)
 	if err != nil {
@@ -42,6 +48,12 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 
 func unknown() target.Status {
 	return target.Status{State: target.Lost, Cause: target.CauseLost, Reason: "this computer knows no such job"}
+}
+
+// forgotten is a job that was started, and whose record was not on the disk when the
+// machine went down.
+func forgotten() target.Status {
+	return target.Status{State: target.Lost, Cause: target.CauseLost, Reason: "the machine was restarted while it ran"}
 }
 
 func ended(v jobdir.View) bool { return v.Phase == jobdir.Ended || v.Phase == jobdir.Lost }
