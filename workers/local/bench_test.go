@@ -122,14 +122,19 @@ func live(b *testing.B, d Driver, blobs target.Blobs, id string) {
 
 // followed waits for the end of a job in the way of whoever follows one.
 func followed(b *testing.B, d Driver, id string) target.Status {
-	for pause := 2 * time.Millisecond; ; pause = min(pause*5/4, 200*time.Millisecond) {
+	for {
+		hint := d.Wait(local(""), id)
 		st, err := d.Status(context.Background(), local(""), id)
+		if err != nil {
+			b.Error(err)
+		}
 		if err != nil || st.State.Ended() {
-			if err != nil {
-				b.Error(err)
-			}
 			return st
 		}
-		time.Sleep(pause)
+		if hint == nil {
+			time.Sleep(2 * time.Millisecond)
+			continue
+		}
+		<-hint
 	}
 }

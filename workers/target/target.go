@@ -226,6 +226,19 @@ type Blobs interface {
 	Put(ctx context.Context, r io.Reader) (Ref, error)
 }
 
+// Waiter is a driver that may hear of the end of a job, so that nobody has to ask
+// for it again and again.
+//
+// The law: it is a hint and nothing more. A closed channel means "look now", and the
+// look may still find the job running; a channel that stays open, or a nil one, on
+// which one waits for ever, means nothing at all. So whoever follows a job takes the
+// channel first, looks then, and looks again from time to time. In return the
+// channel is closed soon after the end of a job that this very program has started.
+type Waiter interface {
+	Driver
+	Wait(t Target, id string) <-chan struct{}
+}
+
 // Manager is a driver whose targets amlflow creates and resizes. See Can.Manage.
 type Manager interface {
 	Driver
