@@ -80,7 +80,7 @@ func (f folder) settle(nodes int) error {
 }
 
 func (f folder) collect(ctx context.Context, r record, decider int, out target.Blobs) (res target.Results, err error) {
-	putLog := func(ctx context.Context, r io.Reader) (target.Ref, error) { return target.PutLog(ctx, out, r) }
+	putLog := func(ctx context.Context, file *os.File) (target.Ref, error) { return target.PutLog(ctx, out, file) }
 	if res.Log, err = putRegular(ctx, jobdir.Log(f.rank(decider)), putLog); err != nil {
 		return res, fmt.Errorf("the log: %w", err)
 	}
@@ -119,7 +119,7 @@ func putOutput(ctx context.Context, out target.Blobs, path, typ string) (target.
 	case !dir && typ == target.Folder && info.Mode().IsRegular():
 		return "", fmt.Errorf("it is a file, but declared as a folder: %w", target.ErrPermanent)
 	case !dir:
-		return putRegular(ctx, path, out.Put)
+		return putRegular(ctx, path, func(ctx context.Context, file *os.File) (target.Ref, error) { return target.Adopt(ctx, out, file) })
 	}
 	names, err := os.ReadDir(path)
 	if err != nil || typ == target.Model && len(names) == 0 {
@@ -129,7 +129,7 @@ func putOutput(ctx context.Context, out target.Blobs, path, typ string) (target.
 }
 
 // putRegular stores a regular file with put; the name is empty when there is none.
-func putRegular(ctx context.Context, path string, put func(context.Context, io.Reader) (target.Ref, error)) (target.Ref, error) {
+func putRegular(ctx context.Context, path string, put func(context.Context, *os.File) (target.Ref, error)) (target.Ref, error) {
 	file, _, err := jobdir.OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
