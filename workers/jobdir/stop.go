@@ -84,8 +84,18 @@ func Remove(dir string) error {
 	return RemoveTree(dir)
 }
 
-// RemoveTree is os.RemoveAll that also manages folders a job made read-only.
+// RemoveTree is os.RemoveAll that also manages folders a job made read-only, and
+// those into which someone puts a file meanwhile, before he finds that it is removed.
 func RemoveTree(dir string) error {
+	for range 20 {
+		if err := removeTree(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return removeTree(dir)
+}
+
+func removeTree(dir string) error {
 	if err := os.RemoveAll(dir); !errors.Is(err, fs.ErrPermission) {
 		return err
 	}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,8 @@ import (
 const causePeer target.Cause = "peer"
 
 // Status implements target.Driver. It also does what has become due: it stops
-// a job that outlasts its timeout, and the other ranks of one that has failed.
+// a job that outlasts its timeout, and the other ranks of one that has failed, and
+// shortens logs.
 func (d Driver) Status(_ context.Context, t target.Target, id string) (target.Status, error) {
 	f, err := d.folder(id)
 	if err != nil || !f.exists() {
@@ -37,13 +39,25 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 		return target.Status{}, fmt.Errorf("read the record of job %q: %w", id, err)
 	}
 	views, err := f.look(r.Needs.Nodes)
-	if err != nil {
+	if err = errors.Join(err, f.trim(r)); err != nil {
 		return target.Status{}, err
 	}
 	if slices.ContainsFunc(views, func(v jobdir.View) bool { return !ended(v) }) {
 		return f.statusOfRunning(r, views)
 	}
 	return verdict(r, views), nil
+}
+
+// trim leaves out the middle of logs that have grown too long. It is done by whoever
+// looks, since the job writes to the file and to no one else.
+func (f folder) trim(r record) error {
+	for n := range r.Needs.Nodes {
+		why := "a log is kept up to " + jobdir.FormatBytes(r.Log) + ", which `log` of the target sets"
+		if err := jobdir.Trim(f.rank(n), r.Log, why); err != nil {
+			return fmt.Errorf("shorten the log of rank %d: %w", n, err)
+		}
+	}
+	return nil
 }
 
 func unknown() target.Status {

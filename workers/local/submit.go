@@ -22,6 +22,7 @@ type record struct {
 	Job   target.Job       `json:"job"`
 	Needs target.Resources `json:"needs"` // what was granted
 	Shell string           `json:"shell"`
+	Log   int64            `json:"log"`            // how many bytes of a log are kept
 	Port  int              `json:"port"`           // MASTER_PORT of all ranks
 	Boot  string           `json:"boot"`           // the run of the machine in which the folder was filled
 	Venv  string           `json:"venv,omitempty"` // the Python environment
@@ -92,7 +93,7 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
 	}
 	needs, err := s.grant(t.Name, job.Needs)
-	return record{Job: job, Needs: needs, Shell: s.Shell, Boot: jobdir.BootID()}, err
+	return record{Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), Boot: jobdir.BootID()}, err
 }
 
 // submit fills the folder and starts the ranks, alone among all submissions and
@@ -105,6 +106,9 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 		return fmt.Errorf("make the folder of the job: %w", err)
 	}
 	lock, err := jobdir.Lock(ctx, f.path("job.json"))
+	if errors.Is(err, fs.ErrNotExist) && exists(d.tombstone(r.Job.ID)) {
+		return nil // it was cleaned just now
+	}
 	if err != nil {
 		return fmt.Errorf("lock the folder of the job: %w", err)
 	}

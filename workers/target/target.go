@@ -64,10 +64,13 @@ type Driver interface {
 	Status(ctx context.Context, t Target, id string) (Status, error)
 	// Read copies a stream of the job from byte offset on to w, as far as it has
 	// been written, and returns the offset reached. A stream with nothing in it
-	// yet is not an error.
+	// yet is not an error. Offsets count what the job has written. A target may
+	// leave out the middle of a long log; a line says so in its place, which counts
+	// for nothing, and a follower goes on behind it.
 	Read(ctx context.Context, t Target, id string, s Stream, offset int64, w io.Writer) (int64, error)
 	// Collect stores what the job produced. It is called after the job succeeded,
-	// and also after it failed, when outputs may be missing.
+	// and also after it failed, when outputs may be missing. Once it has returned,
+	// the end of the job is as durable as what it stored.
 	Collect(ctx context.Context, t Target, id string, out Blobs) (Results, error)
 	// Cancel asks the job to stop: TERM, the job's grace, then KILL, for every
 	// process that it started. It returns at once; Status tells when it is done.
