@@ -17,7 +17,7 @@
 // and the lines of life are, in this order:
 //
 //	starting BOOT  durable before anything starts; the boot id of the machine
-//	started STAT   the supervisor's line in /proc/PID/stat, or its pid; there before the process is
+//	started PID    of the supervisor; there before the process is
 //	exit N         the exit status as the shell shows it
 //	end JSON       the verdict of the first reader after the end; it never changes
 //

@@ -17,7 +17,7 @@ import (
 // The words that begin the lines of the life of a process.
 const (
 	starting = "starting" // the boot id of the machine
-	started  = "started"  // the supervisor's line in /proc/PID/stat, or its pid where there is none
+	started  = "started"  // the pid of the supervisor
 	exited   = "exit"     // the exit status as the shell shows it
 	end      = "end"      // the verdict, as JSON
 )
@@ -27,7 +27,7 @@ const (
 type life struct {
 	starting bool
 	boot     string
-	stat     string // empty until the supervisor has written it
+	pid      int // of the supervisor; 0 until it has written its line
 	exited   bool
 	status   int
 	end      *View
@@ -80,7 +80,9 @@ func (l *life) take(word, rest string) bool {
 	case starting:
 		l.starting, l.boot = true, rest
 	case started:
-		l.stat = rest
+		pid, err := strconv.Atoi(rest)
+		l.pid = pid
+		return err == nil
 	case exited:
 		status, err := strconv.Atoi(rest)
 		l.exited, l.status = err == nil, status
@@ -104,7 +106,7 @@ func (l *life) take(word, rest string) bool {
 // that line is of a starter that died before there was a supervisor, or whose
 // supervisor is about to write.
 func (l life) mayHaveRun() bool {
-	return l.torn || l.starting && (l.boot != BootID() || l.stat != "" || l.exited)
+	return l.torn || l.starting && (l.boot != BootID() || l.pid != 0 || l.exited)
 }
 
 // mark makes it durable that the process is about to start. The caller holds the

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -102,7 +100,7 @@ func lookRunning(dir string) (View, error) {
 	if err != nil || !l.starting {
 		return View{Phase: New}, err
 	}
-	v := View{Phase: Running, Start: startTime(dir), Notes: notes(dir), PID: l.supervisor()}
+	v := View{Phase: Running, Start: startTime(dir), Notes: notes(dir), PID: l.supervisor(dir)}
 	s, stopped, err := readStop(dir)
 	if stopped && time.Since(s.At) > s.Grace {
 		killAll(dir)
@@ -196,13 +194,11 @@ func startTime(dir string) time.Time {
 	return info.ModTime()
 }
 
-// supervisor returns the pid of the supervisor, when the process that has it now
-// is the one that wrote the line, else 0.
-func (l life) supervisor() int {
-	text, _, _ := strings.Cut(l.stat, " ")
-	pid, err := strconv.Atoi(text)
-	if err != nil || pid <= 1 || l.boot != BootID() || startTicks(l.stat) != startTicks(statLine(pid)) {
+// supervisor returns the pid of the supervisor of dir, when the process that has it
+// now is the one that wrote the line, else 0.
+func (l life) supervisor(dir string) int {
+	if l.boot != BootID() || l.pid <= 1 || !carries(l.pid, dir) {
 		return 0
 	}
-	return pid
+	return l.pid
 }

@@ -3,6 +3,7 @@ package jobdir
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,16 +25,11 @@ func statLine(pid int) string {
 	return string(text)
 }
 
-// startTicks returns field 22 of a stat line: when the process started. With
-// the pid it names a process for as long as the machine is up. The result is
-// empty for a process that has ended.
-func startTicks(stat string) string {
-	// The second field is the name in parentheses, which may hold anything.
-	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
-		return ""
-	}
-	return f[19]
+// carries reports whether pid was started with the mark of dir. A pid alone is
+// never trusted: it may have been given again.
+func carries(pid int, dir string) bool {
+	env, err := environment(pid, nil)
+	return err == nil && bytes.Contains(env, []byte("\x00"+Mark+"="+dir+"\x00"))
 }
 
 // killAll kills every process that carries the mark of dir, again until there
@@ -52,11 +48,11 @@ func killAll(dir string) int {
 func killMarked(dir string) (found int) {
 	all := processes.ask()
 	pids := all.marked[dir]
-	if l, _ := readLife(dir); l.supervisor() > 0 {
-		pids = append(pids, l.supervisor())
+	if l, _ := readLife(dir); !slices.Contains(pids, l.pid) && l.supervisor(dir) > 0 {
+		pids = append(slices.Clone(pids), l.pid) // they are others' pids, too
 	}
 	for _, pid := range pids {
-		if pid != os.Getpid() && killExactly(pid, []byte("\x00"+Mark+"="+dir+"\x00")) {
+		if pid != os.Getpid() && killExactly(pid, dir) {
 			found++
 		}
 	}
@@ -66,14 +62,13 @@ func killMarked(dir string) (found int) {
 // killExactly kills pid if it carries the mark once we hold on to it, and reports
 // whether it does: what os.FindProcess returns is a descriptor of the process,
 // which never means another one that got the same number later (pidfd_open(2)).
-func killExactly(pid int, mark []byte) bool {
+func killExactly(pid int, dir string) bool {
 	p, err := os.FindProcess(pid)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = p.Release() }()
-	env, err := environment(pid, nil)
-	if err != nil || !bytes.Contains(env, mark) {
+	if !carries(pid, dir) {
 		return false
 	}
 	_ = p.Signal(syscall.SIGKILL)

@@ -2,10 +2,7 @@
 
 package jobdir
 
-import (
-	"strconv"
-	"syscall"
-)
+import "syscall"
 
 // Without /proc a process cannot be told from a later one with the same pid,
 // and what left its group cannot be found. The lock still tells whether the
@@ -14,9 +11,8 @@ import (
 // BootID is not known here.
 func BootID() string { return "" }
 
-func statLine(pid int) string { return "" }
-
-func startTicks(stat string) string { return "" }
+// carries takes the word of the lock: who writes the line holds it.
+func carries(int, string) bool { return true }
 
 // killAll kills the group of dir while its supervisor lives. The supervisor
 // kills the group itself when it ends.
@@ -25,8 +21,8 @@ func killAll(dir string) int {
 		return 0
 	}
 	l, _ := readLife(dir)
-	if n, err := strconv.Atoi(l.stat); err == nil && n > 1 {
-		_ = syscall.Kill(-n, syscall.SIGKILL)
+	if l.pid > 1 {
+		_ = syscall.Kill(-l.pid, syscall.SIGKILL)
 	}
 	return 0
 }

@@ -54,7 +54,7 @@ func Stop(dir, cause string, grace time.Duration) error {
 		return err
 	}
 	l, err := readLife(dir)
-	if pid := l.supervisor(); pid > 0 {
+	if pid := l.supervisor(dir); pid > 0 {
 		err = syscall.Kill(-pid, syscall.SIGTERM)
 		syscall.Kill(-pid, syscall.SIGCONT) // one that is stopped could not act on it
 	}

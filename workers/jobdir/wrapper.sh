@@ -8,11 +8,9 @@
 # the default action again, and not the shell that waits for its status.
 trap : TERM INT HUP QUIT
 
-stat=
-[ -r /proc/$$/stat ] && read -r stat </proc/$$/stat
 # Without this line the job counts as never started, so it comes first, and a
 # full disk keeps the job waiting.
-until printf 'started %s\n' "${stat:-$$}" >&3; do sleep 1; done
+until printf 'started %s\n' $$ >&3; do sleep 1; done
 enter_limits
 
 folder=$PWD

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 )
@@ -102,71 +100,5 @@ func TestABoundThatLeavesNothing(t *testing.T) {
 	err := d.Submit(t.Context(), local(`{"log": "1Ki"}`), target.Job{ID: "job", Script: "true"}, &targettest.Blobs{})
 	if err == nil || !strings.Contains(err.Error(), "at least 64Ki") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// A record that the machine forgot, or half of it, is written again; unless the job
-// was started, which is then lost and never starts again.
-func TestATornRecord(t *testing.T) {
-	for name, text := range map[string]string{"empty": "", "half": `{"job":{"id":"job","scr`, "zeros": "\x00\x00\x00\x00"} {
-		for _, started := range []bool{false, true} {
-			d := driver(t)
-			f, _ := d.folder("job")
-			if err := os.MkdirAll(f.path("code"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(f.path("job.json"), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			want := target.Succeeded
-			if started {
-				want = target.Lost
-				if err := os.WriteFile(f.path("life"), []byte("starting another-boot\nstarted 1\n"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := d.Submit(t.Context(), local(""), target.Job{ID: "job", Script: "echo on", Host: host()}, &targettest.Blobs{}); err != nil {
-				t.Fatal(err)
-			}
-			if st := wait(t, d); st.State != want || started && log(t, d, 0) != "" {
-				t.Errorf("%s, started %v: got %+v, log %q", name, started, st, log(t, d, 0))
-			}
-		}
-	}
-}
-
-// Many clean and submit at once; in the end nothing is there, and nothing starts.
-func TestManyClean(t *testing.T) {
-	d := driver(t)
-	job := lineJob(t, d, 1)
-	in, _, err := code()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Submit(t.Context(), local(""), job, in); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, d)
-	errs := make(chan error)
-	for i := range 20 {
-		go func() {
-			if i%3 == 0 {
-				errs <- d.Submit(context.Background(), local(""), job, in)
-				return
-			}
-			errs <- d.Clean(context.Background(), local(""), "job")
-		}()
-	}
-	for range 20 {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
-	if err := d.Clean(t.Context(), local(""), "job"); err != nil {
-		t.Error(err)
-	}
-	f, _ := d.folder("job")
-	if st, err := d.Status(t.Context(), local(""), "job"); err != nil || st.State != target.Lost || f.exists() || starts(d, 0) != 1 || jobdir.Started(f.rank(0)) {
-		t.Errorf("got %+v, %v, %d starts", st, err, starts(d, 0))
 	}
 }
