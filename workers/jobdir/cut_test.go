@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // longLog makes a folder with a log of n numbered lines of ten bytes, cut to most.
@@ -136,61 +135,5 @@ func TestAGivenLogIsNotCut(t *testing.T) {
 	}
 	if got, _ := os.ReadFile(Log(dir)); string(got) != text {
 		t.Error("it was cut")
-	}
-}
-
-// The mark of a start is on the disk or torn after the machine went down. Torn, it
-// counts as a start, and so does what was written behind it.
-func TestATornLifeIsLost(t *testing.T) {
-	for _, text := range []string{"star", "starting " + BootID(), "\x00\x00\x00", "starting " + BootID() + "\nstarted 1"} {
-		dir := folder(t)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, lifeFile), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		start(t, dir, counting(dir))
-		v := until(t, dir, ended)
-		again, err := Look(dir)
-		if v.Phase != Lost || again.Phase != Lost || !again.End.Equal(v.End) || err != nil || starts(dir) != 0 {
-			t.Errorf("%q: got %+v, then %+v, %v, after %d starts", text, v, again, err, starts(dir))
-		}
-	}
-}
-
-// Of several verdicts the first counts.
-func TestTheFirstVerdictCounts(t *testing.T) {
-	dir := folder(t)
-	start(t, dir, sh(dir, "exit 3"))
-	v := until(t, dir, ended)
-	got, err := life{}.conclude(dir, View{Phase: Lost})
-	if err != nil || got.Phase != Ended || got.Status != 3 || !got.End.Equal(v.End) {
-		t.Errorf("got %+v, %v", got, err)
-	}
-}
-
-func TestEndsIsClosedAtTheEnd(t *testing.T) {
-	dir := folder(t)
-	if Ends(dir) != nil {
-		t.Error("there is something to wait for before the start")
-	}
-	start(t, dir, sh(dir, "while [ ! -e go ]; do sleep 0.01; done; exit 3"))
-	hint := Ends(dir)
-	select {
-	case <-hint:
-		t.Fatal("it is closed while the process runs")
-	default:
-	}
-	if err := os.WriteFile(filepath.Join(dir, "../go"), []byte("x\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-hint:
-	case <-time.After(20 * time.Second):
-		t.Fatal("it was never closed")
-	}
-	if v, err := Look(dir); v.Status != 3 || !ended(v) || err != nil || Ends(dir) != nil {
-		t.Errorf("got %+v, %v", v, err)
 	}
 }
