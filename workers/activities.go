@@ -201,10 +201,12 @@ func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs,
 	return v.outcome(o), err
 }
 
-// follow looks at a job until it has ended, first often and then less so.
+// follow looks at a job until it has ended: first often and then less so, or when
+// the driver gives a hint.
 func follow(ctx context.Context, d target.Driver, t target.Target, id string) (target.Status, error) {
 	pause, last := lookFirst, time.Time{}
 	for {
+		hint := hintOf(d, t, id) // before the look, so that no end falls between the two
 		st, err := d.Status(ctx, t, id)
 		if err != nil || st.State.Ended() {
 			return st, err
@@ -213,13 +215,28 @@ func follow(ctx context.Context, d target.Driver, t target.Target, id string) (t
 			life(ctx).beat(st.State)
 			last = time.Now()
 		}
+		wait := pause
+		if hint != nil {
+			wait = lookMost // for what is due while it runs
+		} else {
+			pause = min(pause*5/4, lookMost)
+		}
 		select {
 		case <-ctx.Done():
 			return st, ctx.Err()
-		case <-time.After(pause):
+		case <-hint:
+		case <-time.After(wait):
 		}
-		pause = min(pause*5/4, lookMost)
 	}
+}
+
+// hintOf returns a channel that is closed when it is time to look at a job; nil,
+// on which one waits for ever, when the driver cannot tell.
+func hintOf(d target.Driver, t target.Target, id string) <-chan struct{} {
+	if w, ok := d.(target.Waiter); ok {
+		return w.Wait(t, id)
+	}
+	return nil
 }
 
 // beating does something that may take long while telling Temporal that it is

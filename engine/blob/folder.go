@@ -2,6 +2,7 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,19 +39,43 @@ func (s Folder) path(ref target.Ref) string {
 	return filepath.Join(s.dir, "sha256", h[:2], h)
 }
 
+// small is up to how many bytes a content is named before it is written: what is
+// there already costs no file then.
+const small = 32 << 10
+
 // Put stores the content of r and returns its name.
 func (s Folder) Put(ctx context.Context, r io.Reader) (target.Ref, error) {
+	in := &readerIn{ctx, r}
+	head := make([]byte, small)
+	n, err := io.ReadFull(in, head)
+	switch {
+	case err == nil:
+		return s.write(io.MultiReader(bytes.NewReader(head), in))
+	case err != io.EOF && err != io.ErrUnexpectedEOF:
+		return "", fmt.Errorf("store an artifact in %q after %d bytes: %w", s.dir, n, err)
+	}
+	sum := sha256.Sum256(head[:n])
+	if ref := name(sum[:]); s.freshen(ref) {
+		return ref, nil
+	}
+	return s.write(bytes.NewReader(head[:n]))
+}
+
+func name(sum []byte) target.Ref { return target.Ref("sha256:" + hex.EncodeToString(sum)) }
+
+// write stores what r gives, which is known only at its end.
+func (s Folder) write(r io.Reader) (target.Ref, error) {
 	tmp, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "put-*")
 	if err != nil {
 		return "", fmt.Errorf("store an artifact: %w", err)
 	}
 	defer os.Remove(tmp.Name()) // no longer there once it was moved
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(tmp, sum), &readerIn{ctx, r})
+	n, err := io.Copy(io.MultiWriter(tmp, sum), r)
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("store an artifact in %q after %d bytes: %w", s.dir, n, err), tmp.Close())
 	}
-	ref := target.Ref("sha256:" + hex.EncodeToString(sum.Sum(nil)))
+	ref := name(sum.Sum(nil))
 	if s.freshen(ref) { // it is there already: see use.go
 		return ref, tmp.Close()
 	}

@@ -75,8 +75,8 @@ func until(t *testing.T, dir string, ok func(View) bool) View {
 			return v
 		}
 		if time.Now().After(end) {
-			stderr, _ := os.ReadFile(filepath.Join(dir, errorFile))
-			t.Fatalf("it did not come to that: %+v, supervisor said %q", v, stderr)
+			text, _ := os.ReadFile(Log(dir))
+			t.Fatalf("it did not come to that: %+v, log %q", v, text)
 		}
 	}
 }
@@ -95,6 +95,34 @@ func appears(t *testing.T, path string) string {
 	return ""
 }
 
+func lifeOf(t *testing.T, dir string) life {
+	t.Helper()
+	l, err := readLife(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func hasExited(dir string) bool {
+	l, err := readLife(dir)
+	return err == nil && l.exited
+}
+
+// exits waits for the exit status of a process without looking at it.
+func exits(t *testing.T, dir string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !hasExited(dir); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the process did not exit")
+		}
+	}
+}
+
+func lockLife(t *testing.T, dir string) (*os.File, error) {
+	return acquire(t.Context(), filepath.Join(dir, lifeFile), os.O_APPEND, func() bool { return false })
+}
+
 func pidIn(t *testing.T, path string) int {
 	t.Helper()
 	pid, err := strconv.Atoi(appears(t, path))
@@ -104,7 +132,11 @@ func pidIn(t *testing.T, path string) int {
 	return pid
 }
 
-func alive(pid int) bool { return startTicks(statLine(pid)) != "" }
+// alive reports whether pid is there and more than a record of its end.
+func alive(pid int) bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && !bytes.Contains(text, []byte(") Z"))
+}
 
 func dies(t *testing.T, pid int) {
 	t.Helper()
@@ -189,7 +221,7 @@ func TestRefusals(t *testing.T) {
 		{Work: "/", Argv: []string{"a\x00b"}},
 	} {
 		dir := folder(t)
-		if err := Start(t.Context(), dir, p); err == nil || exists(dir, startingFile) {
+		if err := Start(t.Context(), dir, p); err == nil || exists(dir, lifeFile) {
 			t.Errorf("%+v: got %v", p, err)
 		}
 	}
@@ -261,15 +293,15 @@ func TestLateLockStartsNothing(t *testing.T) {
 	dir := folder(t)
 	p := sh(dir, "echo x >>starts")
 	start(t, dir, p)
-	appears(t, filepath.Join(dir, exitFile))
-	lock, err := Lock(t.Context(), dir) // waits for the supervisor's end
+	exits(t, dir)
+	lock, err := lockLife(t, dir) // waits for the supervisor's end
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(launch(dir, p, lock), lock.Close()); err != nil {
 		t.Fatal(err)
 	}
-	lock, err = Lock(t.Context(), dir) // there would be another to wait for
+	lock, err = lockLife(t, dir) // there would be another to wait for
 	if err != nil || starts(dir) != 1 {
 		t.Fatalf("%d starts, %v", starts(dir), err)
 	}
@@ -281,8 +313,8 @@ func TestLateLockStartsNothing(t *testing.T) {
 func TestStopThatCameTooLate(t *testing.T) {
 	dir := folder(t)
 	start(t, dir, sh(dir, "exit 3"))
-	path := filepath.Join(dir, exitFile)
-	appears(t, path)
+	exits(t, dir)
+	path := filepath.Join(dir, lifeFile)
 	past := time.Now().Add(-time.Second)
 	if err := errors.Join(os.Chtimes(path, past, past), writeFirst(dir, stopFile, stop{Cause: "late"})); err != nil {
 		t.Fatal(err)
@@ -316,7 +348,7 @@ func TestSupervisorKilledIsLost(t *testing.T) {
 func TestADeadStartThatWasSeenIsLost(t *testing.T) {
 	dir := folder(t)
 	os.MkdirAll(dir, 0o700)
-	os.WriteFile(filepath.Join(dir, startingFile), []byte(BootID()+"\n"), 0o600)
+	os.WriteFile(filepath.Join(dir, lifeFile), []byte("starting "+BootID()+"\n"), 0o600)
 	if Started(dir) {
 		t.Error("it counts as started")
 	}
@@ -336,16 +368,14 @@ func TestFalseRecordsAreLostAndHarmNoOne(t *testing.T) {
 	}
 	t.Cleanup(func() { bystander.Process.Kill(); bystander.Wait() })
 	pid := bystander.Process.Pid
-	for name, c := range map[string]struct{ boot, stat, reason string }{
-		"reused pid": {BootID(), fmt.Sprintf("%d (sh) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345", pid), "supervisor"},
-		"reboot":     {"another-boot", statLine(pid), "restarted"},
+	for name, c := range map[string]struct{ boot, reason string }{
+		"reused pid": {BootID(), "supervisor"},
+		"reboot":     {"another-boot", "restarted"},
 	} {
 		dir := folder(t)
 		os.MkdirAll(dir, 0o700)
-		os.WriteFile(filepath.Join(dir, startingFile), []byte(c.boot+"\n"), 0o600)
-		os.WriteFile(filepath.Join(dir, startedFile), fmt.Appendf(nil, "%d\n%s\n%s\n", pid, strings.TrimSpace(c.stat), c.boot), 0o600)
-		os.WriteFile(filepath.Join(dir, lockFile), nil, 0o600)
-		if got := supervisor(dir); got != 0 {
+		os.WriteFile(filepath.Join(dir, lifeFile), fmt.Appendf(nil, "starting %s\nstarted %d\n", c.boot, pid), 0o600)
+		if got := lifeOf(t, dir).supervisor(dir); got != 0 {
 			t.Errorf("%s: %d was taken for the supervisor", name, got)
 		}
 		if v, err := Look(dir); err != nil || v.Phase != Lost || !strings.Contains(v.Reason, c.reason) {
@@ -450,39 +480,5 @@ func TestRemove(t *testing.T) {
 		if err := Remove(dir); err != nil || exists(dir, "") {
 			t.Errorf("got %v", err)
 		}
-	}
-}
-
-func TestCopyFrom(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	read := func(offset int64) (string, int64) {
-		var w strings.Builder
-		n, err := CopyFrom(path, offset, &w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w.String(), n
-	}
-	if got, n := read(5); got != "" || n != 5 {
-		t.Errorf("absent: %q %d", got, n)
-	}
-	os.WriteFile(path, []byte("a\x00\xffb"), 0o600)
-	if got, n := read(1); got != "\x00\xffb" || n != 4 {
-		t.Errorf("got %q %d", got, n)
-	}
-	if got, n := read(9); got != "" || n != 4 {
-		t.Errorf("cut: %q %d", got, n)
-	}
-	os.Remove(path)
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := CopyFrom(path, 0, &strings.Builder{}); err == nil {
-		t.Error("a pipe was read")
-	}
-	os.Remove(path)
-	os.Symlink("/etc/passwd", path)
-	if _, err := CopyFrom(path, 0, &strings.Builder{}); err == nil {
-		t.Error("a link was followed")
 	}
 }

@@ -2,6 +2,8 @@ package jobdir
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 )
 
@@ -9,6 +11,14 @@ import (
 type limits struct {
 	Groups []string `json:"groups,omitempty"` // control groups made for it
 	Notes  []string `json:"notes,omitempty"`  // what could not be bounded
+}
+
+// write leaves the record, if there is something to say.
+func (l limits) write(dir string) error {
+	if len(l.Groups)+len(l.Notes) == 0 {
+		return ignoreMissing(os.Remove(filepath.Join(dir, limitsFile)))
+	}
+	return writeJSON(dir, limitsFile, l)
 }
 
 func readLimits(dir string) limits {

@@ -24,6 +24,9 @@ type bound struct{ file, value string }
 // limit makes the groups that p asks for. Their names depend on dir only, so
 // that a start that was cut off finds them again.
 func limit(dir string, p Process) (l limits) {
+	if p.Memory == 0 && p.CPUs == 0 {
+		return l
+	}
 	sys := readSystem()
 	name := groupName(dir)
 	if p.Memory > 0 {

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -54,39 +52,55 @@ func (v View) Signal() int {
 
 // Look reports how the process of dir is. It also does what is due, because no
 // one else may be alive to do it: a process that outstays its grace is killed,
-// and so is all that an ended one left behind. An end is reported only once its
-// record is durable, and never changes afterwards.
+// and so is all that an ended one left behind. An end that was reported never
+// changes, unless the machine goes down before Settle has made it durable.
 func Look(dir string) (View, error) {
-	var v View
-	if ok, err := readJSON(dir, endFile, &v); ok || err != nil {
-		return v, err
-	}
-	if ended, err := readExit(dir, &v); ended || err != nil {
-		return conclude(dir, v, err)
+	l, err := readLife(dir)
+	if err != nil || l.end != nil || l.exited {
+		return l.ended(dir, err)
 	}
 	lock, held, err := keepFree(dir)
 	if err != nil {
-		return v, err
+		return View{}, err
 	}
 	if held {
 		return lookRunning(dir)
 	}
 	defer lock.Close()
-	// The wrapper writes the exit record before its lock becomes free, so only
-	// now does the absence of the record mean anything.
-	if ended, err := readExit(dir, &v); ended || err != nil {
-		return conclude(dir, v, err)
+	// The supervisor writes the exit status before its lock becomes free, so only
+	// now does the absence of it mean anything.
+	l, err = readLife(dir)
+	if err != nil || l.end != nil || l.exited {
+		return l.ended(dir, err)
 	}
-	return lookFree(dir, lock != nil)
+	return l.lookFree(dir, lock != nil)
+}
+
+// ended is the view of a process that has exited or of which there is a verdict.
+func (l life) ended(dir string, err error) (View, error) {
+	if err != nil {
+		return View{}, err
+	}
+	if l.end != nil {
+		return *l.end, nil
+	}
+	v := View{Phase: Ended, Status: l.status, Start: startTime(dir), End: l.last}
+	s, stopped, err := readStop(dir)
+	if err != nil {
+		return v, err
+	}
+	if stopped && !v.End.Before(s.At) {
+		v.Stopped = s.Cause
+	}
+	return l.judge(dir, v)
 }
 
 func lookRunning(dir string) (View, error) {
-	v := View{Phase: Running, Start: startTime(dir), Notes: notes(dir)}
-	if !exists(dir, startingFile) {
-		v.Phase = New
-		return v, nil
+	l, err := readLife(dir)
+	if err != nil || !l.starting {
+		return View{Phase: New}, err
 	}
-	v.PID = supervisor(dir)
+	v := View{Phase: Running, Start: startTime(dir), Notes: notes(dir), PID: l.supervisor(dir)}
 	s, stopped, err := readStop(dir)
 	if stopped && time.Since(s.At) > s.Grace {
 		killAll(dir)
@@ -94,84 +108,51 @@ func lookRunning(dir string) (View, error) {
 	return v, err
 }
 
-// lookFree looks at a folder without a supervisor and without an exit record.
+// lookFree looks at a folder without a supervisor and without an exit status.
 // Without a lock nothing was started when we looked for one.
-func lookFree(dir string, locked bool) (View, error) {
-	v := View{Phase: New}
+func (l life) lookFree(dir string, locked bool) (View, error) {
 	s, stopped, err := readStop(dir)
 	if err != nil {
-		return v, err
+		return View{Phase: New}, err
 	}
-	boot, err := os.ReadFile(filepath.Join(dir, startingFile))
-	if !locked {
-		err = fs.ErrNotExist
+	switch marked := locked && (l.starting || l.torn); {
+	case !marked && !stopped:
+		return View{Phase: New}, nil
+	case !marked:
+		return l.judge(dir, View{Phase: Ended, Stopped: s.Cause, Status: 128 + int(syscall.SIGTERM), End: s.At})
 	}
+	v := View{Start: startTime(dir), End: time.Now()}
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !stopped:
-		return v, nil
-	case errors.Is(err, fs.ErrNotExist):
-		return conclude(dir, View{Phase: Ended, Stopped: s.Cause, Status: 128 + int(syscall.SIGTERM), End: s.At}, nil)
-	case err != nil:
-		return v, err
-	}
-	v = View{Start: startTime(dir), End: time.Now()}
-	switch was := strings.TrimSpace(string(boot)); {
 	case stopped:
 		v.Phase, v.Stopped, v.Status = Ended, s.Cause, 128+int(syscall.SIGKILL)
-	case was != BootID():
+	case l.torn || l.boot != BootID():
 		v.Phase, v.Reason = Lost, "the machine was restarted while it ran"
 	default:
 		v.Phase, v.Reason = Lost, "its supervisor ended without a record of its exit"
 	}
-	return conclude(dir, v, nil)
+	return l.judge(dir, v)
 }
 
-// conclude kills what is left of the process and writes the verdict v, unless
+// judge kills what is left of the process and writes the verdict v, unless
 // another reader was first.
-func conclude(dir string, v View, err error) (View, error) {
-	if err != nil {
-		return v, err
-	}
+func (l life) judge(dir string, v View) (View, error) {
 	if left := killAll(dir); left > 0 {
 		return View{Phase: Running, Start: v.Start, Notes: notes(dir)}, nil
 	}
-	l := readLimits(dir)
+	bounds := readLimits(dir)
 	v.Unstarted = exists(dir, unstartedFile)
-	v.OOM = l.oomKills() > 0
+	v.OOM = bounds.oomKills() > 0
 	v.Notes = notes(dir)
-	// A wrapper that was stopped, or killed, before it ran anything left them.
+	// A supervisor that was stopped, or killed, before it ran anything left them.
 	if err := dropSecrets(dir); err != nil {
 		return View{}, fmt.Errorf("remove its secrets: %w", err)
 	}
-	if err := writeFirst(dir, endFile, v); err != nil {
+	v, err := l.conclude(dir, v)
+	if err != nil {
 		return View{}, fmt.Errorf("record the end: %w", err)
 	}
-	l.remove()
-	_, err = readJSON(dir, endFile, &v)
-	return v, err
-}
-
-// readExit reads the exit record into v and reports whether it is whole.
-func readExit(dir string, v *View) (bool, error) {
-	path := filepath.Join(dir, exitFile)
-	text, err := os.ReadFile(path)
-	if err != nil || len(text) == 0 || text[len(text)-1] != '\n' {
-		return false, ignoreMissing(err)
-	}
-	status, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return false, fmt.Errorf("%q is not an exit record: %w", path, err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	*v = View{Phase: Ended, Status: status, Start: startTime(dir), End: info.ModTime()}
-	s, stopped, err := readStop(dir)
-	if stopped && !info.ModTime().Before(s.At) {
-		v.Stopped = s.Cause
-	}
-	return true, err
+	bounds.remove()
+	return v, nil
 }
 
 func ignoreMissing(err error) error {
@@ -185,12 +166,12 @@ func ignoreMissing(err error) error {
 // starts the process before the file is closed: what is found out until then
 // stays true. There is no file, and nothing to keep, when nothing was ever started.
 func keepFree(dir string) (lock *os.File, held bool, err error) {
-	if !exists(dir, lockFile) && !exists(dir, startingFile) {
-		return nil, false, nil
-	}
-	lock, err = TryLock(filepath.Join(dir, lockFile), syscall.LOCK_SH)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	lock, err = tryLock(filepath.Join(dir, lifeFile), os.O_RDONLY, syscall.LOCK_SH)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
 		return nil, true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false, nil
 	}
 	return lock, false, err
 }
@@ -203,27 +184,21 @@ func lockHeld(dir string) (bool, error) {
 	return held, err
 }
 
-// startTime tells when the process of dir started, as well as it is known.
+// startTime tells when the process of dir was about to start: what it runs is
+// written just before.
 func startTime(dir string) time.Time {
-	for _, name := range []string{startedFile, startingFile} {
-		if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return info.ModTime()
-		}
+	info, err := os.Stat(filepath.Join(dir, processFile))
+	if err != nil {
+		return time.Time{}
 	}
-	return time.Time{}
+	return info.ModTime()
 }
 
-// supervisor returns the pid in the record of dir, when the process that has it
-// now is the one that wrote it, else 0.
-func supervisor(dir string) int {
-	text, _ := os.ReadFile(filepath.Join(dir, startedFile))
-	lines := strings.Split(string(text), "\n")
-	if len(lines) < 4 {
+// supervisor returns the pid of the supervisor of dir, when the process that has it
+// now is the one that wrote the line, else 0.
+func (l life) supervisor(dir string) int {
+	if l.boot != BootID() || l.pid <= 1 || !carries(l.pid, dir) {
 		return 0
 	}
-	pid, err := strconv.Atoi(lines[0])
-	if err != nil || pid <= 1 || lines[2] != BootID() || startTicks(lines[1]) != startTicks(statLine(pid)) {
-		return 0
-	}
-	return pid
+	return l.pid
 }

@@ -2,13 +2,7 @@
 
 package jobdir
 
-import (
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
-)
+import "syscall"
 
 // Without /proc a process cannot be told from a later one with the same pid,
 // and what left its group cannot be found. The lock still tells whether the
@@ -17,9 +11,8 @@ import (
 // BootID is not known here.
 func BootID() string { return "" }
 
-func statLine(pid int) string { return "" }
-
-func startTicks(stat string) string { return "" }
+// carries takes the word of the lock: who writes the line holds it.
+func carries(int, string) bool { return true }
 
 // killAll kills the group of dir while its supervisor lives. The supervisor
 // kills the group itself when it ends.
@@ -27,10 +20,9 @@ func killAll(dir string) int {
 	if held, err := lockHeld(dir); err != nil || !held {
 		return 0
 	}
-	text, _ := os.ReadFile(filepath.Join(dir, startedFile))
-	pid, _, _ := strings.Cut(string(text), "\n")
-	if n, err := strconv.Atoi(pid); err == nil && n > 1 {
-		_ = syscall.Kill(-n, syscall.SIGKILL)
+	l, _ := readLife(dir)
+	if l.pid > 1 {
+		_ = syscall.Kill(-l.pid, syscall.SIGKILL)
 	}
 	return 0
 }

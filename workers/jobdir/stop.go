@@ -40,11 +40,7 @@ func readStop(dir string) (stop, bool, error) {
 // is left. A process that has not started never will. The cause of the first
 // Stop stays; one that comes after the end changes nothing.
 func Stop(dir, cause string, grace time.Duration) error {
-	var v View
-	if exists(dir, endFile) {
-		return nil
-	}
-	if ended, err := readExit(dir, &v); ended || err != nil {
+	if l, err := readLife(dir); err != nil || l.end != nil || l.exited {
 		return err
 	}
 	if err := writeFirst(dir, stopFile, stop{Cause: cause, Grace: grace}); err != nil {
@@ -57,7 +53,8 @@ func Stop(dir, cause string, grace time.Duration) error {
 	if err != nil || !held {
 		return err
 	}
-	if pid := supervisor(dir); pid > 0 {
+	l, err := readLife(dir)
+	if pid := l.supervisor(dir); pid > 0 {
 		err = syscall.Kill(-pid, syscall.SIGTERM)
 		syscall.Kill(-pid, syscall.SIGCONT) // one that is stopped could not act on it
 	}
@@ -87,8 +84,18 @@ func Remove(dir string) error {
 	return RemoveTree(dir)
 }
 
-// RemoveTree is os.RemoveAll that also manages folders a job made read-only.
+// RemoveTree is os.RemoveAll that also manages folders a job made read-only, and
+// those into which someone puts a file meanwhile, before he finds that it is removed.
 func RemoveTree(dir string) error {
+	for range 20 {
+		if err := removeTree(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return removeTree(dir)
+}
+
+func removeTree(dir string) error {
 	if err := os.RemoveAll(dir); !errors.Is(err, fs.ErrPermission) {
 		return err
 	}

@@ -36,7 +36,7 @@ func (d Driver) Read(_ context.Context, t target.Target, id string, s target.Str
 	}
 	switch s.Name {
 	case target.Log:
-		return jobdir.CopyFrom(jobdir.Log(f.rank(s.Rank)), offset, w)
+		return jobdir.CopyLog(f.rank(s.Rank), offset, w)
 	case target.Metrics:
 		return jobdir.CopyFrom(filepath.Join(f.rank(s.Rank), metricsFile), offset, w)
 	}
@@ -60,16 +60,27 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 	if err != nil || !ok {
 		return target.Results{}, err // one that never was leaves nothing
 	}
+	// The disk is slow, so the end goes there while the rest is gathered.
+	settled := make(chan error, 1)
+	go func() { settled <- f.settle(r.Needs.Nodes) }()
 	res, err := f.collect(ctx, r, st.Rank, out)
-	if err != nil {
+	if err = errors.Join(err, <-settled); err != nil {
 		return res, fmt.Errorf("collect job %q: %w", id, err)
 	}
 	return res, nil
 }
 
+// settle makes durable how the ranks ended.
+func (f folder) settle(nodes int) error {
+	var errs []error
+	for n := range nodes {
+		errs = append(errs, jobdir.Settle(f.rank(n)))
+	}
+	return errors.Join(errs...)
+}
+
 func (f folder) collect(ctx context.Context, r record, decider int, out target.Blobs) (res target.Results, err error) {
-	putLog := func(ctx context.Context, r io.Reader) (target.Ref, error) { return target.PutLog(ctx, out, r) }
-	if res.Log, err = putRegular(ctx, jobdir.Log(f.rank(decider)), putLog); err != nil {
+	if res.Log, err = putLog(ctx, f.rank(decider), out); err != nil {
 		return res, fmt.Errorf("the log: %w", err)
 	}
 	if res.Values, err = readBounded(filepath.Join(f.rank(0), valuesFile), maxValues); err != nil {
@@ -107,7 +118,7 @@ func putOutput(ctx context.Context, out target.Blobs, path, typ string) (target.
 	case !dir && typ == target.Folder && info.Mode().IsRegular():
 		return "", fmt.Errorf("it is a file, but declared as a folder: %w", target.ErrPermanent)
 	case !dir:
-		return putRegular(ctx, path, out.Put)
+		return putFile(ctx, path, out)
 	}
 	names, err := os.ReadDir(path)
 	if err != nil || typ == target.Model && len(names) == 0 {
@@ -116,8 +127,21 @@ func putOutput(ctx context.Context, out target.Blobs, path, typ string) (target.
 	return target.PutTree(ctx, out, path, nil)
 }
 
-// putRegular stores a regular file with put; the name is empty when there is none.
-func putRegular(ctx context.Context, path string, put func(context.Context, io.Reader) (target.Ref, error)) (target.Ref, error) {
+// putLog stores the log of a rank; the name is empty when there is none.
+func putLog(ctx context.Context, dir string, out target.Blobs) (target.Ref, error) {
+	log, err := jobdir.OpenLog(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", permanent(err)
+	}
+	defer log.Close()
+	return target.PutLog(ctx, out, log)
+}
+
+// putFile stores a regular file; the name is empty when there is none.
+func putFile(ctx context.Context, path string, out target.Blobs) (target.Ref, error) {
 	file, _, err := jobdir.OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -126,7 +150,7 @@ func putRegular(ctx context.Context, path string, put func(context.Context, io.R
 		return "", permanent(err)
 	}
 	defer file.Close()
-	return put(ctx, file)
+	return target.Adopt(ctx, out, file)
 }
 
 // readBounded reads a regular file; the result is nil when there is none.

@@ -58,7 +58,7 @@ func (d Driver) notesNow(t *testing.T) []string {
 // groups reads the control groups of rank 0 from its record.
 func (d Driver) groups(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(d.Dir, "jobs/job/ranks/0/limits"))
+	text, err := os.ReadFile(filepath.Join(d.Dir, "jobs/job/limits"))
 	if err != nil {
 		t.Fatal(err)
 	}

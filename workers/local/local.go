@@ -6,16 +6,27 @@
 //
 // A job is a folder, and the folder is all there is to know about it:
 //
-//	jobs/<id>/job.json         what to run; its presence says that the folder is complete
+//	jobs/<id>/job.json         what to run; once it is whole the folder is complete. Locked by whoever submits or cleans
 //	jobs/<id>/in/<name>        the inputs, shared by all ranks, to be read only
-//	jobs/<id>/ranks/<n>/       the process folder of a rank, see package jobdir, and in it:
+//	jobs/<id>/                 the process folder of rank 0, too, see package jobdir, and in it:
 //	    code/                  the rank's own copy of the code, its working directory
 //	    out/<name>             its outputs; those of rank 0 are collected
 //	    outputs.json           the values it reports; those of rank 0 count
 //	    metrics.jsonl          the metrics it reports; those of rank 0 count
 //	    script, tmp/           the stage's script, and TMPDIR
+//	jobs/<id>/ranks/<n>/       the process folder of each other rank, with the same in it
 //	envs/<digest>/             Python environments, used by every job that asks for the same, see package pyenv
 //	cleaned/<id>               an empty file: the job was cleaned and must not start again
+//
+// Files cost more than anything else that is done here, so there are few, and none
+// is made before it is needed.
+//
+// The law of the disk: job.json and the tombstones are never synced. A job.json that
+// the machine forgot, or half of it, is written again unless the job was started,
+// which package jobdir makes durable; then the job is lost. A tombstone is there for
+// submissions that are under way, and none of them survives the machine. Status may
+// tell of an end before it is durable; Collect returns once it is, and with it all
+// that was collected.
 //
 // A job outlives whoever started it, and there is no process of ours that waits
 // for its end: a timeout and the KILL after a grace period happen when Status
@@ -110,7 +121,14 @@ func (f folder) path(parts ...string) string {
 	return filepath.Join(append([]string{string(f)}, parts...)...)
 }
 
-func (f folder) rank(n int) string { return f.path("ranks", strconv.Itoa(n)) }
+// rank returns the process folder of rank n. Most jobs have one rank, and no folder
+// for it alone.
+func (f folder) rank(n int) string {
+	if n == 0 {
+		return string(f)
+	}
+	return f.path("ranks", strconv.Itoa(n))
+}
 
 func (f folder) exists() bool { return exists(string(f)) }
 

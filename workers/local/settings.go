@@ -17,9 +17,17 @@ type settings struct {
 	Nodes  int     `json:"nodes"`
 	CPUs   float64 `json:"cpus"`
 	Memory bytes   `json:"memory"`
+	Log    bytes   `json:"log"`
 }
 
-// bytes is an amount of memory, written as a number or as text such as "4Gi".
+// A log is kept up to mostLog unless the target says otherwise, and up to leastLog
+// whatever it says: a beginning and an end must be worth reading.
+const (
+	mostLog  = 1 << 30
+	leastLog = 64 << 10
+)
+
+// bytes is an amount of memory or of disk, written as a number or as text such as "4Gi".
 type bytes int64
 
 func (b *bytes) UnmarshalJSON(text []byte) error {
@@ -39,12 +47,15 @@ func (b *bytes) UnmarshalJSON(text []byte) error {
 }
 
 func readSettings(t target.Target) (settings, error) {
-	s := settings{Shell: "sh", Nodes: 1}
+	s := settings{Shell: "sh", Nodes: 1, Log: mostLog}
 	if len(t.Settings) == 0 {
 		return s, nil
 	}
 	if err := json.Unmarshal(t.Settings, &s); err != nil {
 		return s, fmt.Errorf("settings of target %q: %w: %w", t.Name, err, target.ErrPermanent)
+	}
+	if s.Log < leastLog {
+		return s, fmt.Errorf("settings of target %q: `log` is %s, which leaves too little to read: write at least %s: %w", t.Name, jobdir.FormatBytes(int64(s.Log)), jobdir.FormatBytes(leastLog), target.ErrPermanent)
 	}
 	return s, nil
 }

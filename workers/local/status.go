@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -17,21 +18,28 @@ import (
 const causePeer target.Cause = "peer"
 
 // Status implements target.Driver. It also does what has become due: it stops
-// a job that outlasts its timeout, and the other ranks of one that has failed.
+// a job that outlasts its timeout, and the other ranks of one that has failed, and
+// shortens logs.
 func (d Driver) Status(_ context.Context, t target.Target, id string) (target.Status, error) {
 	f, err := d.folder(id)
 	if err != nil || !f.exists() {
 		return unknown(), nil
 	}
 	r, ok, err := f.read()
+	if err == nil && !ok {
+		if !jobdir.Started(f.rank(0)) {
+			return d.statusOfUnfilled(f, id)
+		}
+		// It was written before the start, so it is there now if it ever is.
+		if r, ok, err = f.read(); err == nil && !ok {
+			return forgotten(), nil
+		}
+	}
 	if err != nil {
 		return target.Status{}, fmt.Errorf("read the record of job %q: %w", id, err)
 	}
-	if !ok {
-		return d.statusOfUnfilled(f, id)
-	}
 	views, err := f.look(r.Needs.Nodes)
-	if err != nil {
+	if err = errors.Join(err, f.trim(r)); err != nil {
 		return target.Status{}, err
 	}
 	if slices.ContainsFunc(views, func(v jobdir.View) bool { return !ended(v) }) {
@@ -40,8 +48,26 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 	return verdict(r, views), nil
 }
 
+// trim leaves out the middle of logs that have grown too long. It is done by whoever
+// looks, since the job writes to the file and to no one else.
+func (f folder) trim(r record) error {
+	for n := range r.Needs.Nodes {
+		why := "a log is kept up to " + jobdir.FormatBytes(r.Log) + ", which `log` of the target sets"
+		if err := jobdir.Trim(f.rank(n), r.Log, why); err != nil {
+			return fmt.Errorf("shorten the log of rank %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
 func unknown() target.Status {
 	return target.Status{State: target.Lost, Cause: target.CauseLost, Reason: "this computer knows no such job"}
+}
+
+// forgotten is a job that was started, and whose record was not on the disk when the
+// machine went down.
+func forgotten() target.Status {
+	return target.Status{State: target.Lost, Cause: target.CauseLost, Reason: "the machine was restarted while it ran"}
 }
 
 func ended(v jobdir.View) bool { return v.Phase == jobdir.Ended || v.Phase == jobdir.Lost }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -62,26 +63,32 @@ func (f folder) stopRank(n int, why target.Cause, grace time.Duration) error {
 	return jobdir.Stop(f.rank(n), string(why), grace)
 }
 
-// Clean implements target.Driver. It leaves an empty file with the job's name,
-// because a submission that was under way all the time must still not start it
+// Clean implements target.Driver. It leaves an empty file with the job's name, its
+// tombstone, because a submission that was under way all the time must still not start it
 // a second time.
 func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
 	f, err := d.folder(id)
 	if err != nil || !f.exists() {
 		return err
 	}
-	lock, err := jobdir.Lock(ctx, string(f))
+	lock, err := jobdir.Lock(ctx, f.path("job.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is being cleaned
+	}
 	if err != nil {
 		return fmt.Errorf("clean job %q: %w", id, err)
 	}
 	defer lock.Close()
-	if err := d.clean(f, id); err != nil {
+	if !f.exists() {
+		return nil // it was cleaned while we waited
+	}
+	if err := d.clean(f, id, lock); err != nil {
 		return fmt.Errorf("clean job %q: %w", id, err)
 	}
 	return nil
 }
 
-func (d Driver) clean(f folder, id string) error {
+func (d Driver) clean(f folder, id string, lock *os.File) error {
 	r, _, err := f.read()
 	if err != nil {
 		return err
@@ -95,16 +102,40 @@ func (d Driver) clean(f folder, id string) error {
 			return fmt.Errorf("cancel it first: %w", jobdir.ErrRunning)
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(d.tombstone(id)), 0o700); err != nil {
+	if err := d.bury(f, id); err != nil {
 		return err
 	}
-	if err := jobdir.WriteDurable(filepath.Dir(d.tombstone(id)), id, nil); err != nil {
+	if err := lock.Truncate(0); err != nil {
 		return err
 	}
-	for n := range views {
-		if err := jobdir.Remove(f.rank(n)); err != nil {
+	ranks, err := filepath.Glob(f.path("ranks", "*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range append(ranks, f.rank(0)) {
+		if err := jobdir.Remove(dir); err != nil {
 			return err
 		}
 	}
-	return jobdir.RemoveTree(string(f))
+	return nil
+}
+
+// bury makes the record of a job its tombstone: a file less to make, and one less
+// to remove. Whoever waits for the lock of the record finds the tombstone then.
+func (d Driver) bury(f folder, id string) error {
+	err := os.Rename(f.path("job.json"), d.tombstone(id))
+	if !errors.Is(err, fs.ErrNotExist) || exists(d.tombstone(id)) {
+		return ignoreMissing(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(d.tombstone(id)), 0o700); err != nil {
+		return err
+	}
+	return os.Rename(f.path("job.json"), d.tombstone(id))
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -22,6 +22,7 @@ type record struct {
 	Job   target.Job       `json:"job"`
 	Needs target.Resources `json:"needs"` // what was granted
 	Shell string           `json:"shell"`
+	Log   int64            `json:"log"`            // how many bytes of a log are kept
 	Port  int              `json:"port"`           // MASTER_PORT of all ranks
 	Boot  string           `json:"boot"`           // the run of the machine in which the folder was filled
 	Venv  string           `json:"venv,omitempty"` // the Python environment
@@ -60,6 +61,21 @@ func (f folder) started() bool {
 	return true
 }
 
+// forgotten reports whether the machine went down after it had started the job, and
+// before the record of it was on the disk: the job is lost, and no rank of it may
+// start now.
+func (f folder) forgotten(nodes int) bool {
+	if _, ok, err := f.read(); ok || err != nil {
+		return false
+	}
+	for n := range nodes {
+		if jobdir.Started(f.rank(n)) {
+			return true
+		}
+	}
+	return false
+}
+
 func newRecord(t target.Target, job target.Job) (record, error) {
 	s, err := readSettings(t)
 	if err != nil {
@@ -77,7 +93,7 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
 	}
 	needs, err := s.grant(t.Name, job.Needs)
-	return record{Job: job, Needs: needs, Shell: s.Shell, Boot: jobdir.BootID()}, err
+	return record{Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), Boot: jobdir.BootID()}, err
 }
 
 // submit fills the folder and starts the ranks, alone among all submissions and
@@ -89,7 +105,10 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return fmt.Errorf("make the folder of the job: %w", err)
 	}
-	lock, err := jobdir.Lock(ctx, string(f))
+	lock, err := jobdir.Lock(ctx, f.path("job.json"))
+	if errors.Is(err, fs.ErrNotExist) && exists(d.tombstone(r.Job.ID)) {
+		return nil // it was cleaned just now
+	}
 	if err != nil {
 		return fmt.Errorf("lock the folder of the job: %w", err)
 	}
@@ -100,9 +119,12 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 	if jobdir.Stopping(f.rank(0)) {
 		return nil
 	}
+	if f.forgotten(r.Needs.Nodes) {
+		return nil
+	}
 	step("locked")
 	secrets := r.Job.Secrets // they are in no record, so that of an earlier submission lacks them
-	if r, err = f.fill(ctx, d.environments(), r, in); err != nil {
+	if r, err = f.fill(ctx, d.environments(), r, in, lock); err != nil {
 		return fmt.Errorf("prepare job %q: %w", r.Job.ID, err)
 	}
 	r.Job.Secrets = secrets
@@ -112,8 +134,9 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 
 // fill makes the folder complete and returns its record: the one that is there
 // already, or r. What a submission that died has left is made anew, and so is
-// what may not have reached the disk before the machine was restarted.
-func (f folder) fill(ctx context.Context, envs pyenv.Folder, r record, in target.Blobs) (record, error) {
+// what may not have reached the disk before the machine was restarted. The record
+// goes to file, which is job.json and locked.
+func (f folder) fill(ctx context.Context, envs pyenv.Folder, r record, in target.Blobs, file *os.File) (record, error) {
 	old, ok, err := f.read()
 	if err != nil {
 		return r, err
@@ -137,27 +160,39 @@ func (f folder) fill(ctx context.Context, envs pyenv.Folder, r record, in target
 		}
 	}
 	step("delivered")
-	text, err := json.MarshalIndent(r, "", "  ")
+	text, err := json.Marshal(r)
 	if err != nil {
 		return r, err
 	}
-	return r, jobdir.WriteDurable(string(f), "job.json", append(text, '\n'))
+	// What is half written is no JSON, so readers need no lock, and no rename.
+	if err := file.Truncate(0); err != nil {
+		return r, err
+	}
+	_, err = file.WriteAt(text, 0)
+	return r, err
 }
 
-// read reads job.json and reports whether there is one.
+// read reads job.json and reports whether it is whole. It is not while it is being
+// written, after whoever did so has died, and perhaps after a restart of the machine.
 func (f folder) read() (r record, ok bool, err error) {
 	text, err := os.ReadFile(f.path("job.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, false, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &r)
+	if err != nil {
+		return r, false, err
 	}
-	return r, err == nil, err
+	if json.Unmarshal(text, &r) != nil {
+		return record{}, false, nil
+	}
+	return r, true, nil
 }
 
 // deliver puts the inputs in place.
 func (f folder) deliver(ctx context.Context, r record, in target.Blobs) error {
+	if len(r.Job.Inputs) == 0 {
+		return nil
+	}
 	if err := freshDir(f.path("in")); err != nil {
 		return err
 	}
@@ -172,7 +207,11 @@ func (f folder) deliver(ctx context.Context, r record, in target.Blobs) error {
 // furnish gives rank n its code, its script and the places for its outputs.
 func (f folder) furnish(ctx context.Context, n int, r record, in target.Blobs) error {
 	dir := f.rank(n)
-	for _, name := range []string{"code", "out", "tmp"} {
+	folders := []string{"code", "tmp"}
+	if len(r.Job.Outputs) > 0 {
+		folders = append(folders, "out")
+	}
+	for _, name := range folders {
 		if err := freshDir(filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -190,11 +229,20 @@ func (f folder) furnish(ctx context.Context, n int, r record, in target.Blobs) e
 			return err
 		}
 	}
+	if r.Job.Script == "" {
+		return nil
+	}
 	return os.WriteFile(filepath.Join(dir, "script"), []byte(r.Job.Script), 0o600)
 }
 
+// freshDir makes the folder at path, in place of what a submission that died has
+// left there.
 func freshDir(path string) error {
-	if err := jobdir.RemoveTree(path); err != nil {
+	err := os.Mkdir(path, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		err = jobdir.RemoveTree(path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return os.MkdirAll(path, 0o755)

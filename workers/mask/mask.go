@@ -154,7 +154,8 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // Window copies what a growing text has from byte offset on to w, masked, and
 // returns the offset reached. read copies the text itself from an offset on, and
-// returns the offset reached, which is smaller when the text was cut. Unless the
+// returns the offset reached, which is smaller when the text was cut, and larger than
+// the bytes it copied when some are left out. Unless the
 // text has ended, its last bytes are left for later when they may be the
 // beginning of a form, and are not just the end of a line.
 func (m *Masker) Window(w io.Writer, offset int64, ended bool, read func(from int64, w io.Writer) (int64, error)) (int64, error) {
@@ -164,29 +165,43 @@ func (m *Masker) Window(w io.Writer, offset int64, ended bool, read func(from in
 	}
 	late := &after{w: w, skip: offset - from}
 	masked := m.Writer(late)
-	reached, err := read(from, masked)
+	given := &counter{w: masked}
+	reached, err := read(from, given)
 	if err == nil && reached < offset {
 		return reached, nil
 	}
 	if err == nil && (ended || masked.c != nil && masked.c.lineIsComplete()) {
 		err = masked.Close()
 	}
-	return offset + late.wrote, err
+	return max(offset, reached-(given.n-late.passed)), err // without what is left for later
+}
+
+// counter counts what passes through it.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // after passes on all but the first skip bytes.
 type after struct {
-	w           io.Writer
-	skip, wrote int64
+	w            io.Writer
+	skip, passed int64 // passed counts those that were skipped, too
 }
 
 func (a *after) Write(p []byte) (int, error) {
 	passed := min(a.skip, int64(len(p)))
 	a.skip -= passed
+	a.passed += passed
 	if passed == int64(len(p)) {
 		return len(p), nil
 	}
 	n, err := a.w.Write(p[passed:])
-	a.wrote += int64(n)
+	a.passed += int64(n)
 	return int(passed) + n, err
 }

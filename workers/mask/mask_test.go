@@ -379,3 +379,20 @@ func BenchmarkNew(b *testing.B) {
 		})
 	}
 }
+
+// Of a text whose middle is left out fewer bytes come than the offsets say. The
+// offset that is reached is that of the text, so that nobody reads the end for ever.
+func TestWindowOverWhatIsLeftOut(t *testing.T) {
+	m := New([]string{"secret"})
+	read := func(_ int64, w io.Writer) (int64, error) {
+		_, err := io.WriteString(w, "begin\n[900 bytes are left out]\nthe secret end\nsec")
+		return 950, err
+	}
+	for ended, want := range map[bool]int64{true: 950, false: 947} {
+		var w strings.Builder
+		reached, err := m.Window(&w, 0, ended, read)
+		if reached != want || err != nil || !strings.Contains(w.String(), "the ****** end\n") {
+			t.Errorf("ended %v: got %q up to %d, %v", ended, w.String(), reached, err)
+		}
+	}
+}

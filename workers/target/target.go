@@ -64,10 +64,13 @@ type Driver interface {
 	Status(ctx context.Context, t Target, id string) (Status, error)
 	// Read copies a stream of the job from byte offset on to w, as far as it has
 	// been written, and returns the offset reached. A stream with nothing in it
-	// yet is not an error.
+	// yet is not an error. Offsets count what the job has written. A target may
+	// leave out the middle of a long log; a line says so in its place, which counts
+	// for nothing, and a follower goes on behind it.
 	Read(ctx context.Context, t Target, id string, s Stream, offset int64, w io.Writer) (int64, error)
 	// Collect stores what the job produced. It is called after the job succeeded,
-	// and also after it failed, when outputs may be missing.
+	// and also after it failed, when outputs may be missing. Once it has returned,
+	// the end of the job is as durable as what it stored.
 	Collect(ctx context.Context, t Target, id string, out Blobs) (Results, error)
 	// Cancel asks the job to stop: TERM, the job's grace, then KILL, for every
 	// process that it started. It returns at once; Status tells when it is done.
@@ -224,6 +227,19 @@ type Blobs interface {
 	// Put stores what r gives and returns its name. Storing the same content
 	// twice gives the same name and keeps one copy.
 	Put(ctx context.Context, r io.Reader) (Ref, error)
+}
+
+// Waiter is a driver that may hear of the end of a job, so that nobody has to ask
+// for it again and again.
+//
+// The law: it is a hint and nothing more. A closed channel means "look now", and the
+// look may still find the job running; a channel that stays open, or a nil one, on
+// which one waits for ever, means nothing at all. So whoever follows a job takes the
+// channel first, looks then, and looks again from time to time. In return the
+// channel is closed soon after the end of a job that this very program has started.
+type Waiter interface {
+	Driver
+	Wait(t Target, id string) <-chan struct{}
 }
 
 // Manager is a driver whose targets amlflow creates and resizes. See Can.Manage.

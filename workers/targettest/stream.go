@@ -1,6 +1,7 @@
 package targettest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -10,6 +11,7 @@ var streamQuestions = []question{
 	{"LogResumesAtEveryOffset", logResumesAtEveryOffset},
 	{"LogIsLive", logIsLive},
 	{"LogKeepsOrder", logKeepsOrder},
+	{"LogIsCutVisibly", logIsCutVisibly},
 	{"MetricsAreLive", metricsAreLive},
 	{"UnknownStreamIsRefused", unknownStreamIsRefused},
 }
@@ -53,5 +55,22 @@ func unknownStreamIsRefused(t *testing.T, h Harness) {
 	h.succeed(t, h.job("stream", "true"), nil)
 	if _, err := h.Driver.Read(t.Context(), h.Target, "stream", target.Stream{Name: "nonsense"}, 0, nil); err == nil {
 		t.Error("a stream that does not exist was read")
+	}
+}
+
+// A target may leave out the middle of a long log. What it gives then is shorter
+// than the way of the offsets, says so in a line, and has the end.
+func logIsCutVisibly(t *testing.T, h Harness) {
+	const wrote = 30_000_001
+	h.succeed(t, h.job("long", `head -c 30000000 /dev/zero | tr '\0' x; echo`), nil)
+	text, n := h.read(t, "long", target.Stream{Name: target.Log}, 0)
+	if n != wrote || !strings.HasSuffix(text, "xx\n") {
+		t.Errorf("read %d bytes up to %d", len(text), n)
+	}
+	if len(text) != wrote && !strings.Contains(text, "left out") {
+		t.Errorf("%d bytes are left out, and nothing says so", wrote-len(text))
+	}
+	if text, n := h.read(t, "long", target.Stream{Name: target.Log}, wrote-1); text != "\n" || n != wrote {
+		t.Errorf("at the end: read %q up to %d", text, n)
 	}
 }
