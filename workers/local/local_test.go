@@ -22,7 +22,7 @@ func local(settings string) target.Target {
 }
 
 func TestExam(t *testing.T) {
-	for name, settings := range map[string]string{"plain": "", "two nodes": `{"nodes": 2}`, "a short log": `{"log": "64Ki"}`} {
+	for name, settings := range map[string]string{"plain": "", "two nodes": `{"nodes": 2}`, "a short log": `{"log": "1Mi"}`} {
 		t.Run(name, func(t *testing.T) {
 			targettest.Run(t, func(t *testing.T) targettest.Harness {
 				dir := t.TempDir()

@@ -26,10 +26,13 @@ func (g *gauge) Write(p []byte) (int, error) {
 }
 
 // watched follows a job and its log to the end. It returns the most memory that was
-// in use meanwhile, what was read, and the most of the log that lay on the disk.
+// in use meanwhile beyond what other tests have left, what was read, and the most of the log that lay on the disk.
 func watched(t *testing.T, d Driver, here target.Target) (st target.Status, g gauge, heap uint64, disk int64) {
 	t.Helper()
-	var offset int64
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	before, offset := m.HeapInuse, int64(0)
 	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		var err error
 		if st, err = d.Status(t.Context(), here, "job"); err != nil {
@@ -39,9 +42,8 @@ func watched(t *testing.T, d Driver, here target.Target) (st target.Status, g ga
 		if offset, err = d.Read(t.Context(), here, "job", target.Stream{Name: target.Log}, offset, &g); err != nil || offset < from {
 			t.Fatalf("read from %d to %d: %v", from, offset, err)
 		}
-		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		heap = max(heap, m.HeapInuse)
+		heap = max(heap, max(m.HeapInuse, before)-before)
 		if info, err := os.Stat(filepath.Join(d.Dir, "jobs/job/log")); err == nil {
 			disk = max(disk, info.Sys().(*syscall.Stat_t).Blocks*512)
 		}
