@@ -1,0 +1,74 @@
+package chaos
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func (p process) kill() { syscall.Kill(p.pid, syscall.SIGKILL) }
+
+// gone reports whether a process has ended, whether or not it is buried.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+}
+
+// strike kills a process and waits until it is gone.
+func (u *user) strike(name string, pid int) {
+	u.Helper()
+	if pid <= 1 {
+		u.Fatalf("there is no %s to kill", name)
+	}
+	u.saw(Fact{Is: Killed, Name: name, PID: pid})
+	syscall.Kill(pid, syscall.SIGKILL)
+	u.until("the "+name+" that was killed is gone", func() bool { return gone(pid) })
+}
+
+// server returns the process id of the background server of a seat ("server", or
+// "server-…" for an external engine), or 0.
+func (u *user) server(seat string) int {
+	text, err := os.ReadFile(filepath.Join(u.home, seat, "server.json"))
+	var info struct{ PID int }
+	if err != nil || json.Unmarshal(text, &info) != nil || gone(info.PID) {
+		return 0
+	}
+	return info.PID
+}
+
+// killServer kills the background server, which holds engine and worker.
+func (u *user) killServer() {
+	u.Helper()
+	u.strike("server", u.server("server"))
+}
+
+// supervisor returns the process id of the supervisor of a job, or 0.
+func (u *user) supervisor(job string) int {
+	text, _ := os.ReadFile(filepath.Join(u.home, "local", "jobs", job, "ranks", "0", "started"))
+	line, _, _ := strings.Cut(string(text), "\n")
+	pid, _ := strconv.Atoi(line)
+	return pid
+}
+
+// running returns the process ids of jobs that have started and not come to their
+// end, by job.
+func (u *user) running() map[string]int {
+	u.Helper()
+	pids := map[string]int{}
+	for _, f := range u.facts() {
+		switch f.Is {
+		case Started:
+			pids[f.Job] = f.PID
+		case Finished:
+			delete(pids, f.Job)
+		}
+	}
+	return pids
+}
