@@ -29,7 +29,7 @@ lines 1 %[3]d
 
 // leaving makes an artifact that differs for each attempt, and tells its digest.
 const leaving = `
-{ echo "$AMLFLOW_JOB"; head -c 100000 /dev/urandom; } >"$AMLFLOW_OUTPUT_MODEL"
+{ echo "$AMLFLOW_JOB"; head -c ${BYTES:-100000} /dev/urandom; } >"$AMLFLOW_OUTPUT_MODEL"
 sum=$(sha256sum <"$AMLFLOW_OUTPUT_MODEL")
 fact made ',"name":"model","digest":"sha256:'"${sum%% *}"'"'
 `
