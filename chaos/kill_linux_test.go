@@ -11,14 +11,20 @@ import (
 
 func (p process) kill() { syscall.Kill(p.pid, syscall.SIGKILL) }
 
+// state is the letter of a process's state in /proc, or 0 when there is none.
+func state(pid int) byte {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	_, rest, found := strings.Cut(string(stat), ") ")
+	if err != nil || !found {
+		return 0
+	}
+	return rest[0]
+}
+
 // gone reports whether a process has ended, whether or not it is buried.
 func gone(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return true
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+	s := state(pid)
+	return s == 0 || s == 'Z' || s == 'X'
 }
 
 // strike kills a process and waits until it is gone.
