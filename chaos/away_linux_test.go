@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var away = flag.Duration("away", 8*time.Second, "how long the external engine is away")
+var away = flag.Duration("away", 12*time.Second, "how long the external engine is away")
 
 // words collects what a command says while it runs.
 type words struct {
@@ -31,50 +31,59 @@ func (w *words) String() string {
 	return w.text.String()
 }
 
-// F4: an external engine is away, once stopped and once killed and started again.
+// F4: an external engine is away: stopped for a while, or killed and started again.
 // Jobs go on, whoever watches is told, and all is well afterwards.
 func TestExternalEngineAway(t *testing.T) {
 	long(t)
 	t.Parallel()
-	e, u := newEngine(t), newUser(t)
-	e.uses(u, "127.0.0.1:0")
-	for name, leave := range map[string]func(){
-		"stopped": func() {
-			pid := e.pid()
-			syscall.Kill(pid, syscall.SIGSTOP)
-			time.Sleep(*away)
-			syscall.Kill(pid, syscall.SIGCONT)
-		},
-		"killed": func() {
-			e.killServer()
-			time.Sleep(*away)
-			e.restart()
-		},
+	for name, harm := range map[string]struct{ leave, comeBack func(*engine) }{
+		"stopped": {func(e *engine) { syscall.Kill(e.pid(), syscall.SIGSTOP) }, func(e *engine) { syscall.Kill(e.pid(), syscall.SIGCONT) }},
+		"killed":  {func(e *engine) { e.killServer() }, func(e *engine) { e.restart() }},
 	} {
-		g := u.gate(name)
-		steps := []step{{name: "during", lines: 100, script: g.wait(), leaves: true}, {name: "after", needs: []string{"during"}, lines: 10}}
-		run := u.start(u.pipeline(name, steps...), steps...)
-		u.until("the job runs", func() bool { return len(u.running()) == 1 })
-		watch := u.command("wait", run)
-		var said words
-		watch.Stdout, watch.Stderr = &said, &said
-		u.must(watch.Start())
-		u.until("it is watched", func() bool { return strings.Contains(said.String(), "running") })
-		done := make(chan struct{})
-		go func() { leave(); close(done) }()
-		u.until("the engine is away", func() bool { return gone(e.pid()) || stopped(e.pid()) })
-		g.open()
-		u.until("the job ended meanwhile", func() bool { return len(u.running()) == 0 })
-		<-done
-		u.observe(run)
-		if err := watch.Wait(); err != nil {
-			t.Errorf("who watched meanwhile ended with %v:\n%s", err, said.String())
-		}
-		if !strings.Contains(said.String(), "waiting for the engine") {
-			t.Errorf("the engine was %s, and who watched was not told:\n%s", name, said.String())
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, u := newEngine(t), newUser(t)
+			e.uses(u, "127.0.0.1:0")
+			g := u.gate("end")
+			run := u.submit(step{name: "during", lines: 100, script: g.wait(), leaves: true}, step{name: "after", needs: []string{"during"}, lines: 10})
+			u.until("the job runs", func() bool { return len(u.running()) == 1 })
+			watch := u.command("wait", run)
+			var said words
+			watch.Stdout, watch.Stderr = &said, &said
+			u.must(watch.Start())
+			u.until("it is watched", func() bool { return strings.Contains(said.String(), "running") })
+			harm.leave(e)
+			back := time.Now().Add(*away)
+			g.open()
+			u.until("the job ended meanwhile", func() bool { return len(u.running()) == 0 })
+			time.Sleep(time.Until(back))
+			harm.comeBack(e)
+			u.answers(run)
+			u.observe(run)
+			if err := watch.Wait(); err != nil {
+				t.Errorf("who watched meanwhile ended with %v:\n%s", err, said.String())
+			}
+			if !strings.Contains(said.String(), "waiting for the engine") {
+				t.Errorf("who watched was not told that the engine was away:\n%s", said.String())
+			}
+			u.judge()
+		})
 	}
-	u.judge()
+}
+
+// answers waits until an engine that came back answers for a run. A command that
+// comes too early may be refused; it is told what it was.
+func (u *user) answers(run string) {
+	u.Helper()
+	var refused string
+	u.until("the engine answers for run "+run, func() bool {
+		s := u.amlflow("status", run)
+		if s.code != 0 && s.words != refused {
+			refused = s.words
+			u.Logf("too early, amlflow status ended with %d: %s", s.code, refused)
+		}
+		return s.code == 0
+	})
 }
 
 // seats are the servers of a user's state folder.

@@ -168,8 +168,8 @@ func TestWhatIsNoFactIsSaid(t *testing.T) {
 	if _, err := l.Read(); err != nil {
 		t.Error("a line feed in a name breaks the log:", err)
 	}
-	l.path = "check_test.go"
-	if _, err := l.Read(); err == nil || !strings.Contains(err.Error(), "check_test.go:1:") {
+	l.path, l.offset = "check_test.go", 0
+	if _, err := l.Read(); err == nil || !strings.Contains(err.Error(), "check_test.go: fact 2 is none:") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -79,16 +79,16 @@ func TestPoisonAmongGoodRuns(t *testing.T) {
 	}
 	server := u.server("server")
 	for _, run := range good {
-		if r := u.observe(run); r.Status != "succeeded" {
+		if r := u.sawEnd(run); r.Status != "succeeded" {
 			t.Errorf("run %s is %s: %s", run, r.Status, deref(r.Error))
 		}
 	}
-	g.open()
-	if r := u.observe(bad); r.Status != "failed" || r.Error == nil {
+	if r := u.sawEnd(bad); r.Status != "failed" || r.Error == nil {
 		t.Errorf("the poisoned run is %s: %s", r.Status, deref(r.Error))
 	} else {
 		t.Log(*r.Error)
 	}
+	g.open()
 	if now := u.server("server"); now != server {
 		t.Errorf("the server was process %d, and is %d now", server, now)
 	}

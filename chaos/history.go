@@ -11,7 +11,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -74,7 +76,10 @@ type History []Fact
 // line with one write, so its order is that of the events.
 type Log struct {
 	path string
-	mu   sync.Mutex
+
+	mu     sync.Mutex
+	known  History // what was read already
+	offset int64   // where the rest begins
 }
 
 // NewLog returns the log in the file at path, which it makes.
@@ -103,23 +108,32 @@ func (l *Log) Add(facts ...Fact) error {
 
 // Read returns the history so far. The run of a job's facts is filled in.
 func (l *Log) Read() (History, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	file, err := os.Open(l.path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	var h History
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 64<<20)
-	for n := 1; lines.Scan(); n++ {
+	if _, err := file.Seek(l.offset, io.SeekStart); err != nil {
+		return nil, err
+	}
+	for lines := bufio.NewReader(file); ; {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return slices.Clip(l.known), nil // what follows is not whole yet
+		}
+		if err != nil {
+			return nil, err
+		}
 		var f Fact
-		if err := json.Unmarshal(lines.Bytes(), &f); err != nil {
-			return h, fmt.Errorf("%s:%d: %q is not a fact: %w", l.path, n, lines.Text(), err)
+		if err := json.Unmarshal(line, &f); err != nil {
+			return nil, fmt.Errorf("%s: fact %d is none: %q: %w", l.path, len(l.known)+1, line, err)
 		}
 		if f.Job != "" {
 			f.Run, _, _ = strings.Cut(f.Job, ".")
 		}
-		h = append(h, f)
+		l.known = append(l.known, f)
+		l.offset += int64(len(line))
 	}
-	return h, lines.Err()
 }

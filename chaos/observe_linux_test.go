@@ -40,6 +40,15 @@ func (u *user) status(run string) record {
 // observe waits for the end of a run and tells the history all about it.
 func (u *user) observe(run string) record {
 	u.Helper()
+	r := u.sawEnd(run)
+	u.sawLogs(run)
+	u.sawAlive(run)
+	return r
+}
+
+// sawEnd waits for the end of a run and tells the history how it ended.
+func (u *user) sawEnd(run string) record {
+	u.Helper()
 	s := u.amlflow("wait", run, "-o", "json", "--timeout", patience.String())
 	if strings.TrimSpace(s.out) == "" {
 		u.Fatalf("amlflow wait %s ended with %d and said nothing of the run:\n%s", run, s.code, s.words)
@@ -49,8 +58,6 @@ func (u *user) observe(run string) record {
 	for name, stage := range r.Stages {
 		u.sawStage(run, name, stage)
 	}
-	u.sawLogs(run)
-	u.sawAlive(run)
 	return r
 }
 

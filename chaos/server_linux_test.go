@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -96,6 +97,42 @@ func TestAllButJobsKilled(t *testing.T) {
 	g.open()
 	for _, run := range runs {
 		u.observe(run)
+	}
+	u.judge()
+}
+
+// F2: the server is killed while a command submits. What the command named is one
+// run, and there is none that nobody was told of.
+func TestServerKilledWhileSubmitting(t *testing.T) {
+	long(t)
+	t.Parallel()
+	u := newUser(t)
+	only := step{name: "one", lines: 3}
+	file := u.pipeline("p", only)
+	u.does("server", "start")
+	want := map[string]bool{}
+	for range 12 {
+		named := make(chan said, 1)
+		go func() { named <- u.amlflow("run", file, "--detach", "-o", "json") }()
+		u.pause(150 * time.Millisecond)
+		if u.server("server") != 0 {
+			u.killServer()
+		}
+		if s := <-named; s.code == 0 {
+			id := parse[struct{ Run string }](u, s.out).Run
+			u.accepted(id, only)
+			want[id] = true
+		} else {
+			t.Logf("one was refused with %d: %s", s.code, s.words)
+		}
+	}
+	for run := range want {
+		u.observe(run)
+	}
+	for _, run := range strings.Fields(u.does("ps", "-o", "name", "-n", "1000")) {
+		if !want[run] {
+			t.Errorf("nobody was told of run %s", run)
+		}
 	}
 	u.judge()
 }
