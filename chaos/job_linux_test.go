@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -160,19 +161,17 @@ func TestRecordsOfAnotherBoot(t *testing.T) {
 	u := newUser(t)
 	run := u.submit(step{name: "reboot", lines: 10, script: "sleep 300\n"}, step{name: "reuse", lines: 10, script: "sleep 300\n"})
 	u.until("both jobs run", func() bool { return len(u.running()) == 2 })
-	bystander := u.command("server", "run") // any process of another group
-	bystander.Path, bystander.Args = "/bin/sleep", []string{"sleep", "300"}
-	bystander.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	bystander := exec.Command("sleep", "300")
+	bystander.Env, bystander.SysProcAttr = u.env, &syscall.SysProcAttr{Setsid: true}
 	u.must(bystander.Start())
 	go bystander.Wait()
-	pid := bystander.Process.Pid
-	jobs := u.running()
+	pid, reused := bystander.Process.Pid, u.supervisor(run+".reuse.1")
 	u.killServer()
-	for job := range jobs {
+	for job := range u.running() {
 		u.strike("supervisor of "+job, u.supervisor(job))
 	}
-	u.forge(run+".reboot.1", func(lines []string) { lines[2] = "00000000-0000-0000-0000-000000000000" })
-	u.forge(run+".reuse.1", func(lines []string) { lines[0] = fmt.Sprint(pid) })
+	u.forge(run+".reboot.1", bootID(), "00000000-0000-0000-0000-000000000000")
+	u.forge(run+".reuse.1", fmt.Sprint(reused), fmt.Sprint(pid))
 	r := u.observe(run)
 	for name, s := range r.Stages {
 		if s.Cause != "lost" {

@@ -2,8 +2,10 @@ package chaos
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -55,12 +57,18 @@ func (u *user) killServer() {
 	u.strike("server", u.server("server"))
 }
 
-// supervisor returns the process id of the supervisor of a job, or 0.
+// supervisor returns the process that watches over a running job: its parent.
 func (u *user) supervisor(job string) int {
-	text, _ := os.ReadFile(filepath.Join(u.home, "local", "jobs", job, "ranks", "0", "started"))
-	line, _, _ := strings.Cut(string(text), "\n")
-	pid, _ := strconv.Atoi(line)
-	return pid
+	u.Helper()
+	status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(u.running()[job]), "status"))
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "PPid:"); ok {
+			pid, err := strconv.Atoi(strings.TrimSpace(rest))
+			u.must(err)
+			return pid
+		}
+	}
+	return 0
 }
 
 // running returns the process ids of jobs that have started and not come to their
@@ -79,15 +87,29 @@ func (u *user) running() map[string]int {
 	return pids
 }
 
-// forge changes the lines of a supervisor's record: process id, its line in /proc,
-// boot id. The marker of the start takes the boot id, too.
-func (u *user) forge(job string, change func(lines []string)) {
+// forge replaces a word in all records of a job, as if another start of the machine
+// or another process had written them.
+func (u *user) forge(job, from, to string) {
 	u.Helper()
-	folder := filepath.Join(u.home, "local", "jobs", job, "ranks", "0")
-	text, err := os.ReadFile(filepath.Join(folder, "started"))
-	u.must(err)
-	lines := strings.Split(string(text), "\n")
-	change(lines)
-	u.must(os.WriteFile(filepath.Join(folder, "started"), []byte(strings.Join(lines, "\n")), 0o600))
-	u.must(os.WriteFile(filepath.Join(folder, "starting"), []byte(lines[2]+"\n"), 0o600))
+	word, found := regexp.MustCompile(`\b`+regexp.QuoteMeta(from)+`\b`), 0
+	u.must(filepath.WalkDir(filepath.Join(u.home, "local", "jobs", job), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || d.Name() == "log" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !word.Match(text) {
+			return err
+		}
+		found++
+		return os.WriteFile(path, word.ReplaceAll(text, []byte(to)), 0o600)
+	}))
+	if found == 0 {
+		u.Fatalf("no record of job %s holds %q", job, from)
+	}
+}
+
+// bootID names this start of the machine.
+func bootID() string {
+	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(text))
 }
