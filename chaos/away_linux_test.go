@@ -101,6 +101,7 @@ func (u *user) seats() (names []string) {
 // and so a worker, of its own.
 func (e *engine) second(u *user) *user {
 	other := *u
+	other.within = nil
 	e.uses(&other, "127.0.0.1:0")
 	return &other
 }

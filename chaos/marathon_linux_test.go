@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	kills  = flag.Int("kills", 12, "how often the marathon kills a server")
-	lanes  = flag.Int("lanes", 4, "over how many state folders it spreads them")
-	lasts  = flag.Duration("lasts", 6*time.Second, "how long the job of the long run lasts")
+	kills  = flag.Int("kills", 0, "how often the marathon kills a server; 0: 12 times, with -all")
+	lanes  = flag.Int("lanes", 4, "over how many state folders it spreads them; as many at once as -parallel says")
+	lasts  = flag.Duration("lasts", 0, "how long the job of the long run lasts; 0: 6s, with -all")
 	during = flag.Int("during", 6, "how often the server is killed during the long run")
 )
 
@@ -20,7 +20,11 @@ var (
 // made good, over chains of short stages. It says how long that took: from the kill
 // until the next job started.
 func TestMarathon(t *testing.T) {
-	long(t)
+	total := *kills
+	if total == 0 {
+		long(t)
+		total = 12
+	}
 	t.Parallel()
 	var (
 		all   sync.Mutex
@@ -30,7 +34,7 @@ func TestMarathon(t *testing.T) {
 		for lane := range *lanes {
 			t.Run(fmt.Sprint(lane), func(t *testing.T) {
 				t.Parallel()
-				mine := newUser(t).marathon((*kills + lane) / *lanes)
+				mine := newUser(t).marathon((total + lane) / *lanes)
 				all.Lock()
 				defer all.Unlock()
 				times = append(times, mine...)
@@ -103,18 +107,24 @@ func (u *user) killAndResume() float64 {
 // The long run is one job that writes all the time, while the server is killed at
 // random moments.
 func TestLongRun(t *testing.T) {
-	long(t)
+	total := *lasts
+	if total == 0 {
+		long(t)
+		total = 6 * time.Second
+	}
 	t.Parallel()
 	u := newUser(t)
-	count := int(lasts.Seconds() * 20)
+	count := int(total.Seconds() * 20)
 	run := u.submit(step{name: "long", lines: 2 * count, leaves: true, script: "lines() { n=$1; while [ $n -le $2 ]; do echo \"line $n\"; n=$((n+1)); sleep 0.05; done; }\n"})
 	u.until("the job runs", func() bool { return u.count(Started) == 1 })
 	for range *during {
-		u.pause(2 * *lasts / time.Duration(*during))
+		u.pause(2 * total / time.Duration(*during))
 		u.killServer()
 		u.does("server", "start")
 	}
-	u.until("the job has ended", func() bool { return u.count(Finished) == 1 })
+	for left := total; left > 0 && u.count(Finished) == 0; left -= patience / 2 {
+		u.amlflow("wait", run, "--timeout", (patience / 2).String())
+	}
 	u.observe(run)
 	u.judge()
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type user struct {
 	home    string // the state folder
 	work    string // the current folder
 	env     []string
+	within  []string // a command that starts the program, such as in another network
 	history *Log
 }
 
@@ -96,7 +98,8 @@ type said struct {
 
 // command prepares a command of the program.
 func (u *user) command(args ...string) *exec.Cmd {
-	c := exec.Command(u.program, args...)
+	line := slices.Concat(u.within, []string{u.program}, args)
+	c := exec.Command(line[0], line[1:]...)
 	c.Dir, c.Env = u.work, u.env
 	return c
 }
