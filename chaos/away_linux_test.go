@@ -147,8 +147,6 @@ func (u *user) takenOver(e *engine, cut, heal func(pid int)) {
 	u.judge()
 }
 
-func stopped(pid int) bool { return state(pid) == 'T' }
-
 // F8: the way between worker and engine is cut, the one, the other, or both. It is
 // as in F7, and no job is harmed for the want of an engine.
 func TestWayToTheEngineBlocked(t *testing.T) {

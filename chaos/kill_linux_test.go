@@ -13,20 +13,11 @@ import (
 
 func (p process) kill() { syscall.Kill(p.pid, syscall.SIGKILL) }
 
-// state is the letter of a process's state in /proc, or 0 when there is none.
-func state(pid int) byte {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	_, rest, found := strings.Cut(string(stat), ") ")
-	if err != nil || !found {
-		return 0
-	}
-	return rest[0]
-}
-
 // gone reports whether a process has ended, whether or not it is buried.
 func gone(pid int) bool {
-	s := state(pid)
-	return s == 0 || s == 'Z' || s == 'X'
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	_, state, found := strings.Cut(string(stat), ") ")
+	return err != nil || !found || state[0] == 'Z' || state[0] == 'X'
 }
 
 // strike kills a process and waits until it is gone.
