@@ -63,6 +63,9 @@ var plan = []room{
 	{"docs/findings", "", ""},
 	{"specs", "", ""},
 
+	// Those who break it: they see the program from outside only.
+	{"chaos", "", ""},
+
 	// This file.
 	{".", "", ""},
 }

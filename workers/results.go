@@ -25,6 +25,7 @@ const (
 // collect gathers what a job left and holds it against what it promised. Secrets
 // are hidden at once in what is not hidden afterwards: what may be cut short.
 func collect(ctx context.Context, d target.Driver, s Submission, st target.Status, blobs target.Blobs, v veil) (Outcome, error) {
+	st = believed(st)
 	o := Outcome{Status: st}
 	if st.State == target.Lost {
 		return o, nil

@@ -235,19 +235,20 @@ func (p *program) endpointLogs(ctx context.Context, s engine.Served, only int, f
 		return ended{exitNotFound, fmt.Errorf("endpoint %q has no instance %d; `%s endpoint show %s` lists them", s.Name, only, invocation(), s.Name)}
 	}
 	offsets := make([]int64, len(numbers))
-	readers := make([]logReader, len(numbers))
+	readers := make([]*lines, len(numbers))
+	for i, n := range numbers {
+		readers[i] = newLines(p.out, -1)
+		if len(numbers) > 1 {
+			readers[i].prefix = fmt.Sprintf("%d %s ", n, p.paintOut(dim, "|"))
+		}
+	}
 	for {
 		for i, n := range numbers {
-			if len(numbers) > 1 {
-				readers[i].prefix = fmt.Sprintf("%d %s ", n, p.paintOut(dim, "|"))
-			}
-			readers[i].out = p.out
-			var fresh bytes.Buffer
 			var err error
-			if offsets[i], err = s.Server.ReadEndpoint(ctx, s.Place, s.Name, n, offsets[i], &fresh); err != nil {
+			if offsets[i], err = s.Server.ReadEndpoint(ctx, s.Place, s.Name, n, offsets[i], readers[i]); err != nil {
 				return err
 			}
-			if err := readers[i].lines(append(readers[i].rest, fresh.Bytes()...), !follow, -1); err != nil {
+			if err := readers[i].flush(!follow); err != nil {
 				return err
 			}
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -149,9 +148,9 @@ func (p *program) copyLogs(ctx context.Context, e *engine.Engine, r *flow.Progre
 		}
 		lr := readers[one.name]
 		if lr == nil || lr.job != s.Job {
-			lr = &logReader{job: s.Job, out: p.out}
+			lr = &logReader{job: s.Job, lines: newLines(p.out, l.tail)}
 			if l.stage == "" || len(all) > 1 {
-				lr.prefix = fmt.Sprintf("%-*s %s ", wide, one.name, p.paintOut(dim, "|"))
+				lr.lines.prefix = fmt.Sprintf("%-*s %s ", wide, one.name, p.paintOut(dim, "|"))
 			}
 			readers[one.name] = lr
 		}
@@ -171,10 +170,8 @@ func (p *program) copyLogs(ctx context.Context, e *engine.Engine, r *flow.Progre
 type logReader struct {
 	job    string
 	rank   int
-	prefix string
 	offset int64
-	out    io.Writer
-	rest   []byte
+	lines  *lines
 }
 
 func (lr *logReader) more(ctx context.Context, e *engine.Engine, r *flow.Progress, s *flow.StageProgress, l *logWish) error {
@@ -183,40 +180,31 @@ func (lr *logReader) more(ctx context.Context, e *engine.Engine, r *flow.Progres
 		rank = s.Rank
 	}
 	if rank != lr.rank { // another rank turned out to be the one that matters
-		lr.rank, lr.offset, lr.rest = rank, 0, nil
+		lr.rank, lr.offset, lr.lines.rest = rank, 0, nil
 	}
-	var fresh bytes.Buffer
-	reached, err := e.Logs(ctx, s, r.Store, rank, lr.offset, &fresh)
+	lr.lines.tail = l.tail
+	var to io.Writer = lr.lines
+	if lr.lines.prefix == "" && l.tail < 0 {
+		to = lr.lines.out // one stage: byte for byte
+	}
+	read := measured{to: to}
+	reached, err := e.Logs(ctx, s, r.Store, rank, lr.offset, &read)
 	if err != nil {
+		lr.offset += read.n // what was printed is not printed again
 		return err
 	}
 	lr.offset = reached
-	text := append(lr.rest, fresh.Bytes()...)
-	if lr.prefix == "" && l.tail < 0 {
-		_, err := lr.out.Write(text) // one stage: byte for byte
-		lr.rest = nil
-		return err
-	}
-	return lr.lines(text, s.Status != target.Running, l.tail)
+	return lr.lines.flush(s.Status != target.Running)
 }
 
-// lines writes whole lines with their prefix; the last one too when it is whole
-// or nothing more will come.
-func (lr *logReader) lines(text []byte, last bool, tail int) error {
-	lines := bytes.SplitAfter(text, []byte("\n"))
-	end := len(lines) - 1
-	lr.rest = bytes.Clone(lines[end])
-	lines = lines[:end]
-	if last && len(lr.rest) > 0 {
-		lines, lr.rest = append(lines, append(lr.rest, '\n')), nil
-	}
-	if tail >= 0 && len(lines) > tail {
-		lines = lines[len(lines)-tail:]
-	}
-	for _, line := range lines {
-		if _, err := fmt.Fprintf(lr.out, "%s%s", lr.prefix, line); err != nil {
-			return err
-		}
-	}
-	return nil
+// measured counts what it hands on.
+type measured struct {
+	to io.Writer
+	n  int64
+}
+
+func (c *measured) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.n += int64(n)
+	return n, err
 }
