@@ -67,9 +67,19 @@ func Stop(dir, cause string, grace time.Duration) error {
 // Stopping reports whether the process of dir was asked to stop.
 func Stopping(dir string) bool { return exists(dir, stopFile) }
 
-// Remove deletes the folder dir and its limits. It refuses with ErrRunning while
-// the process runs. Removing a folder that does not exist is not an error.
-func Remove(dir string) error {
+// Kill ends all that carries the mark of dir, without a word to any record: for a folder
+// whose records cannot be read.
+func Kill(dir string) error {
+	if left := killAll(dir); left > 0 {
+		return fmt.Errorf("%d processes of %q are still there: %w", left, dir, ErrRunning)
+	}
+	return nil
+}
+
+// Release gives up the limits of dir, so that nothing but the folder is left. It
+// refuses with ErrRunning while the process runs. A folder that does not exist is not
+// an error.
+func Release(dir string) error {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -81,6 +91,15 @@ func Remove(dir string) error {
 		return ErrRunning
 	}
 	readLimits(dir).remove()
+	return nil
+}
+
+// Remove deletes the folder dir and its limits. It refuses with ErrRunning while
+// the process runs. Removing a folder that does not exist is not an error.
+func Remove(dir string) error {
+	if err := Release(dir); err != nil {
+		return err
+	}
 	return RemoveTree(dir)
 }
 

@@ -17,6 +17,7 @@
 //	jobs/<id>/ranks/<n>/       the process folder of each other rank, with the same in it
 //	envs/<digest>/             Python environments, used by every job that asks for the same, see package pyenv
 //	cleaned/<id>               an empty file: the job was cleaned and must not start again
+//	removed/<time>.<id>        the folder of a cleaned job, which is removed when nothing starts
 //
 // Files cost more than anything else that is done here, so there are few, and none
 // is made before it is needed.

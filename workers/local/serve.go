@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -22,9 +23,10 @@ var (
 func (d Driver) GatewayDir() string { return filepath.Join(d.Dir, "gateway") }
 
 // Keep implements target.Keeper: it brings the gateway back if an endpoint needs
-// it and it was killed. Any look at the endpoints does so, too.
+// it and it was killed, which any look at the endpoints does, too; and it removes what
+// cleaned jobs have left.
 func (d Driver) Keep(ctx context.Context) error {
-	return gateway.Ensure(ctx, d.GatewayDir(), d.StartGateway)
+	return errors.Join(gateway.Ensure(ctx, d.GatewayDir(), d.StartGateway), d.sweepRemains(ctx))
 }
 
 func (d Driver) endpoints() gateway.Folder {

@@ -25,6 +25,9 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 	if err != nil || !f.exists() {
 		return unknown(), nil
 	}
+	if f.ofBefore() {
+		return f.outdated()
+	}
 	r, ok, err := f.read()
 	if err == nil && !ok {
 		if !jobdir.Started(f.rank(0)) {
@@ -32,7 +35,7 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 		}
 		// It was written before the start, so it is there now if it ever is.
 		if r, ok, err = f.read(); err == nil && !ok {
-			return forgotten(), nil
+			return f.unreadable()
 		}
 	}
 	if err != nil {
@@ -66,8 +69,25 @@ func unknown() target.Status {
 
 // forgotten is a job that was started, and whose record was not on the disk when the
 // machine went down.
-func forgotten() target.Status {
-	return target.Status{State: target.Lost, Cause: target.CauseLost, Reason: "the machine was restarted while it ran"}
+// unreadable is a job that was started and has no record, or none that can be read. Lost
+// is what is not alive, so whatever may be left of it is killed.
+func (f folder) unreadable() (target.Status, error) {
+	st := target.Status{State: target.Lost, Cause: target.CauseLost, Reason: "the machine was restarted while it ran"}
+	if exists(f.path("job.json")) {
+		st.Reason = fmt.Sprintf("its record %q cannot be read", f.path("job.json"))
+	}
+	return st, jobdir.Kill(f.rank(0))
+}
+
+// ofBefore reports whether a job was started by a version that laid out its folder in
+// another way: rank 0 had a folder of its own.
+func (f folder) ofBefore() bool { return exists(f.path("ranks", "0", "starting")) }
+
+// outdated is such a job. It cannot be followed, so that it is ended, and never started
+// again under this id.
+func (f folder) outdated() (target.Status, error) {
+	st := target.Status{State: target.Lost, Cause: target.CauseLost, Reason: "it was started by an earlier version of amlflow, whose jobs this one cannot follow"}
+	return st, jobdir.Kill(f.path("ranks", "0"))
 }
 
 func ended(v jobdir.View) bool { return v.Phase == jobdir.Ended || v.Phase == jobdir.Lost }

@@ -113,11 +113,11 @@ func (d Driver) clean(f folder, id string, lock *os.File) error {
 		return err
 	}
 	for _, dir := range append(ranks, f.rank(0)) {
-		if err := jobdir.Remove(dir); err != nil {
+		if err := jobdir.Release(dir); err != nil {
 			return err
 		}
 	}
-	return nil
+	return d.discard(f, id, r.Confided)
 }
 
 // bury makes the record of a job its tombstone: a file less to make, and one less

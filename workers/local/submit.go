@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/pyenv"
@@ -26,6 +27,9 @@ type record struct {
 	Port  int              `json:"port"`           // MASTER_PORT of all ranks
 	Boot  string           `json:"boot"`           // the run of the machine in which the folder was filled
 	Venv  string           `json:"venv,omitempty"` // the Python environment
+	// Confided tells that the job was given secrets, so that what it left is removed at
+	// once.
+	Confided bool `json:"confided,omitempty"`
 }
 
 // step is called between the steps of Submit, so that tests can die there.
@@ -37,7 +41,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if err != nil {
 		return err
 	}
-	if f.started() {
+	if f.started() || f.ofBefore() {
 		return nil
 	}
 	r, err := newRecord(t, job)
@@ -93,7 +97,7 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
 	}
 	needs, err := s.grant(t.Name, job.Needs)
-	return record{Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), Boot: jobdir.BootID()}, err
+	return record{Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), Boot: jobdir.BootID(), Confided: len(job.Secrets) > 0}, err
 }
 
 // submit fills the folder and starts the ranks, alone among all submissions and
@@ -250,6 +254,7 @@ func freshDir(path string) error {
 
 // start starts every rank that was not started yet.
 func (f folder) start(ctx context.Context, r record) error {
+	lastStart.Store(time.Now().Unix())
 	for n := range r.Needs.Nodes {
 		// A Cancel that came before this look has marked rank 0; one that comes
 		// after it finds job.json and marks this rank, too.
