@@ -60,6 +60,9 @@ var plan = []room{
 	// The door: it puts the pieces together.
 	{"cmd/amlflow", "...", "github.com/spf13/cobra charm.land/bubbletea/v2 charm.land/lipgloss/v2 golang.org/x/term"},
 	{"docs/findings", "", ""},
+
+	// The scales: what amlflow takes, beside others.
+	{"bench", "engine/cluster", "go.temporal.io/sdk"},
 	{"specs", "", ""},
 
 	// This file.
@@ -75,6 +78,7 @@ var (
 		"engine":  "engine/... schema/... workers/...",
 		"cmd":     "...",
 		"docs":    "docs/... schema/...",
+		"bench":   "bench/... schema/...",
 		"specs":   "specs/... schema/...",
 	}
 	testModules = "github.com/google/go-cmp github.com/rogpeppe/go-internal golang.org/x/tools/txtar pgregory.net/rapid go.uber.org/goleak"
