@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -162,7 +161,7 @@ func (t *amlflowTrial) submitted(ctx context.Context, file string) (sample, erro
 		}
 		time.Sleep(50 * time.Millisecond) // as somebody would who asks again and again
 	}
-	s.seconds = time.Since(began).Seconds()
+	s.seconds, s.memory = time.Since(began).Seconds(), 0 // the memory is that of the loop
 	return s, err
 }
 
@@ -195,12 +194,14 @@ func (t *amlflowTrial) right(ctx context.Context) error {
 	if t.work.Shape != lines {
 		return nil
 	}
-	text, err := t.command("logs", "@last", "--no-color").plain(ctx)
+	count := t.command("logs", "@last", "--no-color")
+	count.args = append([]string{"/bin/sh", "-c", `"$0" "$@" | wc -l`}, count.args...)
+	text, err := count.plain(ctx)
 	if err != nil {
 		return err
 	}
-	if n := bytes.Count([]byte(text), []byte("\n")); n != logLines {
-		return fmt.Errorf("the log has %d lines, not %d", n, logLines)
+	if n := strings.TrimSpace(text); n != strconv.Itoa(logLines) {
+		return fmt.Errorf("the log has %s lines, not %d", n, logLines)
 	}
 	return nil
 }

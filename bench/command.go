@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -73,14 +72,38 @@ func (c command) start(ctx context.Context) (*running, error) {
 func (r *running) follow(ctx context.Context, began time.Time, output string) {
 	defer close(r.ended)
 	defer r.stop()
+	memory := r.peak()
 	err := r.Wait()
-	r.sample = sample{seconds: time.Since(began).Seconds(), memory: peak(r.ProcessState)}
+	r.sample = sample{seconds: time.Since(began).Seconds(), memory: memory()}
 	if cause := context.Cause(ctx); cause != nil {
 		r.err = cause
 	} else if err != nil {
 		r.err = fmt.Errorf("%w: %s", err, lastWords(output))
 	}
 }
+
+// peak watches the memory of the command until it is asked for the most of it. What
+// the system says at the end is of no use: it counts a process from the moment at
+// which it still shared the memory of this one.
+func (r *running) peak() (asked func() int64) {
+	done, answer := make(chan struct{}), make(chan int64)
+	go func() {
+		most := peakOf(r.Process.Pid)
+		for {
+			select {
+			case <-done:
+				answer <- most
+				return
+			case <-time.After(looks):
+				most = max(most, peakOf(r.Process.Pid))
+			}
+		}
+	}()
+	return func() int64 { close(done); return <-answer }
+}
+
+// looks is how often the memory of a command is looked at.
+const looks = 5 * time.Millisecond
 
 // wait returns when the command has ended, with what was measured.
 func (r *running) wait() (sample, error) {
@@ -103,20 +126,6 @@ func (c command) plain(ctx context.Context) (string, error) {
 		return string(out), fmt.Errorf("%s: %w", strings.Join(c.args, " "), err)
 	}
 	return string(out), nil
-}
-
-// peak is the most memory that a process, or one that it waited for, held. A process
-// is counted from the moment at which it still shared ours: one that never held more
-// than this program did is not known better than that.
-func peak(p *os.ProcessState) int64 {
-	use, ok := p.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return 0
-	}
-	if runtime.GOOS == "darwin" {
-		return use.Maxrss // bytes there, and kilobytes elsewhere
-	}
-	return use.Maxrss * 1024
 }
 
 // peakOf is the most memory that a living process has held so far; 0 where the system does not say.

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// machine says in a few words what was measured on.
+// machine says in a few words what was measured on, and whether it was busy before.
 func machine() string {
 	words := fmt.Sprintf("%d processors", runtime.NumCPU())
 	if model := field("/proc/cpuinfo", "model name"); model != "" {
@@ -21,7 +21,11 @@ func machine() string {
 	if name := strings.Trim(strings.TrimPrefix(field("/etc/os-release", "PRETTY_NAME"), "="), `"`); name != "" {
 		system = name
 	}
-	return words + ", " + system
+	words += ", " + system
+	if load, _, ok := strings.Cut(field("/proc/loadavg", ""), " "); ok {
+		words += ", load " + load + " before"
+	}
+	return words
 }
 
 // field is the value of the first line of a file that begins with the name; "" where there is none.

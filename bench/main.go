@@ -36,6 +36,7 @@ type settings struct {
 	quick, huge      bool
 	from, json, plot string // files; "" means none
 	write            bool   // rewrite what docs holds
+	note             string // what else one should know of the circumstances
 }
 
 func run(ctx context.Context, args []string) error {
@@ -81,6 +82,7 @@ func parse(args []string) (s settings, err error) {
 	f.StringVar(&s.from, "from", "", "measure nothing: take the figures of this JSON `file`")
 	f.StringVar(&s.json, "json", "", "write the figures to this `file`")
 	f.StringVar(&s.plot, "svg", "", "draw how time grows with the number of stages into this `file`")
+	f.StringVar(&s.note, "note", "", "say this `sentence` above the table")
 	f.BoolVar(&s.write, "write", false, "write docs/measures.json and docs/growth.svg, and the table into docs/measures.md")
 	if err := f.Parse(args); err != nil {
 		return s, err

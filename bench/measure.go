@@ -17,7 +17,7 @@ const enough = 60
 
 // measure does all works with all tools that are here.
 func (s settings) measure(ctx context.Context) (*report, error) {
-	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Runs: s.runs}
+	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Note: s.note, Runs: s.runs}
 	here, err := s.look(ctx, r)
 	if err != nil {
 		return nil, err

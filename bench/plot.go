@@ -9,7 +9,7 @@ import (
 )
 
 // growth draws how time grows with the number of stages: one panel for chains, one
-// for fan-outs, both axes logarithmic, so that what is linear rises by 45 degrees.
+// for fan-outs, both axes logarithmic, so that what grows alike rises alike.
 func growth(r *report) string {
 	panels := []panel{
 		{title: "chain", lines: r.series(chain)},

@@ -12,7 +12,8 @@ import (
 type report struct {
 	Date    string   `json:"date"`
 	Machine string   `json:"machine"`
-	Runs    int      `json:"runs"` // how often each work was to be measured
+	Note    string   `json:"note,omitempty"` // what else one should know of the circumstances
+	Runs    int      `json:"runs"`           // how often each work was to be measured
 	Tools   []column `json:"tools"`
 	Works   []work   `json:"works"`
 	Figures []figure `json:"figures"`

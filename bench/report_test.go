@@ -14,7 +14,7 @@ import (
 
 // madeUp has a figure of every kind. None of them was measured.
 var madeUp = &report{
-	Date: "2000-01-02", Machine: "2 processors, 4 GiB, an abacus", Runs: 5,
+	Date: "2000-01-02", Machine: "2 processors, 4 GiB, an abacus", Note: "None of this is true.", Runs: 5,
 	Tools: []column{
 		{Name: "amlflow", Version: "v1"}, {Name: "make", Version: "4.3"}, {Name: "<loop>", Version: "2"},
 		{Name: "dagu", Absent: "not in PATH"},
@@ -34,7 +34,7 @@ var madeUp = &report{
 		{Work: "chain of 1,000", Tool: "make", Seconds: []float64{1.5, 1.5, 1.5, 1.5, 1.5}},
 		{Work: "chain of 1,000", Tool: "<loop>", Fails: "exit status 1: too `deep`"},
 		{Work: "chain of 10,000", Tool: "amlflow", Seconds: []float64{110}, Memory: 160 << 20, Server: 500 << 20},
-		{Work: "fan of 100", Tool: "amlflow", Seconds: []float64{.5, .5, .5, .5, .5}},
+		{Work: "fan of 100", Tool: "amlflow", Seconds: []float64{.5, .5, .5, .5, .5}, Server: 170 << 20},
 		{Work: "fan of 1,000", Tool: "amlflow", Seconds: []float64{4, 4, 4, 4, 4}},
 		{Work: "fan of 1,000", Tool: "make", Seconds: []float64{5, 5, 5, 5, 5}},
 		{Work: "check", Tool: "amlflow", Seconds: []float64{.25, .25, .25, .25}, Memory: 166 << 20},

@@ -11,7 +11,11 @@ import (
 func (r *report) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured on %s: %s. Seconds by the clock of whole commands, median of %s, done in turn; every stage is `/bin/true`.\n", r.Date, r.Machine, times(r.Runs))
-	b.WriteString("Behind each figure of others is how many times as long amlflow took. The memory is the most that one command of amlflow held, and the background server.\n\n")
+	b.WriteString("Behind each figure of others is how many times as long amlflow took. The memory is the most that one command of amlflow held, and the background server.\n")
+	if r.Note != "" {
+		b.WriteString(r.Note + "\n")
+	}
+	b.WriteString("\n")
 	b.WriteString(r.table())
 	b.WriteString("\n" + r.versions())
 	if f := r.failures(); f != "" {
@@ -82,15 +86,17 @@ func perStage(w work, f *figure) string {
 	return fmt.Sprintf("%.2f ms", 1000*f.median()/float64(n))
 }
 
+// memory is that of one command and of the server.
 func memory(f *figure) string {
-	if f == nil || f.Memory == 0 {
+	switch {
+	case f == nil || f.Memory == 0 && f.Server == 0:
 		return none
+	case f.Memory == 0:
+		return none + " + " + mebibytes(f.Server)
+	case f.Server == 0:
+		return mebibytes(f.Memory)
 	}
-	text := mebibytes(f.Memory)
-	if f.Server > 0 {
-		text += " + " + mebibytes(f.Server)
-	}
-	return text
+	return mebibytes(f.Memory) + " + " + mebibytes(f.Server)
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.0f", float64(n)/(1<<20)) }

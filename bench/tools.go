@@ -31,7 +31,7 @@ var errNone = errors.New("this tool has no such thing")
 // sample is what was measured of a work that was done once.
 type sample struct {
 	seconds float64 // by the clock on the wall
-	memory  int64   // bytes: the most that one command held
+	memory  int64   // bytes: the most that the command held, without what it started; 0: not known
 	server  int64   // bytes: the most that what stays in the background held; 0: there is none
 	again   int     // stages that were run twice
 }
