@@ -62,7 +62,7 @@ var plan = []room{
 	{"docs/findings", "", ""},
 
 	// The scales: what amlflow takes, beside others.
-	{"bench", "engine/cluster", "go.temporal.io/sdk"},
+	{"bench", "engine engine/cluster engine/flow engine/server workers/builtin workers/target", "go.temporal.io/sdk"},
 	{"specs", "", ""},
 
 	// This file.

@@ -146,47 +146,47 @@ func (t *amlflowTrial) measured(ctx context.Context) (sample, error) {
 
 // submitted starts all runs from one shell loop, and waits until the last has ended.
 func (t *amlflowTrial) submitted(ctx context.Context, file string) (sample, error) {
-	before, err := t.ended(ctx)
-	if err != nil {
-		return sample{}, err
-	}
 	loop := t.command("run", "--detach", file)
 	loop.args = atATime(t.work.Runs, loop.args)
 	began := time.Now()
 	s, err := loop.measured(ctx)
-	for err == nil {
-		var now int
-		if now, err = t.ended(ctx); now >= before+t.work.Runs {
-			break
-		}
-		time.Sleep(50 * time.Millisecond) // as somebody would who asks again and again
+	for ended := false; err == nil && !ended; {
+		ended, err = t.newestEnded(ctx)
 	}
 	s.seconds, s.memory = time.Since(began).Seconds(), 0 // the memory is that of the loop
 	return s, err
 }
 
-// ended counts the runs that succeeded; one that ended otherwise is an error.
-func (t *amlflowTrial) ended(ctx context.Context) (n int, err error) {
-	text, err := t.command("ps", "-n", "10000", "-o", "json").plain(ctx)
+// newestEnded reports whether the newest runs, as many as the work is, have all
+// succeeded; one that ended otherwise is an error. It is asked again and again, as
+// somebody would who waits, and takes a pause before each answer.
+func (t *amlflowTrial) newestEnded(ctx context.Context) (bool, error) {
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-time.After(50 * time.Millisecond):
+	}
+	text, err := t.command("ps", "-n", strconv.Itoa(t.work.Runs), "-o", "json").plain(ctx)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	var list struct {
 		Runs []struct{ Run, Status string }
 	}
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return 0, fmt.Errorf("what ps printed: %w", err)
+		return false, fmt.Errorf("what ps printed: %w", err)
 	}
+	ended := len(list.Runs) == t.work.Runs
 	for _, r := range list.Runs {
 		switch r.Status {
 		case "succeeded":
-			n++
 		case "running", "waiting":
+			ended = false
 		default:
-			return 0, fmt.Errorf("run %s has %s", r.Run, r.Status)
+			return false, fmt.Errorf("run %s has %s", r.Run, r.Status)
 		}
 	}
-	return n, nil
+	return ended, nil
 }
 
 // right looks at what a run left, where its end alone does not tell.

@@ -73,7 +73,7 @@ func parse(args []string) (s settings, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only, tools := "", ""
 	f.StringVar(&s.amlflow, "amlflow", "bin/amlflow", "the `program` to measure")
-	f.StringVar(&s.peers, "peers", "bin/peers", "the `folder` that bench/peers.sh filled; what is not there is looked for in PATH")
+	f.StringVar(&s.peers, "peers", ".peers", "the `folder` that bench/peers.sh filled; what is not there is looked for in PATH")
 	f.StringVar(&only, "only", "", "measure works whose name matches this `regexp`")
 	f.StringVar(&tools, "tools", "", "measure tools whose name matches this `regexp`, and amlflow")
 	f.IntVar(&s.runs, "runs", 5, "how `often` each work is measured with each tool; the table has the median")

@@ -70,7 +70,7 @@ func (r *report) present() []column {
 func (r *report) wrong() error {
 	var all []error
 	for _, f := range r.Figures {
-		if f.Tool != (amlflow{}).name() && f.Tool != (amlflow{external: true}).name() {
+		if !ours(f.Tool) {
 			continue
 		}
 		if f.Fails != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // tool is one way to do the works: one column of the table.
@@ -25,6 +26,9 @@ type trial interface {
 	end()
 }
 
+// ours reports whether a column is amlflow in one of its forms.
+func ours(tool string) bool { return tool == "amlflow" || strings.HasPrefix(tool, "amlflow,") }
+
 // errNone says that a tool has nothing that could be measured for a work.
 var errNone = errors.New("this tool has no such thing")
 
@@ -36,9 +40,10 @@ type sample struct {
 	again   int     // stages that were run twice
 }
 
-// tools lists all that may be measured, amlflow first.
+// allTools lists all that may be measured, amlflow first.
 func (s settings) allTools() []tool {
-	all := []tool{amlflow{exe: s.amlflow}, amlflow{exe: s.amlflow, external: true}}
+	a := amlflow{exe: s.amlflow}
+	all := []tool{a, library{a}, amlflow{exe: s.amlflow, external: true}}
 	for _, p := range peers {
 		p.dir = s.peers
 		all = append(all, p)
