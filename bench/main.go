@@ -52,11 +52,13 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Print("\n", r.text())
-	if ctx.Err() != nil {
-		return errors.New("interrupted: the table has what was measured until then, and no file was written")
-	}
+	interrupted := ctx.Err() != nil
+	s.write = s.write && !interrupted // docs has all works or none
 	if err := s.keep(r); err != nil {
 		return err
+	}
+	if interrupted {
+		return errors.New("interrupted: the table has what was measured until then, and docs was left alone")
 	}
 	return r.wrong()
 }
