@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -140,19 +141,30 @@ func peakOf(pid int) int64 {
 	return kilobytes * 1024
 }
 
-// wordsKept bounds what is said of a failure.
-const wordsKept = 200
+// What is said of a failure: so many lines, and characters of them.
+const (
+	linesKept = 3
+	wordsKept = 400
+)
 
-// lastWords is the last line of a command's output that says something.
+// colour is how programs switch colours on a terminal.
+var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// lastWords is the end of a command's output: the last lines that say something.
 func lastWords(file string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err.Error()
 	}
-	all := strings.Split(strings.TrimSpace(string(text)), "\n")
-	last := strings.TrimSpace(all[len(all)-1])
+	var said []string
+	for line := range strings.Lines(colour.ReplaceAllString(string(text), "")) {
+		if line = strings.TrimSpace(line); line != "" {
+			said = append(said, line)
+		}
+	}
+	last := strings.Join(said[max(0, len(said)-linesKept):], " / ")
 	if len(last) > wordsKept {
 		last = last[:wordsKept] + "…"
 	}
-	return last
+	return cmp.Or(last, "it said nothing")
 }

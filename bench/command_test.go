@@ -36,8 +36,11 @@ func TestMemoryIsItsOwn(t *testing.T) {
 }
 
 func TestAFailureSaysItsLastWords(t *testing.T) {
-	_, err := sh(t.TempDir(), "echo first; echo ' the reason '; echo; exit 3").measured(t.Context())
-	if err == nil || err.Error() != "exit status 3: the reason" {
+	_, err := sh(t.TempDir(), "echo first; echo; echo second; printf '\\033[31m%s\\033[0m\\n' ' the reason '; echo last; exit 3").measured(t.Context())
+	if err == nil || err.Error() != "exit status 3: second / the reason / last" {
+		t.Errorf("%v", err)
+	}
+	if _, err = sh(t.TempDir(), "exit 4").measured(t.Context()); err == nil || err.Error() != "exit status 4: it said nothing" {
 		t.Errorf("%v", err)
 	}
 }

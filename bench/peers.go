@@ -15,12 +15,15 @@ var peers = []peer{
 	{program: "task", ask: []string{"--version"}, files: taskFiles, run: []string{"-s"}, check: []string{"-s", "--dry"},
 		stale: []string{"done"}, resumes: []string{"-s"}},
 	{program: "dagu", ask: []string{"version"}, files: daguFiles, run: []string{"start", "work.yaml"}, check: []string{"validate", "work.yaml"}, home: "DAGU_HOME"},
-	{program: "snakemake", ask: []string{"--version"}, files: snakeFiles, run: []string{"-q", "all", "--cores", "256"},
-		check: []string{"-q", "all", "-n"}, stale: []string{"done", ".snakemake"}, alone: true,
-		resumes: []string{"-q", "all", "--cores", "256", "--rerun-incomplete", "--nolock"}},
+	{program: "snakemake", ask: []string{"--version"}, files: snakeFiles, run: append(snakeQuiet, "--cores", "256"),
+		check: append(snakeQuiet, "-n"), stale: []string{"done", ".snakemake"}, alone: true,
+		resumes: append(snakeQuiet, "--cores", "256", "--rerun-incomplete", "--nolock")},
 	{program: "cwltool", ask: []string{"--version"}, files: cwlFiles, run: []string{"--parallel", "--quiet", "work.cwl"},
 		check: []string{"--quiet", "--validate", "work.cwl"}, alone: true},
 }
+
+// snakeQuiet leaves out all words but those about mistakes.
+var snakeQuiet = []string{"-q", "host", "progress", "reason", "rules"}
 
 // shellFiles is one script; a fan-out is started at once and waited for.
 func shellFiles(w work, dir string) map[string]string {
