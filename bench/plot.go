@@ -28,14 +28,14 @@ func growth(r *report) string {
 
 // Lengths in the picture's own unit.
 const (
-	panelWidth, panelHeight         = 520, 420
+	panelWidth, panelHeight         = 560, 420
 	left, top, plotWidth, plotDepth = 56, 40, 280, 320
 	labelAt                         = left + plotWidth + 28 // names of the lines
 	labelStep                       = 15
 )
 
 // Colours that can be read on white and on black; amlflow has the first.
-var colours = []string{"#e8590c", "#f08c00", "#868e96", "#2f9e44", "#1098ad", "#1c7ed6", "#7048e8", "#ae3ec9", "#d6336c", "#74b816", "#0ca678"}
+var colours = []string{"#e8590c", "#f08c00", "#868e96", "#2f9e44", "#1098ad", "#1c7ed6", "#7048e8", "#ae3ec9", "#d6336c", "#74b816", "#0ca678", "#b08968", "#5c7cfa"}
 
 func style() string {
 	return `<style>
