@@ -61,6 +61,9 @@ var plan = []room{
 	// The door: it puts the pieces together.
 	{"cmd/amlflow", "...", "github.com/spf13/cobra charm.land/bubbletea/v2 charm.land/lipgloss/v2 golang.org/x/term"},
 	{"docs/findings", "", ""},
+
+	// The scales: what amlflow takes, beside others.
+	{"bench", "engine engine/cluster engine/flow engine/server workers/builtin workers/target", "go.temporal.io/sdk"},
 	{"specs", "", ""},
 
 	// Those who break it: they see the program from outside only.
@@ -79,6 +82,7 @@ var (
 		"engine":  "engine/... schema/... workers/...",
 		"cmd":     "...",
 		"docs":    "docs/... schema/...",
+		"bench":   "bench/... schema/...",
 		"specs":   "specs/... schema/...",
 	}
 	testModules = "github.com/google/go-cmp github.com/rogpeppe/go-internal golang.org/x/tools/txtar pgregory.net/rapid go.uber.org/goleak"
