@@ -68,6 +68,9 @@ func serve(ctx context.Context, o Options) error {
 	}
 	defer c.Close()
 	info := Info{PID: os.Getpid(), Build: o.Build, Address: address, Queue: queue}
+	if _, err := o.Seat.info(); err == nil { // one that stops takes its word with it
+		o.adopt(ctx, c, namespaceOf(address), queue)
+	}
 	stopWorkers, err := o.workers(c, info)
 	if err != nil {
 		return err
