@@ -141,7 +141,8 @@ func (u *user) processesOf(mark string) (found []process) {
 		p.line = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
 		for _, v := range strings.Split(string(environ), "\x00") {
 			if dir, ok := strings.CutPrefix(v, "AMLFLOW_PROCESS="); ok {
-				p.job = filepath.Base(filepath.Dir(filepath.Dir(dir)))
+				name, _, _ := strings.Cut(strings.TrimPrefix(dir, filepath.Join(u.home, "local", "jobs")+"/"), "/")
+				p.job = name // other ranks than the first have a folder inside
 			}
 		}
 		found = append(found, p)

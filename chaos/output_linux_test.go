@@ -48,7 +48,7 @@ head -c 100000000 /dev/zero | tr '\000' x
 }
 
 func (u *user) logPath(job string) string {
-	return filepath.Join(u.home, "local", "jobs", job, "ranks", "0", "log")
+	return filepath.Join(u.home, "local", "jobs", job, "log")
 }
 
 func (u *user) logSize(job string) int64 {
