@@ -35,6 +35,20 @@ func (e *Engine) planOf(ctx context.Context, id string) (*plan.Plan, error) {
 	return stretch.ReadPlan(ctx, blobs, in.PlanRef)
 }
 
+// FileOf is the file that the pipeline of a run was read from, as it was named then.
+func (e *Engine) FileOf(ctx context.Context, id string) (string, error) {
+	p, err := e.planOf(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range p.Stages {
+		if s.At.File != "" {
+			return s.At.File, nil
+		}
+	}
+	return "", fmt.Errorf("the plan of run %s does not say where it was written", id)
+}
+
 // inputOf is what a run was given when it began. Of its history only the first
 // event is asked for: the rest may be long.
 func (e *Engine) inputOf(ctx context.Context, id string) (*common.Payload, error) {

@@ -43,6 +43,8 @@ type Request struct {
 	Host  map[string]string // see target.Job.Host
 	// Secrets is what GatherSecrets took; nil: nothing.
 	Secrets *secrets.Envelope
+	// Begin is what the run keeps of an earlier one; nil: nothing. See Retry.
+	Begin *flow.State
 	// Key is the idempotency key: the run that has it already is taken for this one;
 	// see Keyed. Empty: none.
 	Key string
@@ -104,7 +106,9 @@ func (e *Engine) input(ctx context.Context, r Request) (flow.Input, error) {
 	if err != nil {
 		return in, err
 	}
-	in.PlanRef, err = stretch.KeepPlan(ctx, blobs, r.Plan)
+	if in.PlanRef, err = stretch.KeepPlan(ctx, blobs, r.Plan); err == nil && r.Begin != nil {
+		in.Begin, err = stretch.KeepState(ctx, blobs, r.Store, r.Begin)
+	}
 	return in, err
 }
 

@@ -28,6 +28,9 @@ func standing(ctx context.Context, c client.Client, workflow string) (*flow.Prog
 		return nil, err
 	}
 	p, err := progressAt(ctx, s.At)
+	if p != nil && p.Run == "" { // it has not begun to do more than an earlier run
+		p.Run, p.Store, p.Started = s.Input.Run, s.Input.Store, time.Now()
+	}
 	if p != nil || err != nil {
 		return p, err
 	}

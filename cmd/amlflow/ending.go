@@ -152,6 +152,9 @@ func (p *program) failure(w io.Writer, colour bool, r *flow.Progress, s *flow.St
 	if s.Exit != nil {
 		fmt.Fprintf(w, "all of it:  %s logs %s %s\n", invocation(), r.Run, s.Name)
 	}
+	if r.Status.Ended() {
+		fmt.Fprintf(w, "go on from here, once it is mended:  %s retry %s\n", invocation(), r.Run)
+	}
 }
 
 // cure is advice for a cause, where there is some.

@@ -27,8 +27,9 @@ type runRecord struct {
 	Outputs   map[string]any `json:"outputs"`
 	Error     *string        `json:"error"`
 	Plan      string         `json:"plan"`
-	Why       string         `json:"why,omitempty"`  // it waits
-	Gone      []engine.Gone  `json:"gone,omitempty"` // what is no longer kept of what it made
+	RetryOf   string         `json:"retry_of,omitempty"` // the run whose good stages it keeps
+	Why       string         `json:"why,omitempty"`      // it waits
+	Gone      []engine.Gone  `json:"gone,omitempty"`     // what is no longer kept of what it made
 }
 
 type stageRecord struct {
@@ -95,7 +96,7 @@ func (ss stageRecords) MarshalJSON() ([]byte, error) {
 
 func recordOf(p *flow.Progress) runRecord {
 	r := runRecord{
-		Run: p.Run, Pipeline: p.Pipeline, Workspace: p.Workspace, Status: p.Status, Plan: p.Plan,
+		Run: p.Run, Pipeline: p.Pipeline, Workspace: p.Workspace, Status: p.Status, Plan: p.Plan, RetryOf: p.Of,
 		Started: when(p.Started), Ended: when(p.Ended), Params: p.Params, Outputs: p.Outputs, Error: text(sentence(p)), Why: p.Why,
 	}
 	if r.Outputs == nil {

@@ -300,7 +300,7 @@ func (c *carrier) again() Input {
 
 func (c *carrier) resume(ctx workflow.Context, was *Resumed) {
 	if was == nil {
-		c.got.Status = target.Running
+		c.got.Status, c.got.To = target.Running, c.in.Begin
 		return
 	}
 	c.got, c.cancels = was.Got, was.Cancels

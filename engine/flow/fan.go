@@ -29,8 +29,11 @@ func (r *run) fan(w World, s *plan.Stage, p *StageProgress) {
 		return
 	}
 	all, resumed := r.done[s.Name]
+	if p.Status = target.Running; p.Started.IsZero() {
+		p.Started = w.Now()
+	}
 	if !resumed {
-		p.Status, p.Started, p.Count = target.Running, w.Now(), &Count{Total: len(items)}
+		p.Count = &Count{Total: len(items)}
 		all = make([]StageProgress, len(items))
 		r.done[s.Name] = all
 		for i := range items {

@@ -44,7 +44,10 @@ func (r *run) resume(s *State) {
 		return
 	}
 	if s.Progress != nil {
-		r.progress = s.Progress
+		fresh := r.progress
+		if r.progress = s.Progress; s.Progress.Run == "" { // it keeps results of another run, and begins now
+			r.progress.Run, r.progress.Started, r.progress.Store = fresh.Run, fresh.Started, fresh.Store
+		}
 	}
 	r.jobs = s.Jobs
 	maps.Copy(r.done, s.Items)

@@ -16,6 +16,7 @@ const Skipped target.State = "skipped"
 // Progress is a run as it stands, and its record once it has ended.
 type Progress struct {
 	Run       string          `json:"run"`
+	Of        string          `json:"retry_of,omitempty"` // the run whose good results it keeps
 	Pipeline  string          `json:"pipeline"`
 	Workspace string          `json:"workspace,omitempty"`
 	Plan      string          `json:"plan"`   // the plan's digest

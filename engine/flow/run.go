@@ -42,6 +42,7 @@ type Input struct {
 	// PlanRef names the plan in the store; Plan is empty then.
 	PlanRef target.Ref `json:"plan_ref,omitempty"`
 	Secrets bool       `json:"secrets,omitempty"` // something is kept for the secrets of the run
+	Begin   Snapshot   `json:"begin,omitzero"`    // what it keeps of an earlier run
 	Resumed *Resumed   `json:"resumed,omitempty"` // nil: the run begins
 	// Control is the task queue for what must not wait behind running jobs.
 	Control string `json:"control"`

@@ -16,6 +16,15 @@ import (
 // the store.
 const maxInline = 48 << 10
 
+// KeepState puts a state where its snapshot says: with it, or in the store.
+func KeepState(ctx context.Context, blobs target.Blobs, store string, s *flow.State) (flow.Snapshot, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return flow.Snapshot{}, fmt.Errorf("write down how the run stands: %w", err)
+	}
+	return keep(ctx, blobs, store, text)
+}
+
 // keep puts the text of a state where its snapshot says.
 func keep(ctx context.Context, blobs target.Blobs, store string, text []byte) (flow.Snapshot, error) {
 	if len(text) <= maxInline {
