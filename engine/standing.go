@@ -117,12 +117,11 @@ func recordIn(ctx context.Context, workflow string, end json.RawMessage, err err
 func (e *Engine) endOf(ctx context.Context, id string) (at flow.Snapshot, err error) {
 	err = e.do(ctx, func(ctx context.Context, c client.Client) error {
 		var end json.RawMessage
-		switch err := c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, &end); {
-		case err == nil:
-			_ = json.Unmarshal(end, &at) // else it is the record of a run of before
-		default:
+		if err := c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, &end); err != nil {
 			at, _ = flow.EndOf(err)
+			return nil //nolint:nilerr // that it failed is how it ended
 		}
+		_ = json.Unmarshal(end, &at) // else it is the record of a run of before
 		return nil
 	})
 	return at, err

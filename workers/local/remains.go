@@ -73,8 +73,8 @@ func (d Driver) sweepRemains(ctx context.Context) error {
 	for i, name := range names {
 		seconds, _, _ := strings.Cut(name, ".")
 		at, _ := strconv.ParseInt(seconds, 10, 64)
-		old := now.Sub(time.Unix(at, 0)) > remainFor
-		if ctx.Err() != nil || !(quiet && old) && len(names)-i <= manyRemains {
+		due := quiet && now.Sub(time.Unix(at, 0)) > remainFor
+		if ctx.Err() != nil || !due && len(names)-i <= manyRemains {
 			break
 		}
 		errs = append(errs, jobdir.RemoveTree(filepath.Join(d.remains(), name)))
