@@ -50,6 +50,7 @@ type Engine struct {
 	mu      sync.Mutex
 	info    server.Info
 	client  client.Client
+	seen    map[target.Ref]*flow.Progress // the last state that was read from a store
 	alive   context.Context // ends when the server has gone
 	release func()
 }

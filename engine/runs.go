@@ -152,11 +152,11 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 				inside(ctx, c, p)
 			}
 		case open:
-			if p, err = standing(ctx, c, idPrefix+id); err == nil {
+			if p, err = e.standing(ctx, c, idPrefix+id); err == nil {
 				hear(p, d.GetPendingActivities())
 			}
 		default:
-			p, err = record(ctx, c, id)
+			p, err = e.record(ctx, c, id)
 		}
 		return err
 	})
@@ -218,7 +218,7 @@ func note(p *flow.Progress, pending []*workflow.PendingActivityInfo) {
 }
 
 // record is what a closed run left behind.
-func record(ctx context.Context, c client.Client, id string) (*flow.Progress, error) {
+func (e *Engine) record(ctx context.Context, c client.Client, id string) (*flow.Progress, error) {
 	d, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
 	if err != nil {
 		return nil, named(id, err)
@@ -234,7 +234,7 @@ func record(ctx context.Context, c client.Client, id string) (*flow.Progress, er
 		return nil, named(id, err)
 	}
 	// It was ended from outside, so it could not write its record.
-	look := standing
+	look := e.standing
 	if kind == flow.FirstWorkflow {
 		look = query
 	}
@@ -290,7 +290,7 @@ func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progre
 // final waits until the run has closed: it may still be cleaning up.
 func (e *Engine) final(ctx context.Context, id string, changed func(*flow.Progress)) (*flow.Progress, error) {
 	var p *flow.Progress
-	err := e.do(ctx, func(ctx context.Context, c client.Client) (err error) { p, err = record(ctx, c, id); return err })
+	err := e.do(ctx, func(ctx context.Context, c client.Client) (err error) { p, err = e.record(ctx, c, id); return err })
 	if err == nil {
 		changed(p)
 	}

@@ -17,8 +17,9 @@ import (
 	"go.temporal.io/sdk/converter"
 )
 
-// standing is a run as it stands on record.
-func standing(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
+// standing is a run as it stands on record. What is read from the store is remembered, for
+// whoever looks again before there is another record.
+func (e *Engine) standing(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
 	v, err := c.QueryWorkflow(ctx, workflow, "", flow.QueryProgress)
 	if err != nil {
 		return nil, err
@@ -27,7 +28,18 @@ func standing(ctx context.Context, c client.Client, workflow string) (*flow.Prog
 	if err := v.Get(&s); err != nil {
 		return nil, err
 	}
-	p, err := progressAt(ctx, s.At)
+	e.mu.Lock()
+	p := e.seen[s.At.Ref]
+	e.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	p, err = progressAt(ctx, s.At)
+	if p != nil && s.At.Ref != "" {
+		e.mu.Lock()
+		e.seen = map[target.Ref]*flow.Progress{s.At.Ref: p}
+		e.mu.Unlock()
+	}
 	if p != nil && p.Run == "" { // it has not begun to do more than an earlier run
 		p.Run, p.Store, p.Started = s.Input.Run, s.Input.Store, time.Now()
 	}

@@ -23,9 +23,9 @@ import (
 
 // The bounds of what is left for later.
 const (
-	largeRemains = 1 << 20         // bytes: such a folder is removed at once
-	remainFor    = 5 * time.Minute // others stay for so long
-	quietFor     = 30 * time.Second
+	largeRemains = 1 << 20          // bytes: such a folder is removed at once
+	remainFor    = 10 * time.Minute // others stay for so long
+	quietFor     = 3 * time.Minute
 	manyRemains  = 20_000 // beyond so many, the oldest are removed though jobs start
 )
 
