@@ -51,7 +51,7 @@ type Engine struct {
 	info    server.Info
 	client  client.Client
 	seen    map[target.Ref]*flow.Progress // the last state that was read from a store
-	alive   context.Context // ends when the server has gone
+	alive   context.Context               // ends when the server has gone
 	release func()
 }
 

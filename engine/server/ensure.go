@@ -46,7 +46,7 @@ func Ensure(ctx context.Context, s Seat, build string, start func() error) (Info
 
 // startTries is how often a server is started that goes away without a word.
 // Once may be needed: the one that held the seat was just stopping.
-const startTries = 3
+const startTries = 5
 
 // await waits for an answer, or for the reason why there is none.
 func (s Seat) await(ctx context.Context, start func() error) (Info, error) {
