@@ -23,7 +23,7 @@ func TestMeasured(t *testing.T) {
 func TestMemoryIsItsOwn(t *testing.T) {
 	ours := peakOf(os.Getpid())
 	if ours == 0 {
-		t.Skip("this system does not say what a process holds")
+		t.Skip("SKIPPED: the memory of another process is told by /proc, which only Linux has")
 	}
 	r, err := sh(t.TempDir(), "sleep 1000 & wait").start(t.Context())
 	if err != nil {

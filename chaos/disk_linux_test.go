@@ -14,7 +14,7 @@ func disk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("SKIPPED, the full disk is not tried: a small file system needs the right to mount one: %v", err)
+		t.Skipf("SKIPPED, the full disk is not tried: a small file system needs the right to mount one; run the test as root: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {

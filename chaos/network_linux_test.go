@@ -27,7 +27,7 @@ func newNetwork(t *testing.T) *network {
 	net := fmt.Sprintf("10.%d.%d", 200+os.Getpid()%50, n)
 	w := &network{t: t, name: name, near: fmt.Sprintf("c%da%d", os.Getpid(), n), far: fmt.Sprintf("c%db%d", os.Getpid(), n), ours: net + ".1", theirs: net + ".2"}
 	if words, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED, no link is cut: a network of its own needs the right to make one: %v %s", err, words)
+		t.Skipf("SKIPPED, no link is cut: a network of its own needs iproute2 and the right to make one; run the test as root: %v %s", err, words)
 	}
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", name).Run() })
 	w.ip("link", "add", w.near, "type", "veth", "peer", "name", w.far, "netns", name)

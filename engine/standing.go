@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/blob"
@@ -145,10 +144,5 @@ func readAll(ctx context.Context, at flow.Snapshot) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := blobs.Open(ctx, at.Ref)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
+	return stretch.Read(ctx, blobs, at.Ref)
 }

@@ -45,7 +45,7 @@ func ReadState(ctx context.Context, blobs target.Blobs, s flow.Snapshot) (*flow.
 	text := []byte(s.State)
 	if s.Ref != "" {
 		var err error
-		if text, err = read(ctx, blobs, s.Ref); err != nil {
+		if text, err = Read(ctx, blobs, s.Ref); err != nil {
 			return nil, fmt.Errorf("read how the run stands: %w", err)
 		}
 	}
@@ -71,7 +71,7 @@ func KeepPlan(ctx context.Context, blobs target.Blobs, p *plan.Plan) (target.Ref
 
 // ReadPlan reads a plan that KeepPlan has kept.
 func ReadPlan(ctx context.Context, blobs target.Blobs, ref target.Ref) (*plan.Plan, error) {
-	text, err := read(ctx, blobs, ref)
+	text, err := Read(ctx, blobs, ref)
 	if err != nil {
 		return nil, fmt.Errorf("read the plan: %w", err)
 	}
@@ -82,7 +82,8 @@ func ReadPlan(ctx context.Context, blobs target.Blobs, ref target.Ref) (*plan.Pl
 	return &p, nil
 }
 
-func read(ctx context.Context, blobs target.Blobs, ref target.Ref) ([]byte, error) {
+// Read is the text that is kept under ref: of a state, or of a plan.
+func Read(ctx context.Context, blobs target.Blobs, ref target.Ref) ([]byte, error) {
 	r, err := blobs.Open(ctx, ref)
 	if err != nil {
 		return nil, err
