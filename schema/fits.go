@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -25,7 +26,7 @@ type fit struct {
 	items                      *fit
 	not, when, then, otherwise *fit
 	allOf, anyOf               []*fit
-	pattern                    *regexp.Regexp
+	pattern                    func() *regexp.Regexp
 	enum                       []any
 	least, most, above         *float64
 	minLength                  int
@@ -116,7 +117,7 @@ func (f *fit) readBound(key string, v any) {
 	n, _ := v.(float64)
 	switch key {
 	case "pattern":
-		f.pattern = regexp.MustCompile(fmt.Sprint(v))
+		f.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(fmt.Sprint(v)) })
 	case "enum":
 		f.enum = asList(v)
 	case "const":
@@ -265,7 +266,7 @@ func (f *fit) holdsList(list []any) bool {
 }
 
 func (f *fit) holdsText(text string) bool {
-	return (f.minLength == 0 || utf8.RuneCountInString(text) >= f.minLength) && (f.pattern == nil || f.pattern.MatchString(text))
+	return (f.minLength == 0 || utf8.RuneCountInString(text) >= f.minLength) && (f.pattern == nil || f.pattern().MatchString(text))
 }
 
 // unfit is a file without those of its stages that are as they should be, for the

@@ -28,12 +28,12 @@ func agree(t *testing.T, name string, data []byte) {
 		return
 	}
 	for _, kind := range []form{pipelineForm(), templateForm(), workspaceForm()} {
-		wrong := kind.check.Validate(s.Tree)
+		wrong := kind.check().Validate(s.Tree)
 		if quick := kind.fit.holds(s.Tree); quick != (wrong == nil) {
 			t.Errorf("%s: it fits: %t, and the validator says %v", name, quick, wrong)
 		}
 		rest := kind.unfit(s)
-		if still := rest != nil && kind.check.Validate(rest) != nil; still != (wrong != nil) {
+		if still := rest != nil && kind.check().Validate(rest) != nil; still != (wrong != nil) {
 			t.Errorf("%s: what is left has mistakes: %t, and the validator says %v", name, still, wrong)
 		}
 	}

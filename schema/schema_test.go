@@ -97,7 +97,8 @@ func sorted(home map[string]string) []string {
 // The descriptions are what an editor shows, so each property has one.
 func TestSchemasAreDocumented(t *testing.T) {
 	for _, kind := range Kinds() {
-		f := load(kind) // compiles
+		f := load(kind)
+		f.check() // compiles
 		doc := asMap(f.doc)
 		for _, key := range []string{"$schema", "$id", "title", "description"} {
 			if doc[key] == nil {

@@ -28,7 +28,7 @@ func JSON(kind string) ([]byte, bool) {
 
 // form is the schema of one kind of file, to check against and to look things up in.
 type form struct {
-	check *jsonschema.Schema
+	check func() *jsonschema.Schema // compiled when first asked for, which takes longer than reading most files
 	doc   any
 	fit   *fit // nil: everything goes to check
 }
@@ -38,28 +38,37 @@ var templateForm = sync.OnceValue(func() form { return load("template") })
 var testForm = sync.OnceValue(func() form { return load("test") })
 var workspaceForm = sync.OnceValue(func() form { return load("workspace") })
 
-// load compiles an embedded schema. It panics when that is wrong, since it is part
-// of the program; a test compiles all of them.
+// load reads an embedded schema. It panics when that is wrong, since it is part of
+// the program; a test compiles all of them.
 func load(kind string) form {
 	text, ok := JSON(kind)
 	if !ok {
 		panic("no schema for " + kind)
 	}
-	f, err := compile(kind+".schema.json", text)
-	if err != nil {
-		panic(err)
-	}
+	f := newForm(kind+".schema.json", text)
 	f.fit = newFit(f.doc, f.doc, map[string]*fit{})
 	return f
 }
 
-// compile reads a schema that is part of this program. It fetches nothing.
-func compile(name string, text []byte) (form, error) {
+// newForm reads a schema that is part of this program, and panics when it is wrong.
+func newForm(name string, text []byte) form {
 	var f form
 	if err := json.Unmarshal(text, &f.doc); err != nil {
-		return f, fmt.Errorf("%s: %w", name, err)
+		panic(fmt.Errorf("%s: %w", name, err))
 	}
-	id, ok := asMap(f.doc)["$id"].(string)
+	f.check = sync.OnceValue(func() *jsonschema.Schema {
+		check, err := compile(name, f.doc, text)
+		if err != nil {
+			panic(fmt.Errorf("%s: %w", name, err))
+		}
+		return check
+	})
+	return f
+}
+
+// compile makes the validator of a schema. It fetches nothing.
+func compile(name string, doc any, text []byte) (*jsonschema.Schema, error) {
+	id, ok := asMap(doc)["$id"].(string)
 	if !ok {
 		id = name
 	}
@@ -69,11 +78,9 @@ func compile(name string, text []byte) (form, error) {
 		return nil, errors.New("only the schemas in this program are read, not " + url)
 	}
 	if err := compiler.AddResource(id, bytes.NewReader(text)); err != nil {
-		return f, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
-	var err error
-	f.check, err = compiler.Compile(id)
-	return f, err
+	return compiler.Compile(id)
 }
 
 // at follows a JSON pointer through the schema.

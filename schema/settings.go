@@ -18,10 +18,7 @@ func settingsForm(kind, text string) form {
 	if f, ok := settingsForms.Load(key); ok {
 		return f.(form)
 	}
-	f, err := compile(kind+".settings.schema.json", []byte(text))
-	if err != nil {
-		panic(err)
-	}
+	f := newForm(kind+".settings.schema.json", []byte(text))
 	settingsForms.Store(key, f)
 	return f
 }
@@ -43,7 +40,7 @@ func (w *Workspace) CheckSettings(t Target, settings []byte) diag.Findings {
 	delete(given, "cost")
 	sh := &shaper{form: f, kind: "target", base: t.Path, source: w.Source}
 	var bad *jsonschema.ValidationError
-	if errors.As(f.check.Validate(given), &bad) {
+	if errors.As(f.check().Validate(given), &bad) {
 		sh.leaves(bad)
 	}
 	return sh.findings.Sort()

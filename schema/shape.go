@@ -47,7 +47,7 @@ func (s *Source) checkShape(kind string, f form) diag.Findings {
 		return other
 	}
 	var bad *jsonschema.ValidationError
-	if rest := f.unfit(s); rest != nil && errors.As(f.check.Validate(rest), &bad) {
+	if rest := f.unfit(s); rest != nil && errors.As(f.check().Validate(rest), &bad) {
 		sh.leaves(bad)
 	}
 	return enough(slices.DeleteFunc(sh.findings, sh.astray))

@@ -6,6 +6,8 @@ package main
 import (
 	"io"
 	"os"
+
+	_ "github.com/amlflow/amlflow/cmd/amlflow/startup" // first of all
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
