@@ -246,6 +246,13 @@ func (e *Engine) record(ctx context.Context, c client.Client, id string) (*flow.
 	return p, nil
 }
 
+// Between two looks at a run, Watch waits this many times as long as the last look
+// took, but never longer than maxPause for it.
+const (
+	shareOfLooks = 20
+	maxPause     = 5 * time.Second
+)
+
 // Watch calls changed with the run as it stands now and after every change, and
 // returns its record once it has ended. A run outlives the absence of its engine,
 // so an engine that does not answer is waited for as long as ctx lasts.
@@ -260,8 +267,10 @@ func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progre
 		})
 	}()
 	var p *flow.Progress
-	// A short run is over before anybody could have read how it stands.
-	for pause := 40 * time.Millisecond; ; pause = min(pause*5/4, 250*time.Millisecond) {
+	// A short run is over before anybody could have read how it stands. The record of
+	// a very large one takes a moment to read, and looking must not slow the run down.
+	var took time.Duration
+	for pause := 40 * time.Millisecond; ; pause = max(min(pause*5/4, 250*time.Millisecond), min(shareOfLooks*took, maxPause)) {
 		select {
 		case <-ctx.Done():
 			return p, ctx.Err()
@@ -269,6 +278,7 @@ func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progre
 			closed = nil // if it is not true, the next looks will tell
 		case <-time.After(pause):
 		}
+		began := time.Now()
 		now, err := e.Progress(ctx, id)
 		if err == nil && now.Status != target.Running {
 			if now, err = e.final(ctx, id, changed); err == nil {
@@ -279,6 +289,7 @@ func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progre
 		case err == nil:
 			p = now
 			changed(p)
+			took = time.Since(began)
 		case ctx.Err() != nil:
 			return p, ctx.Err()
 		case !errors.Is(err, cluster.ErrUnreachable):

@@ -13,7 +13,7 @@ import (
 // be named by all the stages of others.
 const (
 	MaxNested   = 10      // how deep they may use each other
-	maxLinked   = 4 << 20 // bytes of all of them
+	maxLinked   = 12 << 20 // bytes of all of them
 	maxUnlinked = 200     // names that lead nowhere; each is compared with what is there
 	maxStages   = maxKeys // of a pipeline and of those that its stages run
 )

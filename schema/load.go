@@ -16,10 +16,10 @@ import (
 // The limits of a file. Each is far above what a person writes, and low enough
 // that the worst file within them is answered in about half a second.
 const (
-	maxBytes  = 2 << 20
+	maxBytes  = 12 << 20
 	maxDepth  = 64
-	maxValues = 200_000 // after aliases are expanded
-	maxKeys   = 20_000  // in one map
+	maxValues = 1_000_000 // after aliases are expanded
+	maxKeys   = 120_000 // in one map
 	maxText   = 256 << 10
 	maxIndent = 1024 // columns; deeper indentation makes the parser slow
 	maxNoise  = 200  // findings about how one file is written; enough to see what is wrong with it

@@ -287,9 +287,13 @@ func or(s, otherwise string) string {
 // not say that. over holds what --target put elsewhere.
 func reasons(made *engine.Prepared, over map[string]string) []string {
 	var out []string
+	planned := map[string]*plan.Stage{}
+	for i := range made.Plan.Stages {
+		planned[made.Plan.Stages[i].Name] = &made.Plan.Stages[i]
+	}
 	for _, stages := range [][]schema.Stage{made.Pipeline.Stages, made.Pipeline.Finally} {
 		for _, s := range stages {
-			planned := made.Plan.Stage(s.Name)
+			planned := planned[s.Name]
 			if planned == nil || len(planned.Targets) == 0 {
 				continue
 			}

@@ -26,7 +26,7 @@ this computer, train on another target, deploy what is good enough.
 
 Begin with:  amlflow init && amlflow run hello.pipeline.yaml`,
 		SilenceUsage: true, SilenceErrors: true,
-		PersistentPreRunE: func(v *cobra.Command, _ []string) error { p.parsed = true; frugal(v); return p.settle() },
+		PersistentPreRunE: func(v *cobra.Command, args []string) error { p.parsed = true; frugal(v, args); return p.settle() },
 	}
 	c.SetIn(p.in)
 	c.SetOut(p.out)

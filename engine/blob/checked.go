@@ -13,9 +13,10 @@ import (
 
 // checked reads content and compares its digest at the end.
 type checked struct {
-	f   io.ReadCloser
-	ref target.Ref
-	sum hash.Hash
+	f     io.ReadCloser
+	ref   target.Ref
+	sum   hash.Hash
+	right func() // called when the digest is the right one
 }
 
 func (c *checked) Read(p []byte) (int, error) {
@@ -27,6 +28,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	if got := hex.EncodeToString(c.sum.Sum(nil)); got != c.ref.Hex() {
 		return n, fmt.Errorf("artifact %s is damaged: its content now has the digest sha256:%s; remove it and run the stage that made it again: %w", c.ref, got, target.ErrPermanent)
 	}
+	c.right()
 	return n, io.EOF
 }
 

@@ -10,7 +10,7 @@ import (
 // maxSize bounds a plan in the making, about in bytes: small files can ask for
 // gigabytes, as with a long parameter in thousands of scripts. It is many times what
 // can be started.
-const maxSize = 16 << 20
+const maxSize = 96 << 20
 
 // What things take in a plan besides their text.
 const (
