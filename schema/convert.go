@@ -18,6 +18,8 @@ type converter struct {
 	done     map[*yaml.Node]*value // the targets of aliases
 	open     map[*yaml.Node]bool   // being converted now
 	values   int                   // so far, after expansion
+	again    int                   // of these, those that aliases repeat
+	stages   *yaml.Node            // the map of the file's stages, once it was found
 	full     bool                  // the limit was reached and reported
 	findings diag.Findings
 }
@@ -97,11 +99,21 @@ func (c *converter) alias(n *yaml.Node, depth int) *value {
 	if v == nil || !c.room(n, int(v.size), depth+int(v.height)) {
 		return nil
 	}
+	if c.again += int(v.size); c.again > maxRepeated {
+		c.find(n, "too-large", "split it into several pipelines, or use fewer aliases", "aliases repeat more than %d values", maxRepeated)
+		c.full = true
+		return nil
+	}
 	return v
 }
 
 // items and fields let go of the parser's nodes as they go.
 func (c *converter) items(v *value, from *yaml.Node, depth int) {
+	if len(from.Content) > maxItems {
+		c.find(from, "too-large", "split it into several pipelines", "this list holds %d items, more than %d", len(from.Content), maxItems)
+		v.plain = refused
+		return
+	}
 	list := make([]any, 0, len(from.Content))
 	v.inner = &inner{items: make([]*value, 0, len(from.Content))}
 	for i, n := range from.Content {
@@ -130,8 +142,12 @@ func (v *value) grow(child *value) {
 
 func (c *converter) fields(v *value, n *yaml.Node, depth int) {
 	content := n.Content
-	if len(content)/2 > maxKeys {
-		c.find(n, "too-large", "split it into several pipelines", "this map holds %d keys, more than %d", len(content)/2, maxKeys)
+	most := maxKeys
+	if n == c.stages {
+		most = maxStages
+	}
+	if len(content)/2 > most {
+		c.find(n, "too-large", "split it into several pipelines", "this map holds %d keys, more than %d", len(content)/2, most)
 		v.plain = refused
 		return
 	}
@@ -153,6 +169,9 @@ func (c *converter) fields(v *value, n *yaml.Node, depth int) {
 			continue
 		}
 		delete(from.names, name)
+		if depth == 0 && name == "stages" {
+			c.stages = below
+		}
 		item := c.value(below, depth+1)
 		if item == nil {
 			item = newValue(below, refused)

@@ -27,8 +27,8 @@ func ReadPipeline(name string, data []byte) (*Pipeline, diag.Findings) {
 	for _, key := range s.Keys("/finally") {
 		p.Finally = append(p.Finally, s.stage(join("/finally", key), key))
 	}
-	if s.spread > maxValues {
-		fs = append(fs, s.finding(s.KeyAt("/defaults"), "too-large", fmt.Sprintf("with the defaults the stages have more than %d variables", maxValues), "use fewer defaults, or split the pipeline"))
+	if s.spread > maxSpread {
+		fs = append(fs, s.finding(s.KeyAt("/defaults"), "too-large", fmt.Sprintf("with the defaults the stages have more than %d variables", maxSpread), "use fewer defaults, or split the pipeline"))
 	}
 	p.Outputs = s.named("/outputs")
 	p.Concurrency = s.concurrency("/concurrency")

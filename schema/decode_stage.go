@@ -61,7 +61,7 @@ func (s *Source) merged(st *Stage, key string) []Named {
 	if len(own) == 0 && !s.said(st.Path+"/"+key) {
 		return common
 	}
-	if s.spread += len(common); s.spread > maxValues {
+	if s.spread += len(common); s.spread > maxSpread {
 		return own
 	}
 	list := make([]Named, 0, len(common)+len(own))

@@ -12,10 +12,9 @@ import (
 // The bounds of files that use each other. Each file may be as large as maxBytes, and
 // be named by all the stages of others.
 const (
-	MaxNested   = 10      // how deep they may use each other
+	MaxNested   = 10       // how deep they may use each other
 	maxLinked   = 12 << 20 // bytes of all of them
-	maxUnlinked = 200     // names that lead nowhere; each is compared with what is there
-	maxStages   = maxKeys // of a pipeline and of those that its stages run
+	maxUnlinked = 200      // names that lead nowhere; each is compared with what is there
 )
 
 // Import is where a file came from that another one names. It is zero for the file

@@ -13,16 +13,21 @@ import (
 	"github.com/amlflow/amlflow/schema/diag"
 )
 
-// The limits of a file. Each is far above what a person writes, and low enough
-// that the worst file within them is answered in about half a second.
+// The limits of a file. Each is far above what a person writes, leaves room for a
+// hundred thousand stages that a program has written, and is low enough that the
+// worst file within them is answered in about three seconds.
 const (
-	maxBytes  = 12 << 20
-	maxDepth  = 64
-	maxValues = 1_000_000 // after aliases are expanded
-	maxKeys   = 120_000 // in one map
-	maxText   = 256 << 10
-	maxIndent = 1024 // columns; deeper indentation makes the parser slow
-	maxNoise  = 200  // findings about how one file is written; enough to see what is wrong with it
+	maxBytes    = 12 << 20
+	maxDepth    = 64
+	maxValues   = 1_000_000 // after aliases are expanded
+	maxRepeated = 200_000   // of these, what aliases repeat
+	maxItems    = 200_000   // in one list
+	maxStages   = 120_000   // keys of `stages`; of a pipeline, with those that its stages run
+	maxSpread   = 200_000   // variables of stages, each with those of the defaults
+	maxKeys     = 20_000    // in one map
+	maxText     = 256 << 10
+	maxIndent   = 1024 // columns; deeper indentation makes the parser slow
+	maxNoise    = 200  // findings about how one file is written; enough to see what is wrong with it
 )
 
 // Read parses one file in the safe subset of YAML: UTF-8, one document, no tags,

@@ -51,7 +51,7 @@ func nastyWrong() map[string]string {
 		"causes that are none":        nastyHead + "stages: { a: { run: x, retry: { on: [" + times(19_000, "exi #, ") + "] } } }\n",
 		"parameters that nobody uses": nastyHead + "params: { " + times(19_000, "p#: { type: string, default: a }, ") + "}\n" + ok,
 		"defaults beyond their bound": nastyHead + "defaults: { env: { " + times(10_000, "A#: b, ") + "} }\n" + stagesOf(5000, "{ run: x, env: { B: c } }"),
-		"an anchor of two megabytes":  nastyHead + "x: *" + strings.Repeat("a", maxBytes-300) + "\n",
+		"an anchor of megabytes":      nastyHead + "x: *" + strings.Repeat("a", maxBytes-300) + "\n",
 		"a quote that is not closed":  nastyHead + `x: "` + strings.Repeat("a ", maxBytes/2-300),
 		"brackets without commas":     nastyHead + "x: [" + strings.Repeat("[]{}", maxBytes/4-300),
 		"brackets without end":        nastyHead + "x: [" + strings.Repeat("a ", maxBytes/2-300),
@@ -184,7 +184,7 @@ func (c *counted) Import(kind, ref string, from Import) (string, []byte, Import,
 func TestNastyFiles(t *testing.T) {
 	large := fstest.MapFS{"t.template.yaml": &fstest.MapFile{Data: []byte("amlflow: v1\ntemplate: t\nparams: { " + times(5000, "p#: { type: string, default: a }, ") + "}\nstage: { run: x }\n")}}
 	many := fstest.MapFS{}
-	for i := range 10 {
+	for i := range 20 {
 		many[fmt.Sprintf("p%d.pipeline.yaml", i)] = &fstest.MapFile{Data: []byte(nastyHead + stagesOf(1, "{ run: x }") + strings.Repeat("# comment comment\n", 1<<20/18))}
 	}
 	for name, c := range map[string]struct {
@@ -199,7 +199,7 @@ func TestNastyFiles(t *testing.T) {
 		"names of nothing":   {users(1, 1), times(10_000, "  s#: { pipeline: m#.pipeline.yaml }\n"), "missing-file", 250},
 		"one name, again":    {users(1, 1), times(10_000, "  s#: { uses: ./m.template.yaml }\n"), "missing-file", 1},
 		"many parameters":    {large, times(2000, "  s#: { uses: ./t.template.yaml }\n"), "", 1},
-		"files of megabytes": {many, times(10, "  s#: { pipeline: p#.pipeline.yaml }\n"), "too-large", 10},
+		"files of megabytes": {many, times(20, "  s#: { pipeline: p#.pipeline.yaml }\n"), "too-large", 20},
 	} {
 		im := &counted{FolderImporter: FolderImporter{Files: c.files, Beside: c.files}}
 		fs := weigh(t, name, func() diag.Findings {

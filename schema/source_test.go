@@ -119,7 +119,7 @@ func hostile() map[string]string {
 	for i := range 20 {
 		fmt.Fprintf(&aliases, "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i+1, i+1, i, i, i, i, i, i, i, i, i)
 	}
-	for i := range 60_000 {
+	for i := range 130_000 {
 		fmt.Fprintf(&long, "  s%d: {target: local, run: x}\n", i)
 	}
 	return map[string]string{
@@ -128,7 +128,7 @@ func hostile() map[string]string {
 		"billion laughs": aliases.String(), "an alias in itself": "a: &a [*a]\n", "an alias in its map": "a: &a {b: *a}\n", "merge in itself": "a: &a\n  <<: *a\n",
 		"100k documents": strings.Repeat("---\na: 1\n", 100_000), "one large text": "a: " + strings.Repeat("x", 300<<10), "large file": strings.Repeat("#", maxBytes+1),
 		"UTF-16": "\xff\xfea\x00", "line separator": "a: x\u2028b: 2", "right to left": "a: \u202e2", "NUL": "a: \"\\0\"", "nest 65": strings.Repeat("- ", 70) + "x",
-		"flow 65": strings.Repeat("[", 70) + strings.Repeat("]", 70), "a tag": "a: !!binary x", "own tag": "a: !x {b: 1}", "60k stages": "stages:\n" + long.String(),
+		"flow 65": strings.Repeat("[", 70) + strings.Repeat("]", 70), "a tag": "a: !!binary x", "own tag": "a: !x {b: 1}", "130k stages": "stages:\n" + long.String(),
 		"large of list": strings.Repeat("- a\n", 1<<19), "large of flow": "[" + strings.Repeat("1,", 1<<20-20) + "1]", "many aliases": "a: &a x\nb: [" + strings.Repeat("*a,", 300_000) + "*a]",
 		"large of quotes": "[" + strings.Repeat("'',", 600_000) + "'']", "large of keys in braces": "{" + strings.Repeat("a,", 1<<20-20) + "b}", "bad keys": strings.Repeat("? [a]\n: b\n", 10_000),
 		"leading zeros": "[" + strings.Repeat("01,", 100_000) + "01]", "merge lists": "a: &a {x: 1}\nb:\n" + strings.Repeat("  <<: *a\n", 100_000),
