@@ -193,11 +193,17 @@ func (a *Activities) tools(s Submission) (target.Driver, target.Blobs, error) {
 
 // end waits for the end of a job and gathers what it left.
 func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs, v veil) (Outcome, error) {
+	k := newKeeper(d, s, v.over(blobs))
+	stop := k.watch(ctx)
 	st, err := follow(ctx, d, s.Target, s.Job.ID)
+	stop()
 	if err != nil {
 		return Outcome{}, v.error(err)
 	}
 	o, err := collect(ctx, d, s, st, v.over(blobs), v)
+	if err == nil {
+		k.last(ctx, &o)
+	}
 	return v.outcome(o), err
 }
 

@@ -106,8 +106,14 @@ func (r *run) attempts(w World, u *unit, got Evaluated) {
 		}
 		resumed = false
 		p.Job = u.job(r.in.Run, p.Attempts)
+		if p.Resumed = p.Checkpoint; p.Resumed != "" && len(p.Notes) < maxNotes {
+			p.Notes = append(p.Notes, fmt.Sprintf("attempt %d begins from a checkpoint of the one before", p.Attempts))
+		}
 		out := r.attempt(w, u, got)
 		r.record(w, u, out)
+		if out.Cause == target.CauseOOM && s.Retry.Grow > 0 {
+			p.Grown++
+		}
 		if w.Err() != nil || !r.repeats(w, u, out) || !r.again(w, u) {
 			return
 		}
@@ -133,7 +139,10 @@ func (r *run) repeats(w World, u *unit, out workers.Outcome) bool {
 			r.pointTo(s, p, "until")
 			return false
 		}
-		p.Rounds, p.Failures = rounds, 0
+		p.Rounds, p.Failures, p.Spent = rounds, 0, nil
+	case r.budgeted(u, out):
+		name, most := s.Retry.Budget(out.Cause, out.Exit)
+		pause, note = backoff(s.Retry, p.Spent[name]), fmt.Sprintf("%s, %d of %d: %s", name, p.Spent[name], most, p.Error)
 	case tries >= s.Retry.Attempts || !s.Retry.Covers(out.Cause, out.Exit):
 		return false
 	default:
@@ -145,6 +154,20 @@ func (r *run) repeats(w World, u *unit, out workers.Outcome) bool {
 	}
 	p.Status, p.Why, p.Next, p.Ended = target.Waiting, "to be tried again", w.Now().Add(pause), time.Time{}
 	w.Touch(p)
+	return true
+}
+
+// budgeted pays an attempt from the budget of its cause, if there is one that is not
+// spent.
+func (r *run) budgeted(u *unit, out workers.Outcome) bool {
+	name, most := u.s.Retry.Budget(out.Cause, out.Exit)
+	if name == "" || out.Cause == target.CauseCancel || u.p.Spent[name] >= most {
+		return false
+	}
+	if u.p.Spent == nil {
+		u.p.Spent = map[string]int{}
+	}
+	u.p.Spent[name]++
 	return true
 }
 

@@ -156,6 +156,10 @@ func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
 		at := b.says("environment")
 		lacks(at, at.s.At("environment")+"/python", "asks for a Python environment", "name a target that makes them, or an image that has what the stage needs")
 	}
+	if b.out.Checkpoint != nil && !can.Checkpoints {
+		at := b.says("checkpoint")
+		lacks(at, at.s.At("checkpoint"), "has checkpoints", "name a target that keeps them, or leave `checkpoint` out")
+	}
 	if b.out.Deploy != nil && !can.Serve {
 		lacks(l, path, "deploys a model", "name a target that serves, for example one of kind "+b.serving())
 	}

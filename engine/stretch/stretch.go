@@ -309,6 +309,19 @@ func (s *stretch) touch(path string, p *flow.StageProgress) {
 	}
 }
 
+// checkpoint puts on record what another attempt of a stage may begin from.
+func (s *stretch) checkpoint(t thread, p *flow.StageProgress, ref target.Ref) {
+	s.loom.mu.Lock()
+	defer s.loom.mu.Unlock()
+	if s.loom.ended {
+		return
+	}
+	p.Checkpoint = ref
+	s.fresh.note(t.interpreter.Prefix()+p.Name, p)
+	s.report()
+	s.loom.stir()
+}
+
 // note says of a stage what somebody could not do for it.
 func (s *stretch) note(t thread, p *flow.StageProgress, why string) {
 	s.loom.mu.Lock()

@@ -67,6 +67,9 @@ func (f folder) contractPart(n int, r record) map[string]string {
 		"MASTER_ADDR": "127.0.0.1",
 		"MASTER_PORT": strconv.Itoa(r.Port),
 	}
+	if c := r.Job.Checkpoint; c != nil {
+		env["AMLFLOW_CHECKPOINT"] = f.checkpoints(n, c)
+	}
 	for _, a := range r.Job.Inputs {
 		env[target.EnvName("AMLFLOW_INPUT_", a.Name)] = f.path("in", a.Name)
 	}

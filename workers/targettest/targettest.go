@@ -43,7 +43,7 @@ type question struct {
 
 // Run examines a driver. lend is called once for each question.
 func Run(t *testing.T, lend func(t *testing.T) Harness) {
-	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, environmentQuestions, secretQuestions, sweepQuestions} {
+	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions} {
 		for _, q := range part {
 			t.Run(q.name, func(t *testing.T) {
 				h := lend(t)
@@ -101,12 +101,8 @@ func (h Harness) status(t *testing.T, id string) target.Status {
 // wait waits for the end of a job and checks that its state only moves down.
 func (h Harness) wait(t *testing.T, id string) target.Status {
 	t.Helper()
-	patience := h.Patience
-	if patience == 0 {
-		patience = 30 * time.Second
-	}
 	running := false
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(h.patience()); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		st := h.status(t, id)
 		if running && st.State == target.Waiting {
 			t.Fatalf("job %s went from running back to waiting", id)
@@ -118,6 +114,13 @@ func (h Harness) wait(t *testing.T, id string) target.Status {
 	}
 	t.Fatalf("job %s did not end: %+v, log %q", id, h.status(t, id), h.log(t, id))
 	return target.Status{}
+}
+
+func (h Harness) patience() time.Duration {
+	if h.Patience == 0 {
+		return 30 * time.Second
+	}
+	return h.Patience
 }
 
 // stays checks that an end, once reported, is the end.
