@@ -160,12 +160,20 @@ func (m *Machine) run(ctx context.Context, script string, in feed, out io.Writer
 	done := make(chan error, 1)
 	go func() {
 		err := in(w)
+		done <- err // before the script can end because of it
 		w.CloseWithError(err)
-		done <- err
 	}()
 	err = m.shell.Run(ctx, script, r, out)
 	r.CloseWithError(errUnread)
-	if fed = <-done; errors.Is(fed, errUnread) {
+	if err == nil {
+		fed = <-done
+	} else {
+		select {
+		case fed = <-done:
+		default: // it waits for something that is of no use any more
+		}
+	}
+	if errors.Is(fed, errUnread) {
 		fed = nil
 	}
 	return fed, err

@@ -2,7 +2,9 @@ package ssh
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"encoding/pem"
@@ -104,6 +106,20 @@ func (r *rig) makeKey(t *testing.T, name, passphrase string) ssh.PublicKey {
 	r.write(t, name, string(pem.EncodeToMemory(block)))
 	r.write(t, name+".pub", string(ssh.MarshalAuthorizedKey(key)))
 	return key
+}
+
+// makeECDSA makes a private key of the kind that servers and clients like best.
+func (r *rig) makeECDSA(t *testing.T, name string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(t, name, string(pem.EncodeToMemory(block)))
 }
 
 // listen starts the server on a free port.
