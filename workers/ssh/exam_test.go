@@ -31,7 +31,7 @@ func TestExam(t *testing.T) {
 				for _, name := range thereNames {
 					host[name] = "what the submitting shell has means nothing there"
 				}
-				return targettest.Harness{Driver: driver(t), Target: at(dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
+				return targettest.Harness{Driver: driver(t), Other: func(t *testing.T) target.Driver { return driver(t) }, Target: at(dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
 			})
 		})
 	}
