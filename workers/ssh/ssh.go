@@ -2,7 +2,7 @@
 // not installed.
 //
 //	targets:
-//	  gpu:  { kind: ssh, host: gpu-1.example.org, user: ml, gpus: 1 }
+//	  gpu:  { kind: ssh, host: gpu-1.example.org, user: ml }
 //	  farm: { kind: ssh, hosts: [node-1, node-2], jump: [gate.example.org], workdir: /scratch/amlflow }
 //
 // A job is a folder on its host, see package remote; one of N nodes is a folder on each
@@ -55,7 +55,7 @@ func (Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		return target.Can{Nodes: 1}
 	}
-	return target.Can{Nodes: len(s.Hosts), GPU: s.GPUs > 0}
+	return target.Can{Nodes: len(s.Hosts)}
 }
 
 // Check implements target.Driver. It greets every host.
