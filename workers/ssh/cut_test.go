@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -182,6 +183,7 @@ func TestAJobOutlivesTheConnection(t *testing.T) {
 	long := target.Job{ID: "long", Script: "echo before; while [ ! -e " + proceed + " ]; do sleep 0.05; done; echo after; exit 4", Grace: time.Second}
 	late := target.Job{ID: "late", Script: "sleep 300", Timeout: time.Second, Grace: time.Second}
 	for _, j := range []target.Job{long, late} {
+		t.Cleanup(func() { _ = d.Cancel(context.Background(), r.target(t, dir, nil), j.ID, target.CauseCancel) })
 		if err := d.Submit(t.Context(), far, j, &targettest.Blobs{}); err != nil {
 			t.Fatal(err)
 		}
@@ -224,30 +226,6 @@ func appears(t *testing.T, path string) {
 	}
 }
 
-// Those who submit the same job from several programs start it once.
-func TestSubmissionsOfSeveralPrograms(t *testing.T) {
-	r, dir, starts := startServer(t), t.TempDir(), t.TempDir()+"/starts"
-	at := r.target(t, dir, nil)
-	j := target.Job{ID: "many", Script: "echo x >>" + starts, Grace: time.Second}
-	var all sync.WaitGroup
-	drivers := make([]Driver, 5)
-	for i := range drivers {
-		drivers[i] = driver(t)
-		all.Go(func() {
-			if err := drivers[i].Submit(t.Context(), at, j, &targettest.Blobs{}); err != nil {
-				t.Errorf("submit: %v", err)
-			}
-		})
-	}
-	all.Wait()
-	if st := waitEnd(t, drivers[0], at, j.ID); st.State != target.Succeeded {
-		t.Errorf("got %+v", st)
-	}
-	if text, err := os.ReadFile(starts); string(text) != "x\n" {
-		t.Errorf("it started %q times, %v", text, err)
-	}
-}
-
 // A server that allows fewer sessions than we like is asked for no more.
 func TestFewSessions(t *testing.T) {
 	r := startServer(t, "MaxSessions 3")
@@ -258,6 +236,9 @@ func TestFewSessions(t *testing.T) {
 			id := fmt.Sprintf("few-%d", i)
 			if err := d.Submit(t.Context(), at, target.Job{ID: id, Script: "true"}, &targettest.Blobs{}); err != nil {
 				t.Errorf("%s: %v", id, err)
+			}
+			if st := waitEnd(t, d, at, id); st.State != target.Succeeded {
+				t.Errorf("%s: got %+v", id, st)
 			}
 		})
 	}

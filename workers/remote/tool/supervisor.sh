@@ -40,8 +40,9 @@ verb_supervise() {
 	) >>"$u/log" 2>&1
 	status=$?
 	wished
-	# A full disk must not turn an ended job into a lost one.
-	until first "$u/end" "exit $status $(now) $cause"; do sleep 1; done
+	# A full disk must not turn an ended job into a lost one. Without a folder there is
+	# nobody left to tell.
+	until first "$u/end" "exit $status $(now) $cause" || [ ! -d "$u" ]; do sleep 1; done
 	/bin/sh "$0" reap "$1" $$ # a process that does not carry the mark
 }
 
