@@ -37,11 +37,14 @@ var plan = []room{
 	{"workers/jobdir", "", ""},
 	{"workers/pyenv", "workers/target workers/jobdir", ""},
 	{"workers/gateway", "workers/target workers/jobdir workers/pyenv", ""},
-	{"workers/local", "workers/target workers/jobdir workers/pyenv workers/gateway", ""},
+	{"workers/ranks", "workers/target workers/jobdir", ""},
+	{"workers/local", "workers/target workers/jobdir workers/ranks workers/pyenv workers/gateway", ""},
 	{"workers/mask", "", ""},
 	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
-	{"workers/builtin", "workers/target workers/local", ""},
+	{"workers/remote", "workers/target workers/jobdir", ""},
+	{"workers/ssh", "workers/target workers/jobdir workers/ranks workers/remote workers/secrets", "golang.org/x/crypto github.com/kevinburke/ssh_config"},
+	{"workers/builtin", "workers/target workers/local workers/ssh", ""},
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.

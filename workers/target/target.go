@@ -87,6 +87,10 @@ type Driver interface {
 // ErrPermanent marks a failure that trying again cannot mend.
 var ErrPermanent = errors.New("permanent")
 
+// ErrUnreachable marks a failure to reach the target. It says nothing about the job,
+// which may be running, and trying again once the target is reached mends it.
+var ErrUnreachable = errors.New("unreachable")
+
 // Job is one thing to run, with nothing left to resolve.
 type Job struct {
 	// ID is unique for ever: run, stage, item and attempt. It matches

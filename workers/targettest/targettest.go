@@ -19,6 +19,9 @@ import (
 type Harness struct {
 	Driver target.Driver
 	Target target.Target
+	// Other returns a driver for the same target that shares no memory with Driver, as in
+	// another program; nil: Driver has none that it could share.
+	Other func(t *testing.T) target.Driver
 	// Host is the host environment of the jobs; it has at least a PATH.
 	Host map[string]string
 	// Shared is a folder that both the test and the jobs see under this path. The
@@ -43,7 +46,7 @@ type question struct {
 
 // Run examines a driver. lend is called once for each question.
 func Run(t *testing.T, lend func(t *testing.T) Harness) {
-	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions} {
+	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions} {
 		for _, q := range part {
 			t.Run(q.name, func(t *testing.T) {
 				h := lend(t)
