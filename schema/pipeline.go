@@ -214,7 +214,7 @@ type Resources struct {
 type Retry struct {
 	Attempts int // in all; at least 1
 	Backoff  time.Duration
-	On       []string // causes: lost, preempted, oom, timeout, signal, start, exit, "exit 75"; empty: any but cancelled
+	On       []string // causes: lost, preempted, capacity, oom, timeout, signal, start, exit, "exit 75"; empty: any but cancelled
 	// Budgets are the attempts that a cause is worth, beside Attempts and On.
 	Budgets map[string]int
 	// Grow is how many times as much memory is asked for after running out of it; 0: as much.

@@ -292,7 +292,7 @@ func valueCure(path, words string, given any) string {
 }
 
 // causes are those of failures that a retry rule can name.
-var causes = []string{"lost", "preempted", "oom", "timeout", "signal", "start", "exit"}
+var causes = []string{"lost", "preempted", "capacity", "oom", "timeout", "signal", "start", "exit"}
 
 var (
 	milliCores = regexp.MustCompile(`^[1-9][0-9]{0,5}m$`)

@@ -19,6 +19,8 @@ type Submission struct {
 	// Secrets are fetched by the worker, just before the job is submitted.
 	Secrets []Secret `json:"secrets,omitempty"`
 	Cache   *Cache   `json:"cache,omitempty"` // nil: results of earlier runs are not used
+	// Others tells that the stage could run on other targets.
+	Others bool `json:"others,omitempty"`
 }
 
 // Cache says that results of an earlier run will do, if what decides them is the same.

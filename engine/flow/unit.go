@@ -80,21 +80,13 @@ func (r *run) unit(w World, u *unit) {
 func (r *run) attempts(w World, u *unit, got Evaluated) {
 	s, p := u.s, u.p
 	resumed := p.Attempts > 0
-	if s.Nested == nil && p.Place == nil {
-		at, err := r.choose(w, u.place.Targets, p)
-		if err != nil {
-			r.fail(w, p, target.CauseStart, "no target could be chosen: "+message(err))
-			return
-		}
-		p.Target, p.Place = at.Name, &at
-		if len(u.place.Targets) > 1 {
-			w.Keep() // it could be another one next time
-		}
-	}
 	if resumed && p.Status == target.Waiting {
 		if resumed = false; !r.again(w, u) {
 			return
 		}
+	}
+	if !r.placed(w, u) {
+		return
 	}
 	if p.Started.IsZero() {
 		p.Started = w.Now()
@@ -114,10 +106,37 @@ func (r *run) attempts(w World, u *unit, got Evaluated) {
 		if out.Cause == target.CauseOOM && s.Retry.Grow > 0 {
 			p.Grown++
 		}
-		if w.Err() != nil || !r.repeats(w, u, out) || !r.again(w, u) {
+		if w.Err() != nil || !r.repeats(w, u, out) {
+			return
+		}
+		if len(u.place.Targets) > 1 && w.Rechoose() && ofTarget[out.Cause] {
+			p.Place = nil
+		}
+		if !r.again(w, u) {
 			return
 		}
 	}
+}
+
+// ofTarget are the causes of failures after which another target may do better.
+var ofTarget = map[target.Cause]bool{target.CauseLost: true, target.CausePreempted: true, target.CauseCapacity: true, target.CauseStart: true}
+
+// placed chooses where the next attempt goes, unless that is decided.
+func (r *run) placed(w World, u *unit) bool {
+	p := u.p
+	if u.s.Nested != nil || p.Place != nil {
+		return true
+	}
+	at, err := r.choose(w, u.place.Targets, p)
+	if err != nil {
+		r.fail(w, p, target.CauseStart, "no target could be chosen: "+message(err))
+		return false
+	}
+	p.Target, p.Place = at.Name, &at
+	if len(u.place.Targets) > 1 {
+		w.Keep() // it could be another one next time
+	}
+	return true
 }
 
 // repeats decides after an attempt whether there is another one, and when.
@@ -183,6 +202,9 @@ func (r *run) again(w World, u *unit) bool {
 	if err != nil {
 		p.Status, p.Why, p.Ended = target.Cancelled, "the run was cancelled before it was tried again", w.Now()
 		p.Error, p.Cause = "", target.CauseCancel
+		return false
+	}
+	if !r.placed(w, u) { // while it waits: what is not running has not begun
 		return false
 	}
 	p.Status, p.Why, p.Error, p.Cause, p.Exit, p.Tail, p.Signal, p.At = target.Running, "", "", "", nil, nil, 0, u.s.At

@@ -157,6 +157,9 @@ func (t thread) Turn(g *plan.Group, key string) (func(), error) {
 	return giveBack, nil
 }
 
+// Rechoose implements flow.World.
+func (t thread) Rechoose() bool { return true }
+
 // Wide has no bound: threads cost little.
 func (t thread) Wide() int { return int(^uint(0) >> 1) }
 

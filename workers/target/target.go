@@ -193,8 +193,11 @@ const (
 	// cause brings it about.
 	CausePreempted Cause = "preempted"
 	CauseCancel    Cause = "cancelled"
-	CauseStart     Cause = "start"  // it could not be started at all
-	CauseSample    Cause = "sample" // a deployment started, and did not answer its sample as it must
+	CauseStart     Cause = "start" // it could not be started at all
+	// CauseCapacity: it could not be started for now, since the target has no room or
+	// could not be reached.
+	CauseCapacity Cause = "capacity"
+	CauseSample   Cause = "sample" // a deployment started, and did not answer its sample as it must
 )
 
 // Status is one look at a job.
