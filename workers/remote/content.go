@@ -219,10 +219,10 @@ func (m *Machine) plant(ctx context.Context, n need, list []target.Entry) error 
 }
 
 func addEntry(t *tar.Writer, name string, e target.Entry) error {
-	switch {
-	case e.Ref == "":
+	switch e.Ref {
+	case "":
 		return t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755, Format: tar.FormatGNU})
-	case e.Ref == empty:
+	case empty:
 		return addFile(t, name, e.Exec, nil)
 	}
 	return t.WriteHeader(&tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: "store/" + storeName(e.Ref, e.Exec), Mode: 0o644, Format: tar.FormatGNU})

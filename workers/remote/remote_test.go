@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -177,6 +178,54 @@ func TestStoppedBetweenSealAndLaunch(t *testing.T) {
 	}
 	if _, err := os.Stat(dir + "/jobs/u/log"); err == nil {
 		t.Error("it ran")
+	}
+}
+
+// supervise runs n supervisors of the unit "u" to their ends, as those who start it at the
+// same time do.
+func supervise(t *testing.T, dir string, n int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for range n {
+		c := exec.Command("setsid", "--wait", "/bin/sh", "bin/"+digest(), "supervise", "u", token())
+		c.Dir, c.Stdin = dir, strings.NewReader("secrets() { :; }\n# whole\n")
+		c.Env = []string{"PATH=/usr/bin:/bin", jobdir.Mark + "=" + dir + "/jobs/u:"}
+		all.Go(func() { _ = c.Run() }) // the last thing that one does may be to kill itself
+	}
+	all.Wait()
+}
+
+// Of many supervisors one runs the process, whoever started them.
+func TestOfManySupervisorsOneRuns(t *testing.T) {
+	m, dir := here(t)
+	starts := t.TempDir() + "/starts"
+	fill(t, m, "echo x >>"+starts, nil)
+	supervise(t, dir, 20)
+	supervise(t, dir, 1)
+	if text, err := os.ReadFile(starts); string(text) != "x\n" {
+		t.Errorf("it started %q times, %v", text, err)
+	}
+	if v := wait(t, m); v.Phase != jobdir.Ended || v.Status != 0 {
+		t.Errorf("got %+v", v)
+	}
+}
+
+// A supervisor that finds a wish to stop, or that the unit was cleaned, runs nothing.
+func TestASupervisorThatComesTooLate(t *testing.T) {
+	for name, stop := range map[string]string{"stopped": "jobs/u/stop", "cleaned": "cleaned/u"} {
+		m, dir := here(t)
+		starts := t.TempDir() + "/starts"
+		fill(t, m, "echo x >>"+starts, nil)
+		if err := os.WriteFile(filepath.Join(dir, stop), []byte("cancelled 1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		supervise(t, dir, 1)
+		if text, err := os.ReadFile(starts); err == nil {
+			t.Errorf("%s: it started %q times", name, text)
+		}
+		if v, err := m.Look(t.Context(), "u"); err != nil || name == "stopped" && v.Stopped != "cancelled" || name == "cleaned" && v.Known {
+			t.Errorf("%s: got %+v, %v", name, v, err)
+		}
 	}
 }
 

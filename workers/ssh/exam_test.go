@@ -14,43 +14,30 @@ var thereNames = []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "T
 // break at the end.
 const talkative = `ForceCommand echo Welcome; printf 'to this host'; echo mind the gap >&2; eval "$SSH_ORIGINAL_COMMAND"`
 
+// One of two hosts talks: each question is asked on the one or the other, as it comes.
 func TestExam(t *testing.T) {
-	for name, lend := range map[string]func(t *testing.T) func(dir string) target.Target{
-		"one host": func(t *testing.T) func(string) target.Target {
-			r := startServer(t, talkative)
-			return func(dir string) target.Target { return r.target(t, dir, nil) }
-		},
-		"two hosts": func(t *testing.T) func(string) target.Target {
-			return startPair(t).target
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			at := lend(t)
-			targettest.Run(t, func(t *testing.T) targettest.Harness {
-				dir, host := t.TempDir(), map[string]string{}
-				for _, name := range thereNames {
-					host[name] = "what the submitting shell has means nothing there"
-				}
-				return targettest.Harness{Driver: driver(t), Other: func(t *testing.T) target.Driver { return driver(t) }, Target: at(dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
-			})
-		})
-	}
+	p := startPair(t)
+	targettest.Run(t, func(t *testing.T) targettest.Harness {
+		dir, host := t.TempDir(), map[string]string{}
+		for _, name := range thereNames {
+			host[name] = "what the submitting shell has means nothing there"
+		}
+		return targettest.Harness{Driver: driver(t), Other: func(t *testing.T) target.Driver { return driver(t) }, Target: p.target(t, dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
+	})
 }
 
 // pair is two servers that share their disk, as far as jobs can tell.
-type pair struct {
-	t    *testing.T
-	a, b *rig
-}
+type pair struct{ a, b *rig }
 
 func startPair(t *testing.T) pair {
 	t.Helper()
-	p := pair{t: t, a: startServer(t), b: startServer(t)}
+	p := pair{startServer(t, talkative), startServer(t)}
 	p.b.write(t, "authorized_keys", p.a.read(t, "authorized_keys"))
 	p.a.write(t, "known_hosts", p.a.read(t, "known_hosts")+p.b.read(t, "known_hosts"))
 	return p
 }
 
-func (p pair) target(dir string) target.Target {
-	return p.a.target(p.t, dir, map[string]any{"host": nil, "hosts": []string{p.a.address(), p.b.address()}})
+func (p pair) target(t *testing.T, dir string) target.Target {
+	t.Helper()
+	return p.a.target(t, dir, map[string]any{"host": nil, "hosts": []string{p.a.address(), p.b.address()}})
 }

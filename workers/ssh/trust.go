@@ -115,14 +115,14 @@ func (t *trust) explain(address string, key ssh.PublicKey, err error) error {
 	if err == nil {
 		return nil
 	}
-	print := key.Type() + " " + ssh.FingerprintSHA256(key)
+	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
 	var unknown *knownhosts.KeyError
 	var revoked *knownhosts.RevokedError
 	name := knownhosts.Normalize(address)
 	switch {
 	case errors.As(err, &unknown) && len(unknown.Want) == 0:
 		text := fmt.Sprintf("the host key of %q is not known: it shows %s. Compare that with what `ssh-keygen -lf` says of the key files in /etc/ssh on the host; if it is the same, add this line to %q: %s",
-			address, print, t.files[0], knownhosts.Line([]string{name}, key))
+			address, shown, t.files[0], knownhosts.Line([]string{name}, key))
 		if len(t.damaged) > 0 {
 			text += fmt.Sprintf(" (what could not be read: %s)", strings.Join(t.damaged, ", "))
 		}
@@ -133,9 +133,9 @@ func (t *trust) explain(address string, key ssh.PublicKey, err error) error {
 			known = append(known, k.Key.Type()+" "+ssh.FingerprintSHA256(k.Key))
 		}
 		return fmt.Errorf("the host key of %q is another one than before: it shows %s, and known is %s. Somebody may be listening in. If the host was set up anew, remove its old line: `ssh-keygen -R %s -f %s`: %w",
-			address, print, strings.Join(known, ", "), name, t.files[0], target.ErrPermanent)
+			address, shown, strings.Join(known, ", "), name, t.files[0], target.ErrPermanent)
 	case errors.As(err, &revoked):
-		return fmt.Errorf("the host key of %q is revoked: %s: %w", address, print, target.ErrPermanent)
+		return fmt.Errorf("the host key of %q is revoked: %s: %w", address, shown, target.ErrPermanent)
 	}
-	return fmt.Errorf("the host key of %q (%s): %w: %w", address, print, err, target.ErrPermanent)
+	return fmt.Errorf("the host key of %q (%s): %w: %w", address, shown, err, target.ErrPermanent)
 }
