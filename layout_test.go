@@ -41,6 +41,7 @@ var plan = []room{
 	{"workers/mask", "", ""},
 	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
+	{"workers/probe", "workers/target", ""},
 	{"workers/builtin", "workers/target workers/local", ""},
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 

@@ -25,7 +25,7 @@ type Target struct {
 type Kind struct {
 	Name     string // "local", "ssh", "slurm": what a workspace writes as `kind`
 	Summary  string // one line for people
-	Settings []byte // JSON Schema (2020-12) of Target.Settings
+	Settings []byte // JSON Schema (2020-12) of Target.Settings; what is secret in itself is writeOnly, and never shown
 }
 
 // Can says what one target offers beyond running a command on one machine.
