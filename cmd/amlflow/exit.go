@@ -12,6 +12,7 @@ import (
 	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/server"
+	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -120,6 +121,8 @@ var codes = []struct {
 	{engine.ErrKeyTaken, exitConflict},
 	{engine.ErrSweeping, exitConflict},
 	{engine.ErrRemoved, exitNotFound},
+	{schema.ErrByHand, exitConflict},
+	{schema.ErrOnlyTarget, exitConflict},
 	{fs.ErrNotExist, exitNotFound},
 	{fs.ErrExist, exitConflict},
 	{fs.ErrPermission, exitNotAllowed},
