@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"github.com/amlflow/amlflow/schema"
@@ -127,7 +128,12 @@ func TestWhatIsLeftToConfirmIsShown(t *testing.T) {
 	var out, words bytes.Buffer
 	p := newProgram(nil, &out, &words)
 	p.output = "table"
-	err := p.sayAdded(addition{target: schema.Target{Name: "gpu", Kind: "shy"}, text: []byte("x")}, []target.Introduction{{Of: "h:22", What: "host key", Mark: "SHA256:a", Advice: "compare it"}})
+	left := []target.Introduction{{Of: "h:22", What: "host key", Mark: "SHA256:a", Advice: "compare it"}}
+	one := addition{target: schema.Target{Name: "gpu", Kind: "shy"}, file: filepath.Join(t.TempDir(), "amlflow.yaml"), text: []byte("x"), fresh: true}
+	if err := one.write(left); err != nil || exists(one.file) {
+		t.Errorf("the file was written, or not even tried: %v", err)
+	}
+	err := p.sayAdded(one, left)
 	want := "the host key of h:22 is\n  SHA256:a\n  compare it\nnothing was written; if that is right, repeat the command with --trust SHA256:a\n"
 	var e ended
 	if d := cmp.Diff(want, words.String()); d != "" || !errors.As(err, &e) || e.code != exitNotAllowed {

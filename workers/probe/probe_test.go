@@ -136,6 +136,9 @@ type asleep struct {
 
 func (a asleep) Cancel(ctx context.Context, t target.Target, id string, why target.Cause) error {
 	*a.given = true
+	if err := ctx.Err(); err != nil {
+		return err // as a target does that is far away
+	}
 	return a.Driver.Cancel(ctx, t, id, why)
 }
 
