@@ -14,14 +14,19 @@ func (p Process) leaveSecrets(dir string) error {
 	if len(p.Secrets) == 0 {
 		return dropSecrets(dir)
 	}
+	return os.WriteFile(filepath.Join(dir, secretsFile), p.Confided(), 0o600)
+}
+
+// Confided returns the shell function secrets, which gives the process its Secrets.
+func (p Process) Confided() []byte {
 	var b bytes.Buffer
-	b.WriteString("secrets() {\n")
+	b.WriteString("secrets() {\n:\n")
 	for _, kv := range p.Secrets {
 		name, value, _ := strings.Cut(kv, "=")
 		fmt.Fprintf(&b, "export %s=%s\n", name, quote(value))
 	}
 	b.WriteString("}\n")
-	return os.WriteFile(filepath.Join(dir, secretsFile), b.Bytes(), 0o600)
+	return b.Bytes()
 }
 
 // dropSecrets removes what no process is going to read any more.

@@ -10,19 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
-)
-
-// The files in a rank's folder that a job reports to.
-const (
-	valuesFile  = "outputs.json"
-	metricsFile = "metrics.jsonl"
-)
-
-// The most that is read of them: more belongs into an artifact.
-const (
-	maxValues  = 1 << 20
-	maxMetrics = 32 << 20
 )
 
 // Read implements target.Driver.
@@ -38,7 +27,7 @@ func (d Driver) Read(_ context.Context, t target.Target, id string, s target.Str
 	case target.Log:
 		return jobdir.CopyLog(f.rank(s.Rank), offset, w)
 	case target.Metrics:
-		return jobdir.CopyFrom(filepath.Join(f.rank(s.Rank), metricsFile), offset, w)
+		return jobdir.CopyFrom(filepath.Join(f.rank(s.Rank), ranks.MetricsFile), offset, w)
 	}
 	return offset, fmt.Errorf("there is no stream %q, only %q and %q: %w", s.Name, target.Log, target.Metrics, target.ErrPermanent)
 }
@@ -83,10 +72,10 @@ func (f folder) collect(ctx context.Context, r record, decider int, out target.B
 	if res.Log, err = putLog(ctx, f.rank(decider), out); err != nil {
 		return res, fmt.Errorf("the log: %w", err)
 	}
-	if res.Values, err = readBounded(filepath.Join(f.rank(0), valuesFile), maxValues); err != nil {
+	if res.Values, err = readBounded(filepath.Join(f.rank(0), ranks.ValuesFile), ranks.MaxValues); err != nil {
 		return res, fmt.Errorf("$AMLFLOW_OUTPUTS: %w", err)
 	}
-	if res.Metrics, err = readBounded(filepath.Join(f.rank(0), metricsFile), maxMetrics); err != nil {
+	if res.Metrics, err = readBounded(filepath.Join(f.rank(0), ranks.MetricsFile), ranks.MaxMetrics); err != nil {
 		return res, fmt.Errorf("$AMLFLOW_METRICS: %w", err)
 	}
 	res.Artifacts = map[string]target.Ref{}

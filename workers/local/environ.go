@@ -2,13 +2,11 @@ package local
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/amlflow/amlflow/workers/pyenv"
-	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/ranks"
 )
 
 // environ is all that rank n sees: built from nothing, in three layers, of
@@ -46,32 +44,7 @@ func hostPart(host map[string]string) map[string]string {
 	return env
 }
 
-// contractPart is what every target sets. The names from RANK on are those of
-// torchrun, which most libraries for distributed training understand.
+// contractPart is what every target sets.
 func (f folder) contractPart(n int, r record) map[string]string {
-	dir := f.rank(n)
-	env := map[string]string{
-		"AMLFLOW_JOB":     r.Job.ID,
-		"AMLFLOW_OUTPUTS": filepath.Join(dir, valuesFile),
-		"AMLFLOW_METRICS": filepath.Join(dir, metricsFile),
-		"TMPDIR":          filepath.Join(dir, "tmp"),
-		"PWD":             filepath.Join(dir, "code"),
-		// Python keeps its output back when it goes to a file, and a log that can
-		// be followed is worth more than the speed.
-		"PYTHONUNBUFFERED": "1",
-
-		"RANK":        strconv.Itoa(n),
-		"LOCAL_RANK":  "0",
-		"NODE_RANK":   strconv.Itoa(n),
-		"WORLD_SIZE":  strconv.Itoa(r.Needs.Nodes),
-		"MASTER_ADDR": "127.0.0.1",
-		"MASTER_PORT": strconv.Itoa(r.Port),
-	}
-	for _, a := range r.Job.Inputs {
-		env[target.EnvName("AMLFLOW_INPUT_", a.Name)] = f.path("in", a.Name)
-	}
-	for _, a := range r.Job.Outputs {
-		env[target.EnvName("AMLFLOW_OUTPUT_", a.Name)] = filepath.Join(dir, "out", a.Name)
-	}
-	return env
+	return ranks.Environ(r.Job, ranks.Place{Dir: f.rank(n), Inputs: f.path("in"), Rank: n, World: r.Needs.Nodes, Master: "127.0.0.1", Port: r.Port})
 }

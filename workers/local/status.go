@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
 )
-
-// causePeer is why a rank is stopped when another one has failed.
-const causePeer target.Cause = "peer"
 
 // Status implements target.Driver. It also does what has become due: it stops
 // a job that outlasts its timeout, and the other ranks of one that has failed, and
@@ -45,7 +41,7 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 	if err = errors.Join(err, f.trim(r)); err != nil {
 		return target.Status{}, err
 	}
-	if slices.ContainsFunc(views, func(v jobdir.View) bool { return !ended(v) }) {
+	if slices.ContainsFunc(views, func(v jobdir.View) bool { return !ranks.Ended(v) }) {
 		return f.statusOfRunning(r, views)
 	}
 	return verdict(r, views), nil
@@ -90,12 +86,6 @@ func (f folder) outdated() (target.Status, error) {
 	return st, jobdir.Kill(f.path("ranks", "0"))
 }
 
-func ended(v jobdir.View) bool { return v.Phase == jobdir.Ended || v.Phase == jobdir.Lost }
-
-func failed(v jobdir.View) bool {
-	return ended(v) && (v.Phase == jobdir.Lost || v.Status != 0 || v.Stopped != "")
-}
-
 // statusOfUnfilled looks at a job whose submission is under way, or died, or
 // will never be because the job was cancelled first.
 func (d Driver) statusOfUnfilled(f folder, id string) (target.Status, error) {
@@ -113,14 +103,14 @@ func (d Driver) statusOfUnfilled(f folder, id string) (target.Status, error) {
 }
 
 func (f folder) statusOfRunning(r record, views []jobdir.View) (target.Status, error) {
-	st := target.Status{State: target.Waiting, Notes: notes(views), Start: begin(views)}
+	st := target.Status{State: target.Waiting, Notes: ranks.Notes(views), Start: ranks.Begin(views)}
 	for _, v := range views {
 		if v.Phase != jobdir.New {
 			st.State = target.Running
 		}
 	}
-	if n := decides(views); n >= 0 {
-		return st, f.stop(r, causeForPeers(views[n]))
+	if n := ranks.Decides(views); n >= 0 {
+		return st, f.stop(r, ranks.PeerCause(views[n]))
 	}
 	if over := r.Job.Timeout > 0 && !st.Start.IsZero() && time.Since(st.Start) > r.Job.Timeout; over {
 		return st, f.stop(r, target.CauseTimeout)
@@ -128,119 +118,21 @@ func (f folder) statusOfRunning(r record, views []jobdir.View) (target.Status, e
 	return st, nil
 }
 
-// causeForPeers tells why the other ranks stop: for the same reason when a
-// person or a timeout stopped the first one, else because of it.
-func causeForPeers(first jobdir.View) target.Cause {
-	if first.Stopped != "" {
-		return target.Cause(first.Stopped)
-	}
-	return causePeer
-}
-
-// decides returns the rank that failed first, not counting those that we
-// stopped for the sake of another, or -1.
-func decides(views []jobdir.View) int {
-	first := -1
-	for n, v := range views {
-		if failed(v) && v.Stopped != string(causePeer) && (first < 0 || v.End.Before(views[first].End)) {
-			first = n
-		}
-	}
-	return first
-}
-
-// verdict tells how a job ended. It depends on nothing but the ends of the
-// ranks, which never change.
+// verdict tells how a job ended; see ranks.Verdict.
 func verdict(r record, views []jobdir.View) target.Status {
-	n := decides(views)
-	if n < 0 {
-		n = 0
-	}
-	v := views[n]
-	st := target.Status{State: target.Succeeded, Exit: v.Status, Signal: v.Signal(), Rank: n, Notes: notes(views), Start: begin(views), End: finish(views)}
-	if !failed(v) {
-		return st
-	}
-	st.State, st.Cause, st.Reason = explain(r, v)
-	if r.Needs.Nodes > 1 {
-		st.Reason = fmt.Sprintf("rank %d: %s", n, st.Reason)
-	}
-	return st
+	return ranks.Verdict(r.facts(), views)
 }
 
-// explain says in a word and in a sentence why a rank failed.
-func explain(r record, v jobdir.View) (target.State, target.Cause, string) {
-	switch {
-	case v.Phase == jobdir.Lost:
-		return target.Lost, target.CauseLost, v.Reason
-	case v.Stopped == string(target.CauseTimeout):
-		return target.Failed, target.CauseTimeout, fmt.Sprintf("stopped after its timeout of %v", r.Job.Timeout)
-	case v.Stopped == string(causePeer):
-		return target.Failed, target.CauseExit, "stopped because another rank failed"
-	case v.Stopped != "":
-		return target.Cancelled, target.Cause(v.Stopped), "it was cancelled"
-	case v.Unstarted:
-		return target.Failed, target.CauseStart, whyUnstarted(r, v.Status)
-	case v.OOM && r.Needs.Memory > 0:
-		return target.Failed, target.CauseOOM, fmt.Sprintf("out of memory: the limit is %s; ask for more as `memory` of the stage", jobdir.FormatBytes(r.Needs.Memory))
-	case v.Signal() > 0:
-		return target.Failed, target.CauseSignal, fmt.Sprintf("ended by signal %d (%v)", v.Signal(), syscall.Signal(v.Signal()))
-	}
-	return target.Failed, target.CauseExit, fmt.Sprintf("exit code %d", v.Status)
-}
-
-// whyUnstarted puts the two statuses for a command that could not be executed
-// into words: 127 when it was not found, 126 when it is no program.
-func whyUnstarted(r record, status int) string {
-	what, name := "command", r.Shell
+func (r record) facts() ranks.Facts {
+	f := ranks.Facts{Nodes: r.Needs.Nodes, Timeout: r.Job.Timeout, Memory: r.Needs.Memory, Program: r.Shell, Script: true, Path: hostPart(r.Job.Host)["PATH"]}
 	if len(r.Job.Command) > 0 {
-		name = r.Job.Command[0]
-	} else {
-		what = "shell"
+		f.Program, f.Script = r.Job.Command[0], false
 	}
-	path := hostPart(r.Job.Host)["PATH"]
 	if p, ok := r.Job.Env["PATH"]; ok {
-		path = p
+		f.Path = p
 	}
 	if r.Venv != "" {
-		path = filepath.Join(r.Venv, "bin") + string(filepath.ListSeparator) + path
+		f.Path = filepath.Join(r.Venv, "bin") + string(filepath.ListSeparator) + f.Path
 	}
-	switch {
-	case status != 127:
-		return fmt.Sprintf("the %s %q cannot be executed: is it a program, and is it marked executable? The log has the system's words", what, name)
-	case strings.Contains(name, "/"):
-		return fmt.Sprintf("the %s %q was not found, or the interpreter that its first line names", what, name)
-	}
-	return fmt.Sprintf("the %s %q was not found in PATH (%s): install it, or name the program by its path", what, name, path)
-}
-
-func notes(views []jobdir.View) []string {
-	var all []string
-	for _, v := range views {
-		for _, note := range v.Notes {
-			if !slices.Contains(all, note) {
-				all = append(all, note)
-			}
-		}
-	}
-	return all
-}
-
-// begin is when the first rank started, finish when the last one ended.
-func begin(views []jobdir.View) (first time.Time) {
-	for _, v := range views {
-		if !v.Start.IsZero() && (first.IsZero() || v.Start.Before(first)) {
-			first = v.Start
-		}
-	}
-	return first
-}
-
-func finish(views []jobdir.View) (last time.Time) {
-	for _, v := range views {
-		if v.End.After(last) {
-			last = v.End
-		}
-	}
-	return last
+	return f
 }

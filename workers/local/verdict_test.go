@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -23,9 +24,9 @@ func TestVerdict(t *testing.T) {
 	}{
 		"both well":                      {[]jobdir.View{end(0, 0, ""), end(1, 0, "")}, target.Succeeded, "", 0},
 		"the first to fail decides":      {[]jobdir.View{end(2, 3, ""), end(1, 4, "")}, target.Failed, target.CauseExit, 1},
-		"a peer in the same tick":        {[]jobdir.View{end(0, 143, causePeer), end(0, 4, "")}, target.Failed, target.CauseExit, 1},
+		"a peer in the same tick":        {[]jobdir.View{end(0, 143, ranks.Peer), end(0, 4, "")}, target.Failed, target.CauseExit, 1},
 		"a peer that ended well":         {[]jobdir.View{end(0, 0, ""), end(1, 137, "")}, target.Failed, target.CauseSignal, 1},
-		"lost, and its peer stopped":     {[]jobdir.View{end(1, 143, causePeer), lost}, target.Lost, target.CauseLost, 1},
+		"lost, and its peer stopped":     {[]jobdir.View{end(1, 143, ranks.Peer), lost}, target.Lost, target.CauseLost, 1},
 		"cancelled":                      {[]jobdir.View{end(0, 143, target.CauseCancel), end(1, 0, target.CauseCancel)}, target.Cancelled, target.CauseCancel, 0},
 		"timeout":                        {[]jobdir.View{end(1, 0, target.CauseTimeout), end(0, 143, target.CauseTimeout)}, target.Failed, target.CauseTimeout, 1},
 		"failed before it was cancelled": {[]jobdir.View{end(1, 143, target.CauseCancel), end(0, 3, "")}, target.Failed, target.CauseExit, 1},

@@ -9,7 +9,7 @@ func Contents(ctx context.Context, b Blobs, ref Ref) ([]Ref, error) {
 	if !ref.IsTree() {
 		return all, nil
 	}
-	files, err := readTree(ctx, b, ref)
+	files, err := ListTree(ctx, b, ref)
 	if err != nil {
 		return nil, err
 	}

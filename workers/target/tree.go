@@ -19,9 +19,9 @@ const (
 	maxTreeManifest = 256 << 20
 )
 
-// entry is one regular file of a folder. Path is relative, with slashes.
+// Entry is one regular file of a folder. Path is relative, with slashes.
 // The mode is 0755 or 0644, as in git: other bits differ between machines.
-type entry struct {
+type Entry struct {
 	Path string `json:"path"`
 	Exec bool   `json:"exec,omitempty"`
 	Ref  Ref    `json:"ref,omitempty"` // empty: an empty folder
@@ -38,7 +38,7 @@ type Keep func(path string, dir bool) bool
 // code that people write, a link to a file in the same folder is taken as a copy
 // of it. keep may be nil.
 func PutTree(ctx context.Context, b Blobs, dir string, keep Keep) (Ref, error) {
-	var es []entry
+	var es []Entry
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || p == dir {
 			return err
@@ -68,7 +68,7 @@ func PutTree(ctx context.Context, b Blobs, dir string, keep Keep) (Ref, error) {
 	if err != nil {
 		return "", err
 	}
-	return putList(ctx, b, es)
+	return PutList(ctx, b, es)
 }
 
 // behind finds the file that a link in the folder stands for.
@@ -97,13 +97,13 @@ func behind(dir, rel string) (fs.DirEntry, string, error) {
 	return fs.FileInfoToDirEntry(info), to, nil
 }
 
-func putEntry(ctx context.Context, b Blobs, p, rel string, d fs.DirEntry) (*entry, error) {
+func putEntry(ctx context.Context, b Blobs, p, rel string, d fs.DirEntry) (*Entry, error) {
 	switch {
 	case d.IsDir():
 		if names, err := os.ReadDir(p); err != nil || len(names) > 0 {
 			return nil, err
 		}
-		return &entry{Path: rel}, nil
+		return &Entry{Path: rel}, nil
 	case !d.Type().IsRegular():
 		return nil, fmt.Errorf("%q is a link or a special file; only regular files and folders can be kept: copy what it points to, or leave it out: %w", rel, ErrPermanent)
 	}
@@ -118,7 +118,7 @@ func putEntry(ctx context.Context, b Blobs, p, rel string, d fs.DirEntry) (*entr
 	if err != nil {
 		return nil, err
 	}
-	return &entry{Path: rel, Exec: info.Mode()&0o111 != 0, Ref: ref}, nil
+	return &Entry{Path: rel, Exec: info.Mode()&0o111 != 0, Ref: ref}, nil
 }
 
 // Part is a named piece of a folder: a file, or a folder of its own.
@@ -130,18 +130,18 @@ type Part struct {
 // JoinTree stores a folder that consists of artifacts that are stored already, and
 // returns its name. Only the list of files is new.
 func JoinTree(ctx context.Context, b Blobs, parts []Part) (Ref, error) {
-	var es []entry
+	var es []Entry
 	for _, p := range parts {
 		if !p.Ref.IsTree() {
-			es = append(es, entry{Path: p.Name, Ref: p.Ref})
+			es = append(es, Entry{Path: p.Name, Ref: p.Ref})
 			continue
 		}
-		inner, err := readTree(ctx, b, p.Ref)
+		inner, err := ListTree(ctx, b, p.Ref)
 		if err != nil {
 			return "", fmt.Errorf("%q: %w", p.Name, err)
 		}
 		if len(inner) == 0 {
-			es = append(es, entry{Path: p.Name})
+			es = append(es, Entry{Path: p.Name})
 		}
 		for _, e := range inner {
 			e.Path = p.Name + "/" + e.Path
@@ -151,10 +151,12 @@ func JoinTree(ctx context.Context, b Blobs, parts []Part) (Ref, error) {
 			return "", fmt.Errorf("together they hold more than %d files: %w", maxTreeFiles, ErrPermanent)
 		}
 	}
-	return putList(ctx, b, es)
+	return PutList(ctx, b, es)
 }
 
-func putList(ctx context.Context, b Blobs, es []entry) (Ref, error) {
+// PutList stores the list of a folder's files, whose contents are stored already, and
+// returns the name of the folder. It sorts es.
+func PutList(ctx context.Context, b Blobs, es []Entry) (Ref, error) {
 	sort.Slice(es, func(i, j int) bool { return es[i].Path < es[j].Path })
 	text, err := json.Marshal(es)
 	if err != nil {
@@ -188,7 +190,7 @@ func Get(ctx context.Context, b Blobs, ref Ref, dst string) error {
 
 // GetTree adds the files of the folder named ref to the existing folder dir.
 func GetTree(ctx context.Context, b Blobs, ref Ref, dir string) error {
-	es, err := readTree(ctx, b, ref)
+	es, err := ListTree(ctx, b, ref)
 	if err != nil {
 		return err
 	}
@@ -205,7 +207,9 @@ func GetTree(ctx context.Context, b Blobs, ref Ref, dir string) error {
 	return nil
 }
 
-func readTree(ctx context.Context, b Blobs, ref Ref) ([]entry, error) {
+// ListTree returns the files of the folder named ref, sorted by path. Nothing is known of
+// the paths: a hostile list may hold any, and filepath.IsLocal tells which stay inside.
+func ListTree(ctx context.Context, b Blobs, ref Ref) ([]Entry, error) {
 	r, err := b.Open(ctx, ref.Blob())
 	if err != nil {
 		return nil, err
@@ -215,14 +219,14 @@ func readTree(ctx context.Context, b Blobs, ref Ref) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var es []entry
+	var es []Entry
 	if err := json.Unmarshal(text, &es); err != nil || len(text) > maxTreeManifest || len(es) > maxTreeFiles {
 		return nil, errors.Join(fmt.Errorf("%s is not the list of a folder's files", ref), err, ErrPermanent)
 	}
 	return es, nil
 }
 
-func getEntry(ctx context.Context, b Blobs, root *os.Root, e entry) error {
+func getEntry(ctx context.Context, b Blobs, root *os.Root, e Entry) error {
 	path := filepath.FromSlash(e.Path)
 	if !filepath.IsLocal(path) {
 		return fmt.Errorf("the path leaves the folder: %w", ErrPermanent)

@@ -1,0 +1,194 @@
+// Package ranks knows what the processes of one job have in common on every target:
+// what they are told about each other, and how the end of the job follows from theirs.
+package ranks
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// Peer is why a rank is stopped when another one has failed.
+const Peer target.Cause = "peer"
+
+// Facts is what a verdict needs to know of a job beside the ends of its ranks.
+type Facts struct {
+	Nodes   int
+	Timeout time.Duration
+	Memory  int64  // the bytes that a rank may use; 0: any
+	Program string // the command, or the shell that runs the script
+	Script  bool   // Program is the shell
+	Path    string // where Program is looked up
+}
+
+// Ended reports whether v is the end of a process.
+func Ended(v jobdir.View) bool { return v.Phase == jobdir.Ended || v.Phase == jobdir.Lost }
+
+func failed(v jobdir.View) bool {
+	return Ended(v) && (v.Phase == jobdir.Lost || v.Status != 0 || v.Stopped != "")
+}
+
+// Decides returns the rank that failed first, not counting those that we stopped for
+// the sake of another, or -1.
+func Decides(views []jobdir.View) int {
+	first := -1
+	for n, v := range views {
+		if failed(v) && v.Stopped != string(Peer) && (first < 0 || v.End.Before(views[first].End)) {
+			first = n
+		}
+	}
+	return first
+}
+
+// PeerCause tells why the other ranks stop: for the same reason when a person or a
+// timeout stopped the first one, else because of it.
+func PeerCause(first jobdir.View) target.Cause {
+	if first.Stopped != "" {
+		return target.Cause(first.Stopped)
+	}
+	return Peer
+}
+
+// Verdict tells how a job ended. It depends on nothing but the ends of the ranks, which
+// never change.
+func Verdict(f Facts, views []jobdir.View) target.Status {
+	n := max(Decides(views), 0)
+	v := views[n]
+	st := target.Status{State: target.Succeeded, Exit: v.Status, Signal: v.Signal(), Rank: n, Notes: Notes(views), Start: Begin(views), End: finish(views)}
+	if !failed(v) {
+		return st
+	}
+	st.State, st.Cause, st.Reason = f.explain(v)
+	if f.Nodes > 1 {
+		st.Reason = fmt.Sprintf("rank %d: %s", n, st.Reason)
+	}
+	return st
+}
+
+// explain says in a word and in a sentence why a rank failed.
+func (f Facts) explain(v jobdir.View) (target.State, target.Cause, string) {
+	switch {
+	case v.Phase == jobdir.Lost:
+		return target.Lost, target.CauseLost, v.Reason
+	case v.Stopped == string(target.CauseTimeout):
+		return target.Failed, target.CauseTimeout, fmt.Sprintf("stopped after its timeout of %v", f.Timeout)
+	case v.Stopped == string(Peer):
+		return target.Failed, target.CauseExit, "stopped because another rank failed"
+	case v.Stopped != "":
+		return target.Cancelled, target.Cause(v.Stopped), "it was cancelled"
+	case v.Unstarted:
+		return target.Failed, target.CauseStart, f.whyUnstarted(v.Status)
+	case v.OOM && f.Memory > 0:
+		return target.Failed, target.CauseOOM, fmt.Sprintf("out of memory: the limit is %s; ask for more as `memory` of the stage", jobdir.FormatBytes(f.Memory))
+	case v.Signal() > 0:
+		return target.Failed, target.CauseSignal, fmt.Sprintf("ended by signal %d (%v)", v.Signal(), syscall.Signal(v.Signal()))
+	}
+	return target.Failed, target.CauseExit, fmt.Sprintf("exit code %d", v.Status)
+}
+
+// whyUnstarted puts the two statuses for a command that could not be executed
+// into words: 127 when it was not found, 126 when it is no program.
+func (f Facts) whyUnstarted(status int) string {
+	what := "command"
+	if f.Script {
+		what = "shell"
+	}
+	switch {
+	case status != 127:
+		return fmt.Sprintf("the %s %q cannot be executed: is it a program, and is it marked executable? The log has the system's words", what, f.Program)
+	case strings.Contains(f.Program, "/"):
+		return fmt.Sprintf("the %s %q was not found, or the interpreter that its first line names", what, f.Program)
+	}
+	return fmt.Sprintf("the %s %q was not found in PATH (%s): install it, or name the program by its path", what, f.Program, f.Path)
+}
+
+// Notes gathers what could not be enforced for a rank, each thing once.
+func Notes(views []jobdir.View) []string {
+	var all []string
+	for _, v := range views {
+		for _, note := range v.Notes {
+			if !slices.Contains(all, note) {
+				all = append(all, note)
+			}
+		}
+	}
+	return all
+}
+
+// Begin is when the first rank started; zero when none has.
+func Begin(views []jobdir.View) (first time.Time) {
+	for _, v := range views {
+		if !v.Start.IsZero() && (first.IsZero() || v.Start.Before(first)) {
+			first = v.Start
+		}
+	}
+	return first
+}
+
+// finish is when the last rank ended.
+func finish(views []jobdir.View) (last time.Time) {
+	for _, v := range views {
+		if v.End.After(last) {
+			last = v.End
+		}
+	}
+	return last
+}
+
+// The files in a rank's folder that a job reports to.
+const (
+	ValuesFile  = "outputs.json"
+	MetricsFile = "metrics.jsonl"
+)
+
+// The most bytes that are read of them: more belongs into an artifact.
+const (
+	MaxValues  = 1 << 20
+	MaxMetrics = 32 << 20
+)
+
+// Place is where one rank of a job runs, and what it is told of the others.
+type Place struct {
+	Dir    string // the rank's folder, absolute: code/, out/, tmp/ and what it reports to
+	Inputs string // the folder of the inputs, absolute
+	Rank   int
+	World  int    // how many ranks there are
+	Master string // the address of rank 0
+	Port   int    // a port of it that is likely to be free
+}
+
+// Environ is what every target sets for a job, beside what the stage declares. The names
+// from RANK on are those of torchrun, which most libraries for distributed training
+// understand.
+func Environ(job target.Job, p Place) map[string]string {
+	env := map[string]string{
+		"AMLFLOW_JOB":     job.ID,
+		"AMLFLOW_OUTPUTS": path.Join(p.Dir, ValuesFile),
+		"AMLFLOW_METRICS": path.Join(p.Dir, MetricsFile),
+		"TMPDIR":          path.Join(p.Dir, "tmp"),
+		"PWD":             path.Join(p.Dir, "code"),
+		// Python keeps its output back when it goes to a file, and a log that can
+		// be followed is worth more than the speed.
+		"PYTHONUNBUFFERED": "1",
+
+		"RANK":        fmt.Sprint(p.Rank),
+		"LOCAL_RANK":  "0",
+		"NODE_RANK":   fmt.Sprint(p.Rank),
+		"WORLD_SIZE":  fmt.Sprint(p.World),
+		"MASTER_ADDR": p.Master,
+		"MASTER_PORT": fmt.Sprint(p.Port),
+	}
+	for _, a := range job.Inputs {
+		env[target.EnvName("AMLFLOW_INPUT_", a.Name)] = path.Join(p.Inputs, a.Name)
+	}
+	for _, a := range job.Outputs {
+		env[target.EnvName("AMLFLOW_OUTPUT_", a.Name)] = path.Join(p.Dir, "out", a.Name)
+	}
+	return env
+}
