@@ -51,7 +51,7 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 	}
 	// The disk is slow, so the end goes there while the rest is gathered.
 	settled := make(chan error, 1)
-	go func() { settled <- f.settle(r.Needs.Nodes) }()
+	go func() { settled <- f.settle(r.Job.Ranks()) }()
 	res, err := f.collect(ctx, r, st.Rank, out)
 	if err = errors.Join(err, <-settled); err != nil {
 		return res, fmt.Errorf("collect job %q: %w", id, err)

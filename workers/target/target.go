@@ -34,6 +34,7 @@ type Can struct {
 	Nodes  int  // the most machines one job may span; at least 1
 	GPU    bool // jobs may ask for GPUs
 	Images bool // jobs may run in a container image
+	Launch bool // jobs may have a Launch
 	Python bool // jobs and deployments may ask for a Python environment
 	Manage bool // the driver is a Manager: amlflow creates and resizes the target
 	Serve  bool // the driver is a Server: models can be deployed here
@@ -109,6 +110,8 @@ type Job struct {
 	Inputs  []Artifact `json:"inputs,omitempty"`
 	Outputs []Artifact `json:"outputs,omitempty"` // Ref is empty: to be collected
 	Needs   Resources  `json:"needs"`
+	// Launch says how the ranks of the job begin; nil: one on each node. See Can.Launch.
+	Launch *Launch `json:"launch,omitempty"`
 	// Timeout bounds the job's running time; zero means no bound.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Grace is the time between TERM and KILL when the job is stopped.
