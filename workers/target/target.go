@@ -34,7 +34,7 @@ type Can struct {
 	Nodes  int  // the most machines one job may span; at least 1
 	GPU    bool // jobs may ask for GPUs
 	Images bool // jobs may run in a container image
-	Launch bool // jobs may have a Launch
+	Launch bool // jobs may have a Launch, of every kind
 	Python bool // jobs and deployments may ask for a Python environment
 	Manage bool // the driver is a Manager: amlflow creates and resizes the target
 	Serve  bool // the driver is a Server: models can be deployed here
