@@ -31,7 +31,7 @@ const (
 	exitFailed      = 10
 	exitCancelled   = 11
 	exitTimedOut    = 12
-	exitChanges     = 20 // the plan has changes, when asked
+	exitChanges     = 20 // the plan has changes, when asked; results differ
 	exitInterrupted = 130
 )
 
@@ -121,6 +121,8 @@ var codes = []struct {
 	{engine.ErrKeyTaken, exitConflict},
 	{engine.ErrSweeping, exitConflict},
 	{engine.ErrRemoved, exitNotFound},
+	{engine.ErrNoStage, exitNotFound},
+	{engine.ErrNotVerified, exitUsage},
 	{schema.ErrByHand, exitConflict},
 	{schema.ErrOnlyTarget, exitConflict},
 	{fs.ErrNotExist, exitNotFound},
