@@ -53,6 +53,7 @@ type StageProgress struct {
 	Rank     int                `json:"rank,omitempty"` // the rank that decided the end
 	Place    *target.Target     `json:"place,omitempty"`
 	Log      target.Ref         `json:"log,omitempty"`
+	Logs     target.Ref         `json:"logs,omitempty"`    // those of all ranks; see target.Results
 	Secrets  []workers.Secret   `json:"secrets,omitempty"` // that the job was given; where they are, not what
 	URL      string             `json:"url,omitempty"`     // of the endpoint
 	Answer   any                `json:"answer,omitempty"`

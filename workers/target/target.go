@@ -220,6 +220,9 @@ type Results struct {
 	Values    json.RawMessage // the content of $AMLFLOW_OUTPUTS; nil when not written
 	Metrics   []byte          // the content of $AMLFLOW_METRICS, JSON lines
 	Log       Ref             // the whole log of the rank that decided the end; see PutLog
+	// Logs is a folder with the logs of all ranks, each under its number, of a job that
+	// has several; empty: those of the others are on the target only.
+	Logs Ref
 }
 
 // Blobs is where inputs come from and outputs go to: content by digest.
