@@ -42,6 +42,7 @@ var plan = []room{
 	{"workers/mask", "", ""},
 	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
+	{"workers/probe", "workers/target", ""},
 	{"workers/remote", "workers/target workers/jobdir", ""},
 	{"workers/ssh", "workers/target workers/jobdir workers/ranks workers/remote workers/secrets", "golang.org/x/crypto github.com/kevinburke/ssh_config"},
 	{"workers/builtin", "workers/target workers/local workers/ssh", ""},

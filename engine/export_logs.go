@@ -30,7 +30,7 @@ func (x *exporter) logs(ctx context.Context) error {
 		}
 		for n, job := range earlierJobs(s) {
 			one := *s
-			one.Job, one.Log, one.Rank = job, "", 0
+			one.Job, one.Log, one.Logs, one.Rank = job, "", "", 0
 			x.log(ctx, name, fmt.Sprintf("logs/%s@attempt-%d.log", name, n+1), &one, 0)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/amlflow/amlflow/engine/blob"
 	"github.com/amlflow/amlflow/engine/flow"
@@ -13,22 +14,26 @@ import (
 
 // Logs copies the log of a stage's last attempt from offset on, as far as it has
 // been written, and returns the offset reached. While the job's folder exists it
-// is read there; afterwards the kept copy is, which is that of the rank that
-// decided the end.
+// is read there; afterwards the kept copy is: that of the rank that decided the end,
+// and those of the others where the target has kept them.
 func (e *Engine) Logs(ctx context.Context, s *flow.StageProgress, store string, rank int, offset int64, w io.Writer) (int64, error) {
 	if s.Job == "" || s.Place == nil {
 		return offset, nil
 	}
-	if s.Log == "" || rank != s.Rank {
+	if s.Log == "" || rank != s.Rank && s.Logs == "" {
 		return e.stream(ctx, s, target.Stream{Name: target.Log, Rank: rank}, offset, w)
 	}
 	b, err := blob.OpenFolder(store)
 	if err != nil {
 		return offset, err
 	}
-	r, err := b.Open(ctx, s.Log)
+	log, err := keptLog(ctx, b, s, rank)
+	if log == "" || err != nil {
+		return offset, err
+	}
+	r, err := b.Open(ctx, log)
 	if err != nil {
-		return offset, removed(b, s.Log, err)
+		return offset, removed(b, log, err)
 	}
 	defer r.Close()
 	if _, err := io.CopyN(io.Discard, r, offset); err != nil {
@@ -39,6 +44,24 @@ func (e *Engine) Logs(ctx context.Context, s *flow.StageProgress, store string, 
 	}
 	n, err := io.Copy(w, r)
 	return offset + n, err
+}
+
+// keptLog finds the log of a rank in the store; empty when there is no such rank, or it
+// has written nothing.
+func keptLog(ctx context.Context, b blob.Folder, s *flow.StageProgress, rank int) (target.Ref, error) {
+	if rank == s.Rank {
+		return s.Log, nil
+	}
+	all, err := target.ListTree(ctx, b, s.Logs)
+	if err != nil {
+		return "", removed(b, s.Logs, err)
+	}
+	for _, one := range all {
+		if one.Path == strconv.Itoa(rank) {
+			return one.Ref, nil
+		}
+	}
+	return "", nil
 }
 
 // Metrics copies what a running stage has reported so far, as JSON lines.

@@ -69,7 +69,8 @@ var habits = map[string]map[string]string{
 		"secretrefs envfrom secretenv":                                                             "write `secrets: { VARIABLE: NAME }`",
 		"continueonerror allowfailure ignorefailed":                                                "write `if: ${{ always() }}` in the stages that go on",
 		"artifacts produces": "write `outputs: { NAME: folder }`",
-		"anyof prefer":       "write `target: { any_of: [NAME, …] }`",
+		"distributed distribution launcher torchrun horovod mpi nprocpernode processespernode": "write `launch: { kind: torchrun, processes_per_node: N }`",
+		"anyof prefer": "write `target: { any_of: [NAME, …] }`",
 	}),
 	"defaults": spread(map[string]string{
 		"run command script uses pipeline deploy approve steps":  "it says what a stage does, and belongs into each stage",
@@ -141,6 +142,11 @@ var habits = map[string]map[string]string{
 		"instances workers replicas":        "write `nodes: N`",
 		"requests limits":                   "write `cpus: 2` and `memory: 4Gi` directly under `resources:`",
 		"nvidia.com/gpu accelerators cuda ": "leave it out: a local stage sees what the computer has",
+	}),
+	"launch": spread(map[string]string{
+		"type name launcher backend framework distribution":  "write `kind: torchrun`, or another kind",
+		"processes nproc procs slots ranks workers replicas": "write `processes_per_node: N`",
+		"nodes nnodes": "write `resources: { nodes: N }` in the stage",
 	}),
 	"retry": spread(map[string]string{
 		"max maxattempts maxretries count limit times retries": "write `attempts: N`",

@@ -20,7 +20,6 @@ var notYet = map[string]map[string]later{
 	"stage": {
 		"sweep":         {what: "hyperparameter tuning", cure: "write one stage for each setting, and compare their metrics"},
 		"batch":         {what: "batch scoring", cure: "score the folder in a `run` stage"},
-		"launch":        {what: "launchers", cure: "set the process group up in the script, from RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT"},
 		"queue_timeout": {what: "a bound on waiting for a place", cure: "bound the whole attempt with `timeout`"},
 	},
 	"deploy": {

@@ -91,6 +91,7 @@ type Stage struct {
 	Cache       *Cache // nil: nothing is said
 	Code        string // folder relative to the file's own; "" means the pipeline's folder
 	Resources   Resources
+	Launch      *Launch // nil: one process on each node
 	Timeout     time.Duration
 	Checkpoint  *Checkpoint // nil: it has none
 	Retry       Retry
@@ -208,6 +209,12 @@ type Resources struct {
 	CPUs   string // a number of cores: "2", "0.5"
 	Memory string // bytes, or with Ki Mi Gi Ti K M G T: "512Mi"
 	Nodes  string // a whole number of machines
+}
+
+// Launch says how the processes of a stage begin.
+type Launch struct {
+	Kind      string // env, torchrun, tf or mpi
+	Processes string // on each node: a whole number, may be an expression over params; "" means 1
 }
 
 // Retry says what to do when an attempt does not succeed.

@@ -63,6 +63,9 @@ func (c *checker) decided(s *Stage) {
 	now("resources/cpus", s.Resources.CPUs, expr.Number)
 	now("resources/nodes", s.Resources.Nodes, expr.Int)
 	c.text(place{path: s.At("resources/memory"), text: s.Resources.Memory, stage: s, early: true, size: true})
+	if s.Launch != nil {
+		now("launch/processes_per_node", s.Launch.Processes, expr.Int)
+	}
 	now("parallel", s.Parallel, expr.Int)
 	if s.Environment.Image != "" {
 		c.text(place{path: s.At("environment/image"), text: s.Environment.Image, stage: s, early: true, want: expr.Type{Kind: expr.Text}})

@@ -294,14 +294,17 @@ func (sh *shaper) missingKeys(path, part string, rule map[string]any, given any)
 		if slices.ContainsFunc(unknown, func(key string) bool { return strings.Contains(habit(part, key), "`"+name+":") }) {
 			continue // so it is with the cure of another tool's key
 		}
-		sh.atKey("missing-key", path, "add "+sh.sample(name), "%s has no %q", sh.place(path), name)
+		sh.atKey("missing-key", path, "add "+sh.sample(path, name), "%s has no %q", sh.place(path), name)
 	}
 }
 
 // sample shows how a required key may be written.
-func (sh *shaper) sample(key string) string {
+func (sh *shaper) sample(path, key string) string {
 	if text := testSamples[key]; sh.kind == "test" && text != "" {
 		return fmt.Sprintf("`%s`", text)
+	}
+	if key == "kind" && strings.HasSuffix(path, "/launch") {
+		return "`kind: torchrun`, or env, tf or mpi"
 	}
 	examples := map[string]string{"amlflow": "amlflow: v1", "pipeline": "pipeline: my-pipeline", "workspace": "workspace: my-team", "stages": "stages: { NAME: { run: SCRIPT } }",
 		"type": "type: string, or integer, number, boolean, list", "endpoint": "endpoint: NAME", "kind": "kind: local",

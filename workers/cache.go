@@ -36,6 +36,9 @@ func (s Submission) Parts() map[string]string {
 	j := s.Job
 	parts := map[string]string{"the code": string(j.Code), "the script": digest(j.Script), "the command": digest(strings.Join(j.Command, "\x00")), "the environment": digest(j.Environment),
 		"the number of nodes": digest(j.Needs.Nodes), "the declared outputs": digest(s.promises())}
+	if j.Launch != nil {
+		parts["the launch"] = digest(j.Launch)
+	}
 	for _, in := range j.Inputs {
 		parts[fmt.Sprintf("the input %q", in.Name)] = string(in.Ref)
 	}

@@ -38,7 +38,7 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 		}
 		return fail(o, "its results could not be collected: "+words(err)), nil
 	}
-	o.Artifacts, o.Log = r.Artifacts, r.Log
+	o.Artifacts, o.Log, o.Logs = r.Artifacts, r.Log, r.Logs
 	o.Metrics = v.metrics(lastMetrics(r.Metrics))
 	if st.State == target.Succeeded {
 		values, err := readValues(r.Values)

@@ -31,7 +31,9 @@ func takeRest(ctx context.Context, blobs target.Blobs, record string, o Outcome)
 		return
 	}
 	_ = s.UseRecord(ctx, record)
-	if o.Log != "" {
-		_ = s.Use(ctx, o.Log)
+	for _, log := range []target.Ref{o.Log, o.Logs} {
+		if log != "" {
+			_ = s.Use(ctx, log)
+		}
 	}
 }

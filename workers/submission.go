@@ -62,6 +62,7 @@ type Outcome struct {
 	Values    map[string]any        `json:"values,omitempty"`
 	Metrics   map[string]float64    `json:"metrics,omitempty"` // the last value of each
 	Log       target.Ref            `json:"log,omitempty"`     // the whole log
+	Logs      target.Ref            `json:"logs,omitempty"`    // see target.Results
 	Tail      []string              `json:"tail,omitempty"`    // its last lines, when the attempt did not succeed
 	URL       string                `json:"url,omitempty"`     // of an endpoint
 	Answer    json.RawMessage       `json:"answer,omitempty"`  // to the sample request

@@ -39,16 +39,17 @@ unless something that every run needs is missing.`,
 
 // examine is the list of checks.
 func (p *program) examine(ctx context.Context) []symptom {
-	return []symptom{
+	return slices.Concat([]symptom{
 		p.stateWritable(),
 		p.diskSpace(),
 		command("shell", "sh", "fail", "install a POSIX shell: jobs are started by one"),
 		command("python3", "python3", "warn", "install python3: stages with Python scripts and `score:` need it"),
 		command("git", "git", "warn", "install git, to keep your pipelines in"),
 		p.limits(),
+	}, p.targetsUsable(ctx), []symptom{
 		p.engineAnswers(ctx),
 		p.endpointsAnswer(ctx),
-	}
+	})
 }
 
 func (p *program) report(all []symptom) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/server"
+	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -30,7 +31,7 @@ const (
 	exitFailed      = 10
 	exitCancelled   = 11
 	exitTimedOut    = 12
-	exitChanges     = 20 // the plan has changes, when asked
+	exitChanges     = 20 // the plan has changes, when asked; results differ
 	exitInterrupted = 130
 )
 
@@ -120,6 +121,10 @@ var codes = []struct {
 	{engine.ErrKeyTaken, exitConflict},
 	{engine.ErrSweeping, exitConflict},
 	{engine.ErrRemoved, exitNotFound},
+	{engine.ErrNoStage, exitNotFound},
+	{engine.ErrNotVerified, exitUsage},
+	{schema.ErrByHand, exitConflict},
+	{schema.ErrOnlyTarget, exitConflict},
 	{fs.ErrNotExist, exitNotFound},
 	{fs.ErrExist, exitConflict},
 	{fs.ErrPermission, exitNotAllowed},

@@ -111,7 +111,7 @@ func (p *program) planRow(s *plan.Stage, indent, will string) []string {
 	if s.Finally {
 		when = "at the end; " + when
 	}
-	return []string{indent + s.Name, will, does(s), or(places(s.Targets, true), "-"), or(needs(s), "-"), or(asks(s.Asks), "-"), strings.TrimSuffix(when, "; ")}
+	return []string{indent + s.Name, will, does(s), or(places(s.Targets, true), "-"), or(needs(s), "-"), or(asks(s.Asks, s.Launch), "-"), strings.TrimSuffix(when, "; ")}
 }
 
 // nestedRows are the stages of the pipeline that a stage runs. What becomes of them is
@@ -167,7 +167,7 @@ func (p *program) briefly(w io.Writer, made *engine.Prepared) {
 		if len(s.Targets) > 0 {
 			where = "on " + places(s.Targets, false)
 		}
-		rows = append(rows, []string{"  " + s.Name, where, asks(s.Asks), rest})
+		rows = append(rows, []string{"  " + s.Name, where, asks(s.Asks, s.Launch), rest})
 	}
 	table(w, rows)
 }
@@ -237,10 +237,13 @@ func needs(s *plan.Stage) string {
 	return strings.Join(names, ", ")
 }
 
-func asks(r target.Resources) string {
+func asks(r target.Resources, l *target.Launch) string {
 	var parts []string
 	if r.Nodes > 1 {
 		parts = append(parts, count(r.Nodes, "node"))
+	}
+	if l != nil {
+		parts = append(parts, fmt.Sprintf("%s x %d", l.Kind, l.Processes))
 	}
 	if r.CPUs > 0 {
 		parts = append(parts, number(r.CPUs)+" cpu")

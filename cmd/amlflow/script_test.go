@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	dir, files := "testdata/script", []string(nil)
 	if !cluster.Available { // what the slim build can do by itself
 		dir = ""
-		for _, name := range []string{"slim", "validate", "plan", "test", "address", "files", "fmt", "graph", "diff", "report", "template"} {
+		for _, name := range []string{"slim", "validate", "plan", "test", "address", "files", "fmt", "graph", "diff", "report", "template", "target"} {
 			files = append(files, filepath.Join("testdata", "script", name+".txtar"))
 		}
 	}

@@ -1,12 +1,15 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/target"
 
@@ -14,7 +17,8 @@ import (
 )
 
 func (p *program) targetVerb() *cobra.Command {
-	return group("target", "List and check the places where stages can run", p.targetLsVerb(), p.targetKindsVerb(), p.targetCheckVerb())
+	return group("target", "List, show, try, add and remove the places where stages can run",
+		p.targetLsVerb(), p.targetShowVerb(), p.targetCheckVerb(), p.targetAddVerb(), p.targetRmVerb(), p.targetKindsVerb())
 }
 
 // checkPatience bounds how long one target may take to say whether it can be used.
@@ -23,12 +27,15 @@ const checkPatience = 15 * time.Second
 func (p *program) targetLsVerb() *cobra.Command {
 	return p.prints(&cobra.Command{
 		Use: "ls", Short: "List the targets of the workspace", Args: takes(0, 0),
+		Long: `Ls lists the targets that amlflow.yaml describes, where it does, by which other
+names profiles mean them, and what they can do.
+-o json prints {"targets":[{"name","kind","at","bound":[{"name","profile"}],"settings","can"}]}.`,
 		RunE: func(*cobra.Command, []string) error {
-			targets, err := p.targets()
+			w, err := p.workspace()
 			if err != nil {
 				return err
 			}
-			return p.listTargets(targets)
+			return p.listTargets(w)
 		},
 	}, "json", "name")
 }
@@ -41,79 +48,111 @@ func (p *program) targets() ([]target.Target, error) {
 	}
 	var out []target.Target
 	for _, t := range w.Targets {
-		out = append(out, target.Target{Name: t.Name, Kind: t.Kind, Settings: t.Settings})
+		out = append(out, asTarget(t))
 	}
 	return out, nil
 }
 
-func (p *program) listTargets(targets []target.Target) error {
-	if p.output == "name" {
-		for _, t := range targets {
-			p.print("%s", t.Name)
+func asTarget(t schema.Target) target.Target {
+	return target.Target{Name: t.Name, Kind: t.Kind, Settings: t.Settings}
+}
+
+// placeJSON is a place in a file as machines read it.
+type placeJSON struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+}
+
+func placeOf(at diag.Pos) placeJSON { return placeJSON{at.File, at.Line, at.Col} }
+
+// boundJSON is another name for a target, which a profile gives it.
+type boundJSON struct {
+	Name    string `json:"name"`
+	Profile string `json:"profile"`
+}
+
+// targetJSON is a target as machines read it. Secret settings are hidden.
+type targetJSON struct {
+	Name     string         `json:"name"`
+	Kind     string         `json:"kind"`
+	At       *placeJSON     `json:"at"` // where it is written; null without an amlflow.yaml
+	Bound    []boundJSON    `json:"bound"`
+	Settings map[string]any `json:"settings"`
+	Can      target.Can     `json:"can"`
+}
+
+func (p *program) targetRecord(w *schema.Workspace, t schema.Target, drivers map[string]target.Driver) targetJSON {
+	r := targetJSON{Name: t.Name, Kind: t.Kind, Bound: []boundJSON{}, Settings: map[string]any{}}
+	if w.Source != nil {
+		if _, written := w.Source.Value(t.Path); written {
+			at := placeOf(w.Source.KeyAt(t.Path))
+			r.At = &at
+		}
+	}
+	for _, profile := range w.Profiles {
+		for _, name := range slices.Sorted(maps.Keys(profile.Targets)) {
+			if profile.Targets[name] == t.Name {
+				r.Bound = append(r.Bound, boundJSON{name, profile.Name})
+			}
+		}
+	}
+	if d, ok := drivers[t.Kind]; ok {
+		r.Can, r.Settings = d.Can(asTarget(t)), formOf(d.Kind()).shown(t.Settings)
+	}
+	return r
+}
+
+func (p *program) listTargets(w *schema.Workspace) error {
+	list, drivers := []targetJSON{}, p.drivers()
+	for _, t := range w.Targets {
+		list = append(list, p.targetRecord(w, t, drivers))
+	}
+	switch p.output {
+	case "json":
+		return p.json(map[string]any{"targets": list})
+	case "name":
+		for _, r := range list {
+			p.print("%s", r.Name)
 		}
 		return nil
 	}
-	type row struct {
-		target.Target
-		Can target.Can `json:"can"`
-	}
-	list, drivers := []row{}, p.drivers()
-	for _, t := range targets {
-		r := row{Target: t}
-		if d, ok := drivers[t.Kind]; ok {
-			r.Can = d.Can(t)
-		}
-		list = append(list, r)
-	}
-	if p.output == "json" {
-		return p.json(map[string]any{"targets": list})
-	}
-	rows := [][]string{p.heading("TARGET", "KIND", "NODES", "GPU", "SERVES")}
+	rows := [][]string{p.heading("TARGET", "KIND", "WHERE", "ALSO", "CAN")}
 	for _, r := range list {
-		rows = append(rows, []string{r.Name, r.Kind, fmt.Sprint(r.Can.Nodes), yes(r.Can.GPU), yes(r.Can.Serve)})
+		rows = append(rows, []string{r.Name, r.Kind, r.where(), or(r.also(), "-"), abilities(r.Can)})
 	}
 	table(p.out, rows)
 	return nil
 }
 
-func yes(b bool) string {
-	if b {
-		return "yes"
+func (r targetJSON) where() string {
+	if r.At == nil {
+		return "always there"
 	}
-	return "no"
+	return fmt.Sprintf("%s:%d", r.At.File, r.At.Line)
 }
 
-func (p *program) targetKindsVerb() *cobra.Command {
-	return p.prints(&cobra.Command{
-		Use: "kinds [KIND]", Short: "List the kinds of target, or print the settings of one as a JSON Schema", Args: takes(0, 1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			drivers := p.drivers()
-			if len(args) == 1 {
-				return p.kind(drivers, args[0])
-			}
-			rows := [][]string{p.heading("KIND", "IS")}
-			list := []map[string]string{}
-			for _, name := range slices.Sorted(maps.Keys(drivers)) {
-				k := drivers[name].Kind()
-				rows = append(rows, []string{k.Name, k.Summary})
-				list = append(list, map[string]string{"name": k.Name, "summary": k.Summary})
-			}
-			if p.output == "json" {
-				return p.json(map[string]any{"kinds": list})
-			}
-			table(p.out, rows)
-			return nil
-		},
-	}, "json")
+// also says by which names profiles mean the target.
+func (r targetJSON) also() string {
+	var words []string
+	for _, b := range r.Bound {
+		words = append(words, fmt.Sprintf("%s (%s)", b.Name, b.Profile))
+	}
+	return join(words)
 }
 
-func (p *program) kind(drivers map[string]target.Driver, name string) error {
-	d, ok := drivers[name]
-	if !ok {
-		return unknown("kind of target", name, slices.Collect(maps.Keys(drivers)))
+// abilities says what a target can do beyond running a command on one machine.
+func abilities(can target.Can) string {
+	words := []string{count(max(can.Nodes, 1), "node")}
+	for _, a := range []struct {
+		can  bool
+		word string
+	}{{can.GPU, "GPUs"}, {can.Images, "images"}, {can.Python, "Python environments"}, {can.Serve, "serves"}, {can.Manage, "grows and shrinks"}} {
+		if a.can {
+			words = append(words, a.word)
+		}
 	}
-	_, err := p.out.Write(d.Kind().Settings)
-	return err
+	return join(words)
 }
 
 // unknown says that there is no such thing, and what there is.
@@ -126,80 +165,71 @@ func unknown(what, name string, known []string) error {
 	return ended{exitNotFound, fmt.Errorf("there is no %s %q: %s", what, name, cure)}
 }
 
-func (p *program) targetCheckVerb() *cobra.Command {
-	return p.prints(&cobra.Command{
-		Use: "check [NAME…]", Short: "Say whether targets can be used now, and if not, why", Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			targets, err := p.targets()
-			if err != nil {
-				return err
-			}
-			if targets, err = chosen(targets, args); err != nil {
-				return err
-			}
-			return p.checkTargets(cmd.Context(), targets)
-		},
-	}, "json")
-}
-
-// chosen keeps the targets that are named, or all when none is.
-func chosen(targets []target.Target, names []string) ([]target.Target, error) {
-	if len(names) == 0 {
-		return targets, nil
-	}
+// targetNamed finds one target of a workspace.
+func targetNamed(w *schema.Workspace, name string) (schema.Target, error) {
 	var known []string
-	for _, t := range targets {
+	for _, t := range w.Targets {
+		if t.Name == name {
+			return t, nil
+		}
 		known = append(known, t.Name)
 	}
-	var out []target.Target
-	for _, name := range names {
-		i := slices.Index(known, name)
-		if i < 0 {
-			return nil, unknown("target", name, known)
-		}
-		out = append(out, targets[i])
-	}
-	return out, nil
+	return schema.Target{}, unknown("target", name, known)
 }
 
-func (p *program) checkTargets(ctx context.Context, targets []target.Target) error {
-	type verdict struct {
-		Target string `json:"target"`
-		Usable bool   `json:"usable"`
-		Reason string `json:"reason"`
-	}
-	list, code := []verdict{}, exitOK
-	for _, t := range targets {
-		v := verdict{Target: t.Name, Usable: true}
-		if err := p.checkTarget(ctx, t); err != nil {
-			v.Usable, v.Reason, code = false, err.Error(), exitUnreachable
-		}
-		list = append(list, v)
-	}
-	if p.output == "json" {
-		if err := p.json(map[string]any{"targets": list}); err != nil {
-			return err
-		}
-		return silently(code)
-	}
-	var rows [][]string
-	for _, v := range list {
-		word := p.paintOut(green, "ok")
-		if !v.Usable {
-			word = p.paintOut(red, "no")
-		}
-		rows = append(rows, []string{word, v.Target, v.Reason})
-	}
-	table(p.out, rows)
-	return silently(code)
-}
-
-func (p *program) checkTarget(ctx context.Context, t target.Target) error {
+// driverOf finds the driver of a target.
+func (p *program) driverOf(t target.Target) (target.Driver, error) {
 	d, ok := p.drivers()[t.Kind]
 	if !ok {
-		return fmt.Errorf("this program has no driver for targets of kind %q", t.Kind)
+		return nil, fmt.Errorf("this program has no driver for targets of kind %q: `%s target kinds` lists those that it has", t.Kind, invocation())
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkPatience)
-	defer cancel()
-	return d.Check(ctx, t)
+	return d, nil
+}
+
+// uses finds what needs a target, in the files of the workspace.
+func (p *program) uses(w *schema.Workspace, name string) ([]engine.TargetUse, error) {
+	files, err := filesOfWorkspace(w.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return engine.TargetUses(w, files, name)
+}
+
+// use says in a line what needs a target.
+func use(u engine.TargetUse) string {
+	at := fmt.Sprintf("%s:%d", u.At.File, u.At.Line)
+	switch {
+	case u.Profile != "":
+		return fmt.Sprintf("%s: profile %q binds %q to it", at, u.Profile, u.Name)
+	case u.Implied:
+		return fmt.Sprintf("%s: stage %q says no target", at, u.Stage)
+	}
+	return fmt.Sprintf("%s: stage %q", at, u.Stage)
+}
+
+// workspaceFile is the workspace of the current folder with the path of its file.
+func (p *program) workspaceFile() (*schema.Workspace, string, error) {
+	w, err := p.workspace()
+	if err != nil {
+		return nil, "", err
+	}
+	if w.Source == nil {
+		return w, "", nil
+	}
+	return w, filepath.Join(w.Dir, schema.FileName), nil
+}
+
+// errNoWorkspace says that there is no file to change.
+var errNoWorkspace = ended{exitNotFound, errors.New("there is no " + schema.FileName + " here or above: go where it is")}
+
+// completeTargets offers the targets of the workspace.
+func (p *program) completeTargets(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if p.settle() == nil {
+		targets, _ := p.targets()
+		for _, t := range targets {
+			names = append(names, t.Name+"\t"+t.Kind)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -247,7 +247,7 @@ func (r *run) gathered(w World, s *plan.Stage, p *StageProgress, items []plan.It
 		p.Status, p.Cause = target.Cancelled, target.CauseCancel
 	case first != nil:
 		p.Status, p.Cause, p.Exit, p.Signal, p.Tail, p.At = target.Failed, first.Cause, first.Exit, first.Signal, first.Tail, first.At
-		p.Job, p.Place, p.Target, p.Log, p.Rank, p.Secrets = first.Job, first.Place, first.Target, first.Log, first.Rank, first.Secrets
+		p.Job, p.Place, p.Target, p.Log, p.Logs, p.Rank, p.Secrets = first.Job, first.Place, first.Target, first.Log, first.Logs, first.Rank, first.Secrets
 		p.Error = fmt.Sprintf("%d of %d items failed; the first, %s (%s): %s", c.Failed, c.Total, first.Name, first.Label, first.Error)
 	case c.Total > 0 && c.Skipped == c.Total:
 		p.Status, p.Why = Skipped, "its condition `if` is false for every item"

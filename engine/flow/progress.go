@@ -53,6 +53,7 @@ type StageProgress struct {
 	Rank     int                `json:"rank,omitempty"` // the rank that decided the end
 	Place    *target.Target     `json:"place,omitempty"`
 	Log      target.Ref         `json:"log,omitempty"`
+	Logs     target.Ref         `json:"logs,omitempty"` // those of all ranks; see target.Results
 	// Checkpoint is what the next attempt begins from, and Resumed what this one did.
 	Checkpoint target.Ref       `json:"checkpoint,omitempty"`
 	Resumed    target.Ref       `json:"resumed_from,omitempty"`

@@ -28,7 +28,7 @@ func placeOf(s *plan.Stage, item *plan.Item) plan.Place {
 	if item != nil && item.Own != nil {
 		return *item.Own
 	}
-	return plan.Place{Targets: s.Targets, Asks: s.Asks, Group: s.Group}
+	return plan.Place{Targets: s.Targets, Asks: s.Asks, Launch: s.Launch, Group: s.Group}
 }
 
 // key names the unit within its run.

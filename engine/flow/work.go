@@ -131,7 +131,7 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 		return workers.Deploy, workers.Withdraw, workers.Rollout{Store: r.in.Store, Target: at, Deployment: d}, err
 	}
 	job := target.Job{
-		ID: id, Script: s.Script, Env: env, Host: r.in.Host, Code: s.Code, Inputs: inputs, Needs: u.place.Asks,
+		ID: id, Script: s.Script, Env: env, Host: r.in.Host, Code: s.Code, Inputs: inputs, Needs: u.place.Asks, Launch: u.place.Launch,
 		Environment: u.runtime(), Timeout: time.Duration(s.Timeout), Grace: time.Duration(s.Grace),
 	}
 	if c := s.Checkpoint; c != nil {

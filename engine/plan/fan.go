@@ -127,6 +127,9 @@ func (b *staging) differs() bool {
 	for _, l := range b.layers {
 		s := l.s
 		texts := append([]string{s.Resources.CPUs, s.Resources.Memory, s.Resources.Nodes, s.Environment.Image}, s.Target...)
+		if s.Launch != nil {
+			texts = append(texts, s.Launch.Processes)
+		}
 		if s.Concurrency != nil {
 			texts = append(texts, s.Concurrency.Group)
 		}
@@ -144,7 +147,7 @@ func (b *staging) differs() bool {
 
 // settle makes p the stage's own place.
 func (b *staging) settle(p Place) {
-	b.out.Targets, b.out.Asks, b.out.Group = p.Targets, p.Asks, p.Group
+	b.out.Targets, b.out.Asks, b.out.Launch, b.out.Group = p.Targets, p.Asks, p.Launch, p.Group
 	if p.Image != "" {
 		b.out.Runtime = withImage(b.out.Runtime, p.Image)
 	}

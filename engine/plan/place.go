@@ -19,6 +19,7 @@ func (b *staging) place(combination map[string]any) Place {
 	}
 	var p Place
 	p.Asks = b.asks(seen)
+	p.Launch = b.launch(seen, p.Asks)
 	if l := b.says("environment"); l.s.Environment.Image != "" {
 		p.Image, _ = b.now(seen(l), l.s.At("environment")+"/image", l.s.Environment.Image)
 	}
@@ -74,6 +75,31 @@ func (b *staging) asks(seen func(*layer) *layer) (asks target.Resources) {
 	}
 	asks.Memory = size
 	return asks
+}
+
+// The most processes of a stage: on each node, and in all.
+const (
+	mostPerNode   = 1024
+	mostProcesses = 10_000
+)
+
+// launch reads how the processes begin; nil when each node runs one, as it does anyway.
+func (b *staging) launch(seen func(*layer) *layer, asks target.Resources) *target.Launch {
+	l := seen(b.says("launch"))
+	if l.s.Launch == nil || b.out.Deploy != nil {
+		return nil
+	}
+	out := &target.Launch{Kind: target.LaunchKind(l.s.Launch.Kind), Processes: 1}
+	path := l.s.At("launch") + "/processes_per_node"
+	if v, ok := b.amount(l, path, l.s.Launch.Processes); ok {
+		if out.Processes = int(v); v != math.Trunc(v) || v > mostPerNode || v*float64(max(asks.Nodes, 1)) > mostProcesses {
+			b.bad(l, path, "bad-amount", fmt.Sprintf("a stage cannot run %v processes on each of %d nodes", v, max(asks.Nodes, 1)), fmt.Sprintf("write a whole number from 1 to %d, for at most %d processes in all", mostPerNode, mostProcesses))
+		}
+	}
+	if out.Kind == target.LaunchEnv && out.Processes == 1 {
+		return nil
+	}
+	return out
 }
 
 func (c *compiler) amount(l *layer, at, text string) (float64, bool) {

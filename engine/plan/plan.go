@@ -55,6 +55,7 @@ type Stage struct {
 	Code       target.Ref          `json:"code,omitempty"`
 	Runtime    *target.Environment `json:"environment,omitempty"`
 	Asks       target.Resources    `json:"resources"`
+	Launch     *target.Launch      `json:"launch,omitempty"` // nil: one process on each node
 	Timeout    Duration            `json:"timeout,omitempty"`
 	Grace      Duration            `json:"grace,omitempty"`
 	Retry      Retry               `json:"retry"`
@@ -128,6 +129,7 @@ type Item struct {
 type Place struct {
 	Targets []target.Target  `json:"targets"`
 	Asks    target.Resources `json:"resources"`
+	Launch  *target.Launch   `json:"launch,omitempty"`
 	Image   string           `json:"image,omitempty"`
 	Group   *Group           `json:"concurrency,omitempty"`
 }

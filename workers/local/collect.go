@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/ranks"
@@ -51,7 +52,7 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 	}
 	// The disk is slow, so the end goes there while the rest is gathered.
 	settled := make(chan error, 1)
-	go func() { settled <- f.settle(r.Needs.Nodes) }()
+	go func() { settled <- f.settle(r.Job.Ranks()) }()
 	res, err := f.collect(ctx, r, st.Rank, out)
 	if err = errors.Join(err, <-settled); err != nil {
 		return res, fmt.Errorf("collect job %q: %w", id, err)
@@ -71,6 +72,9 @@ func (f folder) settle(nodes int) error {
 func (f folder) collect(ctx context.Context, r record, decider int, out target.Blobs) (res target.Results, err error) {
 	if res.Log, err = putLog(ctx, f.rank(decider), out); err != nil {
 		return res, fmt.Errorf("the log: %w", err)
+	}
+	if res.Logs, err = f.putLogs(ctx, r, decider, res.Log, out); err != nil {
+		return res, fmt.Errorf("the logs of the ranks: %w", err)
 	}
 	if res.Values, err = readBounded(filepath.Join(f.rank(0), ranks.ValuesFile), ranks.MaxValues); err != nil {
 		return res, fmt.Errorf("$AMLFLOW_OUTPUTS: %w", err)
@@ -127,6 +131,28 @@ func putLog(ctx context.Context, dir string, out target.Blobs) (target.Ref, erro
 	}
 	defer log.Close()
 	return target.PutLog(ctx, out, log)
+}
+
+// putLogs stores the logs of all ranks, of which that of one is stored already; the name
+// is empty when there is only that.
+func (f folder) putLogs(ctx context.Context, r record, stored int, log target.Ref, out target.Blobs) (target.Ref, error) {
+	if r.Job.Ranks() == 1 {
+		return "", nil
+	}
+	var all []target.Part
+	for n := range r.Job.Ranks() {
+		one := log
+		if n != stored {
+			var err error
+			if one, err = putLog(ctx, f.rank(n), out); err != nil {
+				return "", err
+			}
+		}
+		if one != "" {
+			all = append(all, target.Part{Name: strconv.Itoa(n), Ref: one})
+		}
+	}
+	return target.JoinTree(ctx, out, all)
 }
 
 // putFile stores a regular file; the name is empty when there is none.

@@ -46,5 +46,5 @@ func hostPart(host map[string]string) map[string]string {
 
 // contractPart is what every target sets.
 func (f folder) contractPart(n int, r record) map[string]string {
-	return ranks.Environ(r.Job, ranks.Place{Dir: f.rank(n), Inputs: f.path("in"), Rank: n, World: r.Needs.Nodes, Master: "127.0.0.1", Port: r.Port})
+	return ranks.Environ(r.Job, ranks.Place{Dir: f.rank(n), Inputs: f.path("in"), Rank: n, World: r.Job.Ranks(), Master: masterAddress, Port: r.Port})
 }

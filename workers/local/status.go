@@ -37,7 +37,7 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 	if err != nil {
 		return target.Status{}, fmt.Errorf("read the record of job %q: %w", id, err)
 	}
-	views, err := f.look(r.Needs.Nodes)
+	views, err := f.look(r.Job.Ranks())
 	if err = errors.Join(err, f.trim(r)); err != nil {
 		return target.Status{}, err
 	}
@@ -50,7 +50,7 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 // trim leaves out the middle of logs that have grown too long. It is done by whoever
 // looks, since the job writes to the file and to no one else.
 func (f folder) trim(r record) error {
-	for n := range r.Needs.Nodes {
+	for n := range r.Job.Ranks() {
 		why := "a log is kept up to " + jobdir.FormatBytes(r.Log) + ", which `log` of the target sets"
 		if err := jobdir.Trim(f.rank(n), r.Log, why); err != nil {
 			return fmt.Errorf("shorten the log of rank %d: %w", n, err)
@@ -124,7 +124,7 @@ func verdict(r record, views []jobdir.View) target.Status {
 }
 
 func (r record) facts() ranks.Facts {
-	f := ranks.Facts{Nodes: r.Needs.Nodes, Timeout: r.Job.Timeout, Memory: r.Needs.Memory, Program: r.Shell, Script: true, Path: hostPart(r.Job.Host)["PATH"]}
+	f := ranks.Facts{Nodes: r.Job.Ranks(), Timeout: r.Job.Timeout, Memory: r.share().Memory, Program: r.Shell, Script: true, Path: hostPart(r.Job.Host)["PATH"]}
 	if len(r.Job.Command) > 0 {
 		f.Program, f.Script = r.Job.Command[0], false
 	}

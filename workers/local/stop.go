@@ -48,7 +48,7 @@ func (f folder) stop(r record, why target.Cause) error {
 
 func (f folder) each(r record, why target.Cause, wanted func(rank int) bool) error {
 	var errs []error
-	for n := range r.Needs.Nodes {
+	for n := range r.Job.Ranks() {
 		if wanted(n) {
 			errs = append(errs, f.stopRank(n, why, r.Job.Grace))
 		}
@@ -93,7 +93,7 @@ func (d Driver) clean(f folder, id string, lock *os.File) error {
 	if err != nil {
 		return err
 	}
-	views, err := f.look(max(r.Needs.Nodes, 1))
+	views, err := f.look(r.Job.Ranks())
 	if err != nil {
 		return err
 	}

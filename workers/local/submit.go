@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/pyenv"
+	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -57,7 +56,7 @@ func (f folder) started() bool {
 	if err != nil || !ok {
 		return false
 	}
-	for n := range r.Needs.Nodes {
+	for n := range r.Job.Ranks() {
 		if !jobdir.Started(f.rank(n)) {
 			return false
 		}
@@ -96,6 +95,9 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 	if c := job.Checkpoint; c != nil && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
 		return record{}, fmt.Errorf("%q is no folder for checkpoints: name one inside of the working directory: %w", c.Path, target.ErrPermanent)
 	}
+	if n := job.Ranks(); n > mostRanks {
+		return record{}, fmt.Errorf("job %q has %d ranks, and this computer starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, mostRanks, target.ErrPermanent)
+	}
 	if err := supported(t.Name, job.Environment); err != nil {
 		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
 	}
@@ -126,7 +128,7 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 	if jobdir.Stopping(f.rank(0)) {
 		return nil
 	}
-	if f.forgotten(r.Needs.Nodes) {
+	if f.forgotten(r.Job.Ranks()) {
 		return nil
 	}
 	step("locked")
@@ -155,13 +157,13 @@ func (f folder) fill(ctx context.Context, envs pyenv.Folder, r record, in target
 	if r.Venv, err = f.equip(ctx, envs, r.Job); err != nil {
 		return r, err
 	}
-	if r.Port, err = freePort(); err != nil {
+	if r.Port, err = freePorts(ranks.Ports(r.Job)); err != nil {
 		return r, err
 	}
 	if err := f.deliver(ctx, r, in); err != nil {
 		return r, err
 	}
-	for n := range r.Needs.Nodes {
+	for n := range r.Job.Ranks() {
 		if err := f.furnish(ctx, n, r, in); err != nil {
 			return r, err
 		}
@@ -239,6 +241,9 @@ func (f folder) furnish(ctx context.Context, n int, r record, in target.Blobs) e
 			return err
 		}
 	}
+	if err := r.listHosts(dir); err != nil {
+		return err
+	}
 	if r.Job.Script == "" {
 		return nil
 	}
@@ -261,7 +266,7 @@ func freshDir(path string) error {
 // start starts every rank that was not started yet.
 func (f folder) start(ctx context.Context, r record) error {
 	lastStart.Store(time.Now().Unix())
-	for n := range r.Needs.Nodes {
+	for n := range r.Job.Ranks() {
 		// A Cancel that came before this look has marked rank 0; one that comes
 		// after it finds job.json and marks this rank, too.
 		if jobdir.Stopping(f.rank(0)) {
@@ -272,8 +277,8 @@ func (f folder) start(ctx context.Context, r record) error {
 			Env:     f.environ(n, r),
 			Secrets: variables(r.Job.Secrets),
 			Work:    filepath.Join(f.rank(n), "code"),
-			Memory:  r.Needs.Memory,
-			CPUs:    r.Needs.CPUs,
+			Memory:  r.share().Memory,
+			CPUs:    r.share().CPUs,
 		}
 		if err := jobdir.Start(ctx, f.rank(n), p); err != nil {
 			return fmt.Errorf("start job %q: %w", r.Job.ID, err)
@@ -288,19 +293,4 @@ func (f folder) argv(n int, r record) []string {
 		return r.Job.Command
 	}
 	return []string{r.Shell, "-e", filepath.Join(f.rank(n), "script")}
-}
-
-// freePort finds a port that no one listens on, below those that the system
-// hands out by itself, so that it is likely to be free still when rank 0 asks
-// for it.
-func freePort() (int, error) {
-	var err error
-	for range 100 {
-		port := 20_000 + rand.IntN(12_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("find a free port for MASTER_PORT: %w", err)
 }

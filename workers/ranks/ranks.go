@@ -4,7 +4,6 @@ package ranks
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,7 +18,7 @@ const Peer target.Cause = "peer"
 
 // Facts is what a verdict needs to know of a job beside the ends of its ranks.
 type Facts struct {
-	Nodes   int
+	Nodes   int // how many ranks there are
 	Timeout time.Duration
 	Memory  int64  // the bytes that a rank may use; 0: any
 	Program string // the command, or the shell that runs the script
@@ -141,59 +140,4 @@ func finish(views []jobdir.View) (last time.Time) {
 		}
 	}
 	return last
-}
-
-// The files in a rank's folder that a job reports to.
-const (
-	ValuesFile  = "outputs.json"
-	MetricsFile = "metrics.jsonl"
-)
-
-// The most bytes that are read of them: more belongs into an artifact.
-const (
-	MaxValues  = 1 << 20
-	MaxMetrics = 32 << 20
-)
-
-// Place is where one rank of a job runs, and what it is told of the others.
-type Place struct {
-	Dir    string // the rank's folder, absolute: code/, out/, tmp/ and what it reports to
-	Inputs string // the folder of the inputs, absolute
-	Rank   int
-	World  int    // how many ranks there are
-	Master string // the address of rank 0
-	Port   int    // a port of it that is likely to be free
-}
-
-// Environ is what every target sets for a job, beside what the stage declares. The names
-// from RANK on are those of torchrun, which most libraries for distributed training
-// understand.
-func Environ(job target.Job, p Place) map[string]string {
-	env := map[string]string{
-		"AMLFLOW_JOB":     job.ID,
-		"AMLFLOW_OUTPUTS": path.Join(p.Dir, ValuesFile),
-		"AMLFLOW_METRICS": path.Join(p.Dir, MetricsFile),
-		"TMPDIR":          path.Join(p.Dir, "tmp"),
-		"PWD":             path.Join(p.Dir, "code"),
-		// Python keeps its output back when it goes to a file, and a log that can
-		// be followed is worth more than the speed.
-		"PYTHONUNBUFFERED": "1",
-
-		"RANK":        fmt.Sprint(p.Rank),
-		"LOCAL_RANK":  "0",
-		"NODE_RANK":   fmt.Sprint(p.Rank),
-		"WORLD_SIZE":  fmt.Sprint(p.World),
-		"MASTER_ADDR": p.Master,
-		"MASTER_PORT": fmt.Sprint(p.Port),
-	}
-	if c := job.Checkpoint; c != nil {
-		env["AMLFLOW_CHECKPOINT"] = path.Join(p.Dir, "code", c.Path)
-	}
-	for _, a := range job.Inputs {
-		env[target.EnvName("AMLFLOW_INPUT_", a.Name)] = path.Join(p.Inputs, a.Name)
-	}
-	for _, a := range job.Outputs {
-		env[target.EnvName("AMLFLOW_OUTPUT_", a.Name)] = path.Join(p.Dir, "out", a.Name)
-	}
-	return env
 }

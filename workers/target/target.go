@@ -25,7 +25,7 @@ type Target struct {
 type Kind struct {
 	Name     string // "local", "ssh", "slurm": what a workspace writes as `kind`
 	Summary  string // one line for people
-	Settings []byte // JSON Schema (2020-12) of Target.Settings
+	Settings []byte // JSON Schema (2020-12) of Target.Settings; what is secret in itself is writeOnly, and never shown
 }
 
 // Can says what one target offers beyond running a command on one machine.
@@ -34,6 +34,7 @@ type Can struct {
 	Nodes  int  // the most machines one job may span; at least 1
 	GPU    bool // jobs may ask for GPUs
 	Images bool // jobs may run in a container image
+	Launch bool // jobs may have a Launch, of every kind
 	Python bool // jobs and deployments may ask for a Python environment
 	Manage bool // the driver is a Manager: amlflow creates and resizes the target
 	Serve  bool // the driver is a Server: models can be deployed here
@@ -116,6 +117,8 @@ type Job struct {
 	Inputs  []Artifact `json:"inputs,omitempty"`
 	Outputs []Artifact `json:"outputs,omitempty"` // Ref is empty: to be collected
 	Needs   Resources  `json:"needs"`
+	// Launch says how the ranks of the job begin; nil: one on each node. See Can.Launch.
+	Launch *Launch `json:"launch,omitempty"`
 	// Checkpoint is where the job leaves what it could go on from; nil: it does not.
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	// Timeout bounds the job's running time; zero means no bound.
@@ -233,6 +236,9 @@ type Results struct {
 	Values    json.RawMessage // the content of $AMLFLOW_OUTPUTS; nil when not written
 	Metrics   []byte          // the content of $AMLFLOW_METRICS, JSON lines
 	Log       Ref             // the whole log of the rank that decided the end; see PutLog
+	// Logs is a folder with the logs of all ranks, each under its number, of a job that
+	// has several; empty: those of the others are on the target only.
+	Logs Ref
 }
 
 // Blobs is where inputs come from and outputs go to: content by digest.

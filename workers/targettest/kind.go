@@ -31,6 +31,9 @@ func kindIsComplete(t *testing.T, h Harness) {
 	}
 }
 
+// secretive are names of settings whose value would be a secret in itself.
+var secretive = regexp.MustCompile(`(^|_)(password|passphrase|secret|token|access_key|api_key)$`)
+
 func settingsAreDescribed(t *testing.T, h Harness) {
 	text := h.Driver.Kind().Settings
 	s, err := jsonschema.CompileString("settings.schema.json", string(text))
@@ -38,8 +41,12 @@ func settingsAreDescribed(t *testing.T, h Harness) {
 		t.Fatalf("the schema of the settings: %v", err)
 	}
 	var doc struct {
-		AdditionalProperties any                                     `json:"additionalProperties"`
-		Properties           map[string]struct{ Description string } `json:"properties"`
+		AdditionalProperties any `json:"additionalProperties"`
+		Properties           map[string]struct {
+			Description string `json:"description"`
+			Type        any    `json:"type"`
+			WriteOnly   bool   `json:"writeOnly"`
+		} `json:"properties"`
 	}
 	if err := json.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
@@ -50,6 +57,9 @@ func settingsAreDescribed(t *testing.T, h Harness) {
 	for name, p := range doc.Properties {
 		if p.Description == "" {
 			t.Errorf("setting %q has no description", name)
+		}
+		if secretive.MatchString(name) && p.Type == "string" && !p.WriteOnly {
+			t.Errorf("setting %q is shown to everybody: take a reference to the secret, or mark it as writeOnly", name)
 		}
 	}
 	var settings any = map[string]any{}

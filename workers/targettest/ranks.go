@@ -13,6 +13,7 @@ var rankQuestions = []question{
 	{"OneRankIsAWorld", oneRankIsAWorld},
 	{"RanksKnowEachOther", ranksKnowEachOther},
 	{"RanksHaveTheirOwnFolder", ranksHaveTheirOwnFolder},
+	{"LogsOfAllRanksAreKept", logsOfAllRanksAreKept},
 	{"OneRankFailsAll", oneRankFailsAll},
 	{"CancelStopsAllRanks", cancelStopsAllRanks},
 }
@@ -78,6 +79,25 @@ echo $RANK >"$AMLFLOW_OUTPUT_OUT"; echo "{\"rank\":$RANK}" >"$AMLFLOW_OUTPUTS"; 
 	r := h.collect(t, j.ID, out)
 	if got := out.Text(r.Artifacts["out"]) + string(r.Values) + string(r.Metrics); got != "0\n{\"rank\":0}\n{\"rank\":0}\n" {
 		t.Errorf("collected %q", got)
+	}
+}
+
+func logsOfAllRanksAreKept(t *testing.T, h Harness) {
+	j := h.pair(t, "logs", "echo rank $RANK")
+	h.succeed(t, j, nil)
+	out := &LogBlobs{}
+	logs := h.collect(t, j.ID, out).Logs
+	if logs == "" {
+		t.Skip("SKIP: the target keeps only the log of the rank that decided")
+	}
+	files, err := target.ListTree(t.Context(), out, logs)
+	if err != nil || len(files) != 2 {
+		t.Fatalf("the logs are %+v, %v", files, err)
+	}
+	for rank, f := range files {
+		if got, want := out.Text(f.Ref), fmt.Sprintf("log: rank %d\n", rank); f.Path != strconv.Itoa(rank) || got != want {
+			t.Errorf("under %q there is %q, want %q under %d", f.Path, got, want, rank)
+		}
 	}
 }
 
