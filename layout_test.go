@@ -38,10 +38,11 @@ var plan = []room{
 	{"workers/pyenv", "workers/target workers/jobdir", ""},
 	{"workers/gateway", "workers/target workers/jobdir workers/pyenv", ""},
 	{"workers/local", "workers/target workers/jobdir workers/pyenv workers/gateway", ""},
+	{"workers/docker", "workers/target workers/jobdir", "github.com/moby/moby/client github.com/moby/moby/api github.com/containerd/errdefs"},
 	{"workers/mask", "", ""},
 	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
-	{"workers/builtin", "workers/target workers/local", ""},
+	{"workers/builtin", "workers/target workers/local workers/docker", ""},
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
