@@ -1,12 +1,17 @@
 package docker
 
 import (
+	"context"
 	"fmt"
+	"path"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/amlflow/amlflow/workers/target"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 )
 
 // An image without a shell, such as one FROM scratch with a static binary, runs a
@@ -31,6 +36,23 @@ func (s *submission) fitsBare(image string) error {
 		}
 	}
 	return nil
+}
+
+// hasProgram looks for a program that is named by its path. Init processes do not agree
+// on what they say when there is none.
+func (s *submission) hasProgram(ctx context.Context, id string, r record) error {
+	if !strings.Contains(r.Program, "/") {
+		return nil
+	}
+	where := r.Program
+	if !path.IsAbs(where) {
+		where = path.Join(codeDir, where)
+	}
+	_, err := s.ContainerStatPath(ctx, id, client.ContainerStatPathOptions{Path: where})
+	if errdefs.IsNotFound(err) {
+		return fmt.Errorf("%s: %w", r.whyUnstarted(127), target.ErrPermanent)
+	}
+	return s.trouble("look for the program", err)
 }
 
 // makeBare has the container run the command itself, below an init process, because for

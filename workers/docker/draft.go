@@ -45,29 +45,33 @@ func (s *submission) draft(ctx context.Context) (id, name string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.discard(id))
-		}
-	}()
 	has, err := s.hasShell(ctx, id)
-	if err != nil {
-		return "", "", err
-	}
-	if !has {
-		if err := s.fitsBare(r.Asked); err != nil {
-			return "", "", err
-		}
+	if err == nil && !has {
 		r.Bare = true
-		bare := id
-		if id, name, err = s.create(ctx, r, im, host); err != nil {
-			return bare, "", err
-		}
-		if err := s.drop(ctx, bare); err != nil {
-			return id, "", err
+		if err = s.fitsBare(r.Asked); err == nil {
+			id, name, err = s.instead(ctx, id, r, im, host)
 		}
 	}
-	return id, name, s.fill(ctx, id, r, im)
+	if err == nil {
+		err = s.fill(ctx, id, r, im)
+	}
+	if err == nil && r.Bare {
+		err = s.hasProgram(ctx, id, r)
+	}
+	if err != nil {
+		return "", "", errors.Join(err, s.discard(id))
+	}
+	return id, name, nil
+}
+
+// instead makes the container that a bare job needs in place of one that was made for
+// a shell. When it cannot, the first one is still there.
+func (s *submission) instead(ctx context.Context, old string, r record, im image, host container.HostConfig) (id, name string, err error) {
+	id, name, err = s.create(ctx, r, im, host)
+	if err != nil {
+		return old, "", err
+	}
+	return id, name, s.drop(ctx, old)
 }
 
 // plan says what is known of the job before the engine is asked, and refuses what can
