@@ -36,7 +36,7 @@ func (s *submission) fill(ctx context.Context, id string, r record, im image) er
 	}
 	defer os.RemoveAll(spool)
 	return s.send(ctx, id, func(w *tar.Writer) error {
-		for _, dir := range []string{root, codeDir, outDir, reportDir, tmpDir, homeDir} {
+		for _, dir := range []string{codeDir, outDir, reportDir, tmpDir, homeDir, lifeDir} {
 			if err := addDir(w, dir, openDir); err != nil {
 				return err
 			}

@@ -104,16 +104,13 @@ func counting(t *testing.T, r rig) (table, target.Job, func() int) {
 	}
 }
 
-// faults asks of both engines.
+// faults asks of both engines, at every step.
 func faults(t *testing.T, ask func(t *testing.T, r rig, at string)) {
-	for name, lend := range map[string]func(*testing.T) rig{"podman": onPodman, "docker": onDocker} {
-		t.Run(name, func(t *testing.T) {
-			r := lend(t)
-			for _, at := range steps {
-				t.Run(at, func(t *testing.T) { ask(t, r, at) })
-			}
-		})
-	}
+	onBoth(t, func(t *testing.T, r rig) {
+		for _, at := range steps {
+			t.Run(at, func(t *testing.T) { ask(t, r, at) })
+		}
+	})
 }
 
 // A worker that dies anywhere in Submit leaves a job that another starts once.

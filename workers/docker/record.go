@@ -23,22 +23,28 @@ const (
 
 // The folder of a job in its container, and what is in it.
 const (
-	root          = "/amlflow"
-	codeDir       = root + "/code"               // the working directory
-	inDir         = root + "/in"                 // inputs, by name
-	outDir        = root + "/out"                // outputs, by name
-	tmpDir        = root + "/tmp"                // $TMPDIR
-	homeDir       = root + "/home"               // $HOME
-	scriptFile    = root + "/script"             // what the stage says under `run`
-	startFile     = root + "/start"              // start.sh, and what it runs
-	secretsFile   = root + "/secrets"            // variables; gone before the program runs
-	logFile       = root + "/log"                // what the program wrote to standard output and standard error
-	reportDir     = root + "/report"             // what the job reports to, and nothing else
-	valuesFile    = reportDir + "/outputs.json"  // $AMLFLOW_OUTPUTS
-	metricsFile   = reportDir + "/metrics.jsonl" // $AMLFLOW_METRICS
-	unstartedFile = root + "/unstarted"          // the program could not be executed
-	overtimeFile  = root + "/overtime"           // the timeout passed while no worker looked
-	exitFile      = root + "/exit"               // the program ended by itself, or by a signal
+	root        = "/amlflow"
+	codeDir     = root + "/code"               // the working directory
+	inDir       = root + "/in"                 // inputs, by name
+	outDir      = root + "/out"                // outputs, by name
+	tmpDir      = root + "/tmp"                // $TMPDIR
+	homeDir     = root + "/home"               // $HOME
+	reportDir   = root + "/report"             // what the job reports to, and nothing else
+	valuesFile  = reportDir + "/outputs.json"  // $AMLFLOW_OUTPUTS
+	metricsFile = reportDir + "/metrics.jsonl" // $AMLFLOW_METRICS
+	scriptFile  = root + "/script"             // what the stage says under `run`
+	startFile   = root + "/start"              // start.sh, and what it runs
+)
+
+// The folder of start.sh, and what is in it.
+const (
+	lifeDir       = root + "/life"
+	secretsFile   = lifeDir + "/secrets"   // variables; gone before the program runs
+	logFile       = lifeDir + "/log"       // what the program wrote to standard output and standard error
+	unstartedFile = lifeDir + "/unstarted" // the program could not be executed
+	overtimeFile  = lifeDir + "/overtime"  // the timeout passed while no worker looked
+	memoryFile    = lifeDir + "/oom"       // the kernel killed a part of the job for want of memory
+	exitFile      = lifeDir + "/exit"      // the program ended by itself, or by a signal
 )
 
 // record is what is known of a job without its files. It is public to whoever may talk

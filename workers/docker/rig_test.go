@@ -211,6 +211,11 @@ func busybox(w *tar.Writer) error {
 	if err != nil {
 		return err
 	}
+	for _, dir := range []string{"/", "/bin", "/etc"} {
+		if err := addDir(w, dir, 0o755); err != nil {
+			return err
+		}
+	}
 	if err := addFile(w, "/bin/busybox", 0o755, program); err != nil {
 		return err
 	}

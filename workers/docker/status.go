@@ -134,7 +134,14 @@ func (e *engine) verdict(ctx context.Context, box *container.InspectResponse, r 
 			return lostAt(r, start, end), err
 		}
 	}
-	st.Cause, st.Reason = r.explain(code, box.State.OOMKilled)
+	oom := box.State.OOMKilled
+	if r.Memory > 0 && !oom {
+		var err error
+		if oom, err = e.has(ctx, box.ID, memoryFile, r); err != nil {
+			return st, err
+		}
+	}
+	st.Cause, st.Reason = r.explain(code, oom)
 	return st, nil
 }
 
