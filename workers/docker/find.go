@@ -82,10 +82,13 @@ func started(c *container.InspectResponse) bool {
 	return c.State.Running || c.State.Pid > 0 || !moment(c.State.StartedAt).IsZero()
 }
 
-// running reports whether a container is alive. While Podman stops one, it says that it
-// does not run any more, and neither that it has ended.
+// stopping is what Podman says of a container while it stops it: neither that it runs
+// nor that it has ended.
+const stopping = "stopping"
+
+// running reports whether a container is alive.
 func running(c *container.InspectResponse) bool {
-	return c.State.Running || c.State.Paused || c.State.Restarting || c.State.Pid > 0
+	return c.State.Running || c.State.Paused || c.State.Restarting || c.State.Status == stopping
 }
 
 // mark reads which container of a job may be started; "" when none may any more.

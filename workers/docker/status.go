@@ -84,6 +84,8 @@ func (r record) notes() []string {
 func (d Driver) enforce(ctx context.Context, e *engine, id string, box *container.InspectResponse, r record, w wish, stopped bool) error {
 	start := moment(box.State.StartedAt)
 	switch {
+	case box.State.Status == stopping:
+		return nil // the engine is at it, and counts the grace itself
 	case stopped && time.Since(w.asked) > r.Grace:
 		return e.kill(ctx, box.ID)
 	case stopped || r.Timeout <= 0 || time.Since(start) <= r.Timeout:
@@ -100,6 +102,10 @@ func (d Driver) enforce(ctx context.Context, e *engine, id string, box *containe
 // verdict tells how a job ended. It depends on nothing that changes afterwards.
 func (e *engine) verdict(ctx context.Context, box *container.InspectResponse, r record, w wish, stopped bool) (target.Status, error) {
 	start, end, code := moment(box.State.StartedAt), moment(box.State.FinishedAt), box.State.ExitCode
+	asked := stopped && !end.Before(w.at)
+	if code < 0 && asked {
+		code = 128 + int(syscall.SIGKILL) // nobody has seen it, and it was to end
+	}
 	if end.IsZero() || code < 0 {
 		return lostAt(r, start, end), nil
 	}
@@ -107,7 +113,7 @@ func (e *engine) verdict(ctx context.Context, box *container.InspectResponse, r 
 	if end.Before(start) { // the engine stamps them by two clocks
 		st.End = start
 	}
-	if stopped && !end.Before(w.at) {
+	if asked {
 		st.State, st.Cause, st.Reason = target.Cancelled, w.cause, "it was cancelled"
 		if w.cause == target.CauseTimeout {
 			st.State, st.Reason = target.Failed, r.overtime()

@@ -73,12 +73,13 @@ func (d Driver) stop(ctx context.Context, e *engine, id string, why target.Cause
 // patience is how long an engine is waited for that stops a container.
 const patience = time.Second
 
-// terminate asks the engine for TERM now, and for KILL after the grace. The engine goes
-// on with it when nobody waits for the answer, and so do we.
+// terminate asks the engine for TERM now, and for KILL after the grace in whole seconds,
+// at least one: Podman does not notice that a container has gone that it is to kill at
+// once. The engine goes on with it when nobody waits for the answer.
 func (e *engine) terminate(ctx context.Context, container string, grace time.Duration) error {
 	brief, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	seconds := int(seconds(grace))
+	seconds := int(max(seconds(grace), 1))
 	_, err := e.ContainerStop(brief, container, client.ContainerStopOptions{Timeout: &seconds})
 	if brief.Err() != nil && ctx.Err() == nil || errdefs.IsNotFound(err) || errdefs.IsNotModified(err) || errdefs.IsConflict(err) {
 		return nil
@@ -89,10 +90,13 @@ func (e *engine) terminate(ctx context.Context, container string, grace time.Dur
 // kill ends a container that outstays its grace.
 func (e *engine) kill(ctx context.Context, container string) error {
 	_, err := e.ContainerKill(ctx, container, client.ContainerKillOptions{Signal: "KILL"})
-	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // it has ended
+	switch {
+	case err == nil || errdefs.IsNotFound(err) || errdefs.IsConflict(err): // it has ended
 		return nil
+	case client.IsErrConnectionFailed(err) || ctx.Err() != nil:
+		return e.trouble("kill the container", err)
 	}
-	return e.trouble("kill the container", err)
+	return e.terminate(ctx, container, 0) // which looks closer at what is there
 }
 
 // Clean implements target.Driver. The mark stays, because a submission that was under
