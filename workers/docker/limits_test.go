@@ -159,7 +159,9 @@ func TestNothingIsLeft(t *testing.T) {
 	onBoth(t, func(t *testing.T, r rig) {
 		x := newTable(t, r, nil)
 		x.submit(target.Job{ID: "tidy", Script: "echo", Secrets: map[string]string{"X": "hidden"}}, &targettest.Blobs{})
-		x.wait("tidy")
+		if st := x.wait("tidy"); st.State != target.Succeeded {
+			t.Errorf("got %+v", st)
+		}
 		if err := x.d.Clean(t.Context(), x.t, "tidy"); err != nil {
 			t.Fatal(err)
 		}
