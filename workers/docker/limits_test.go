@@ -24,8 +24,8 @@ func TestMemoryIsLimited(t *testing.T) {
 	onBoth(t, func(t *testing.T, r rig) {
 		x := newTable(t, r, map[string]any{"memory": "64Mi"})
 		// A part of the job dies, and the script does not mind.
-		x.submit(target.Job{ID: "part", Script: "tail -c 200000000 /dev/zero | wc -c", Needs: target.Resources{Memory: 24 << 20}}, &targettest.Blobs{})
-		x.submit(target.Job{ID: "fat", Script: "exec tail -c 200000000 /dev/zero"}, &targettest.Blobs{})
+		x.submit(target.Job{ID: "part", Script: "head -c 200000000 /dev/zero | tail -n 1 | wc -c", Needs: target.Resources{Memory: 24 << 20}}, &targettest.Blobs{})
+		x.submit(target.Job{ID: "fat", Script: "head -c 200000000 /dev/zero | tail -n 1 >/dev/null"}, &targettest.Blobs{})
 		if st := x.wait("fat"); st.Cause != target.CauseOOM || !strings.Contains(st.Reason, "64Mi") {
 			t.Errorf("got %+v", st)
 		}
@@ -61,7 +61,7 @@ func TestJobsHaveNoPrivileges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for user, uid := range map[string]string{"": "0", "somebody": "1234", "99:98": "99"} {
+		for user, uid := range map[string]string{"": "0", "nobody": "65534", "99:98": "99"} {
 			more := map[string]any{}
 			if user != "" {
 				more["user"] = user

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +26,9 @@ import (
 // install is what a machine needs to run these tests.
 const install = "apt-get install -y --no-install-recommends podman runc catatonit busybox-static"
 
-// examImage has a shell and the usual tools, and sets no variables.
+// examImage has a shell and the usual tools, and sets no variables. It is a busybox, or
+// what AMLFLOW_TEST_ROOTFS names: an archive of a root file system, such as one that was
+// made by `debootstrap --variant=minbase --include=python3 bookworm DIR`.
 const examImage = "localhost/amlflow-exam:1"
 
 // rig is a container engine for tests.
@@ -160,7 +163,11 @@ func giveImage(host string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := e.importImage(ctx, examImage, busybox); err != nil {
+	fill := busybox
+	if rootfs := os.Getenv("AMLFLOW_TEST_ROOTFS"); rootfs != "" {
+		fill = func(w *tar.Writer) error { return copyArchive(w, rootfs) }
+	}
+	if err := e.importImage(ctx, examImage, fill); err != nil {
 		return err
 	}
 	c, err := e.ContainerCreate(ctx, client.ContainerCreateOptions{Config: containerOf(examImage, "true")})
@@ -227,7 +234,31 @@ func busybox(w *tar.Writer) error {
 			return err
 		}
 	}
-	return addFile(w, "/etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nsomebody:x:1234:1234::/:/bin/sh\n"))
+	return addFile(w, "/etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"))
+}
+
+// copyArchive writes the entries of the archive at path.
+func copyArchive(w *tar.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := io.Copy(w, r); err != nil {
+			return err
+		}
+	}
 }
 
 // endPodman ends the service and removes all that it kept.
