@@ -274,7 +274,7 @@ func endPodman() {
 	lines := strings.Split(string(mounts), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
 		if f := strings.Fields(lines[i]); len(f) > 1 && strings.HasPrefix(f[1], podman.dir+"/") {
-			_ = syscall.Unmount(f[1], syscall.MNT_DETACH)
+			_ = exec.Command("umount", "--lazy", f[1]).Run()
 		}
 	}
 	os.RemoveAll(podman.dir)
