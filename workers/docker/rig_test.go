@@ -279,27 +279,3 @@ func endPodman() {
 	}
 	os.RemoveAll(podman.dir)
 }
-
-// wipe removes every container and volume of jobs: tests use the same ids again.
-func (r rig) wipe(t *testing.T) {
-	t.Helper()
-	e, ctx := r.engineOf(t), context.Background()
-	all, err := e.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", labelJob)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range all.Items {
-		if err := e.drop(ctx, c.ID); err != nil {
-			t.Error(err)
-		}
-	}
-	volumes, err := e.VolumeList(ctx, client.VolumeListOptions{Filters: make(client.Filters).Add("label", labelJob)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range volumes.Items {
-		if err := e.dropVolume(ctx, v.Name); err != nil {
-			t.Error(err)
-		}
-	}
-}
