@@ -115,8 +115,11 @@ func (e *engine) verdict(ctx context.Context, box *container.InspectResponse, r 
 	}
 	if asked {
 		st.State, st.Cause, st.Reason = target.Cancelled, w.cause, "it was cancelled"
-		if w.cause == target.CauseTimeout {
+		switch w.cause {
+		case target.CauseTimeout:
 			st.State, st.Reason = target.Failed, r.overtime()
+		case target.CausePreempted:
+			st.State, st.Reason = target.Failed, "it was preempted: asked to end, since its machine is wanted for something else"
 		}
 		return st, nil
 	}
