@@ -79,6 +79,7 @@ func TestEveryKeyIsInTheReference(t *testing.T) {
 		"schema/workspace.schema.json":       "docs/language.md",
 		"schema/test.schema.json":            "docs/language.md",
 		"workers/local/settings.schema.json": "docs/targets/local.md",
+		"workers/ssh/settings.schema.json":   "docs/targets/ssh.md",
 	} {
 		text, err := os.ReadFile(schema)
 		if err != nil {

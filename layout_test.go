@@ -43,7 +43,9 @@ var plan = []room{
 	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
 	{"workers/probe", "workers/target", ""},
-	{"workers/builtin", "workers/target workers/local", ""},
+	{"workers/remote", "workers/target workers/jobdir", ""},
+	{"workers/ssh", "workers/target workers/jobdir workers/ranks workers/remote workers/secrets", "golang.org/x/crypto github.com/kevinburke/ssh_config"},
+	{"workers/builtin", "workers/target workers/local workers/ssh", ""},
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
@@ -61,6 +63,7 @@ var plan = []room{
 	{"engine", "engine/... schema schema/diag schema/expr workers workers/target workers/mask workers/secrets", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
 
 	// The door: it puts the pieces together.
+	{"cmd/amlflow/startup", "", ""},
 	{"cmd/amlflow", "...", "github.com/spf13/cobra charm.land/bubbletea/v2 charm.land/lipgloss/v2 golang.org/x/term"},
 	{"docs/findings", "", ""},
 
@@ -178,11 +181,12 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	}
 }
 
-// What runs at import time cannot be seen, ordered or tested; lists are visible.
+// What runs at import time cannot be seen, ordered or tested; lists are visible. The
+// one that must come before all others says why.
 func TestNothingRunsAtImport(t *testing.T) {
 	for _, f := range sources(t) {
 		for _, d := range f.ast.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" && !f.test {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" && !f.test && f.dir != "cmd/amlflow/startup" {
 				t.Errorf("%s has an init function: make it a visible call or list", f.path)
 			}
 		}

@@ -21,6 +21,12 @@ import (
 // inside runs plans on a real server of this process, with the scripted driver.
 func inside(t *testing.T) (client.Client, *dummy.Driver) {
 	t.Helper()
+	d := dummy.New()
+	return insideWith(t, d), d
+}
+
+func insideWith(t *testing.T, d target.Driver) client.Client {
+	t.Helper()
 	s, err := cluster.Start(t.Context(), cluster.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +37,6 @@ func inside(t *testing.T) (client.Client, *dummy.Driver) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	d := dummy.New()
 	w := worker.New(c, "q", worker.Options{MaxConcurrentActivityExecutionSize: 256})
 	engine.RegisterWorkflows(w)
 	engine.Activities(map[string]target.Driver{"local": d}, t.TempDir())(w)
@@ -39,7 +44,7 @@ func inside(t *testing.T) (client.Client, *dummy.Driver) {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Stop)
-	return c, d
+	return c
 }
 
 func ran(t *testing.T, c client.Client, id, text string) *flow.Progress {

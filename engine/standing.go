@@ -16,22 +16,35 @@ import (
 	"go.temporal.io/sdk/converter"
 )
 
-// standing is a run as it stands on record. What is read from the store is remembered, for
-// whoever looks again before there is another record.
+// standing is a run as it stands on record. The record of a large run is in the store,
+// and removed there soon after there is another one: then that is read.
 func (e *Engine) standing(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
+	var last target.Ref
+	for {
+		p, at, err := e.standsAt(ctx, c, workflow)
+		if err == nil || at == "" || at == last {
+			return p, err
+		}
+		last = at
+	}
+}
+
+// standsAt is how a run stands, and which record says so, when that is in the store.
+// What is read there is remembered, for whoever looks again before there is another.
+func (e *Engine) standsAt(ctx context.Context, c client.Client, workflow string) (*flow.Progress, target.Ref, error) {
 	v, err := c.QueryWorkflow(ctx, workflow, "", flow.QueryProgress)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var s flow.Standing
 	if err := v.Get(&s); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	e.mu.Lock()
 	p := e.seen[s.At.Ref]
 	e.mu.Unlock()
 	if p != nil {
-		return p, nil
+		return p, s.At.Ref, nil
 	}
 	p, err = progressAt(ctx, s.At)
 	if p != nil && s.At.Ref != "" {
@@ -42,10 +55,10 @@ func (e *Engine) standing(ctx context.Context, c client.Client, workflow string)
 	if p != nil && p.Run == "" { // it has not begun to do more than an earlier run
 		p.Run, p.Store, p.Started = s.Input.Run, s.Input.Store, time.Now()
 	}
-	if p != nil || err != nil {
-		return p, err
+	if p == nil && err == nil {
+		p, err = atFirst(ctx, s.Input)
 	}
-	return atFirst(ctx, s.Input)
+	return p, s.At.Ref, err
 }
 
 // atFirst is a run of which nothing is on record yet.

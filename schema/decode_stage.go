@@ -29,6 +29,7 @@ func (s *Source) stage(path, name string) Stage {
 	st.Code, st.Timeout = s.text(st.At("code")), s.duration(st.At("timeout"))
 	st.Resources = Resources{CPUs: s.text(st.At("resources/cpus")), Memory: s.text(st.At("resources/memory")), Nodes: s.text(st.At("resources/nodes"))}
 	st.Launch = s.launch(st.At("launch"))
+	st.Checkpoint = s.checkpoint(path + "/checkpoint")
 	st.Retry = s.retry(st.At("retry"))
 	return st
 }
@@ -119,6 +120,15 @@ func (s *Source) retry(path string) Retry {
 	if r.Backoff == 0 {
 		r.Backoff = time.Second
 	}
+	if v, ok := s.Value(path + "/grow_memory"); ok {
+		r.Grow, _ = number(v)
+	}
+	for _, cause := range s.Keys(path + "/budgets") {
+		if r.Budgets == nil {
+			r.Budgets = map[string]int{}
+		}
+		r.Budgets[cause] = s.integer(Pointer(path+"/budgets", cause), 1)
+	}
 	return r
 }
 
@@ -131,6 +141,17 @@ func (s *Source) launch(path string) *Launch {
 		return nil
 	}
 	return &Launch{Kind: s.text(path + "/kind"), Processes: s.text(path + "/processes_per_node")}
+}
+
+func (s *Source) checkpoint(path string) *Checkpoint {
+	if !s.said(path) {
+		return nil
+	}
+	c := &Checkpoint{Folder: s.text(path + "/path"), Keep: max(s.integer(path+"/keep", 1), 1)}
+	if c.Folder == "" {
+		c.Folder = "checkpoints"
+	}
+	return c
 }
 
 func (s *Source) environment(path string) Environment {

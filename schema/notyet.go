@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/amlflow/amlflow/schema/diag"
 )
@@ -21,7 +20,6 @@ var notYet = map[string]map[string]later{
 	"stage": {
 		"sweep":         {what: "hyperparameter tuning", cure: "write one stage for each setting, and compare their metrics"},
 		"batch":         {what: "batch scoring", cure: "score the folder in a `run` stage"},
-		"checkpoint":    {what: "checkpoints", cure: "save to an output and read it back as an input"},
 		"queue_timeout": {what: "a bound on waiting for a place", cure: "bound the whole attempt with `timeout`"},
 	},
 	"deploy": {
@@ -66,7 +64,7 @@ func (l later) named(key string) string {
 }
 
 // kindsToCome are kinds of target that the language has and no driver serves yet.
-var kindsToCome = []string{"cluster", "ssh", "docker", "slurm", "kubernetes", "azureml", "azure-batch", "databricks", "hdinsight", "aci", "iot-edge"}
+var kindsToCome = []string{"cluster", "docker", "slurm", "kubernetes", "azureml", "azure-batch", "databricks", "hdinsight", "aci", "iot-edge"}
 
 // comingKey says whether key is to come in this part of the file.
 func comingKey(part, key string) (later, bool) {
@@ -79,14 +77,4 @@ func (s *Source) coming(at diag.Pos, path string, width int, what, cure string) 
 	f := s.finding(at, "not-yet", fmt.Sprintf("the language has %s, but this version of amlflow does not have it yet", what), cure)
 	f.Path, f.Width = path, width
 	return f
-}
-
-// comingValue recognises values that are to come, where shape would call them wrong.
-func comingValue(path string, given any) (what, cure string, ok bool) {
-	text, _ := given.(string)
-	switch {
-	case text == "preempted" && strings.Contains(path, "/retry/on/"):
-		return `the cause "preempted"`, `write "lost", which covers a machine that goes away`, true
-	}
-	return "", "", false
 }

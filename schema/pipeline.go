@@ -93,6 +93,7 @@ type Stage struct {
 	Resources   Resources
 	Launch      *Launch // nil: one process on each node
 	Timeout     time.Duration
+	Checkpoint  *Checkpoint // nil: it has none
 	Retry       Retry
 
 	// Template and Nested are what Uses and Pipeline name, once they were found; see Link.
@@ -220,7 +221,17 @@ type Launch struct {
 type Retry struct {
 	Attempts int // in all; at least 1
 	Backoff  time.Duration
-	On       []string // causes: lost, oom, timeout, signal, start, exit, "exit 75"; empty: any but cancelled
+	On       []string // causes: lost, preempted, capacity, oom, timeout, signal, start, exit, "exit 75"; empty: any but cancelled
+	// Budgets are the attempts that a cause is worth, beside Attempts and On.
+	Budgets map[string]int
+	// Grow is how many times as much memory is asked for after running out of it; 0: as much.
+	Grow float64
+}
+
+// Checkpoint says where a stage leaves what it can go on from.
+type Checkpoint struct {
+	Folder string // in the folder that the stage runs in
+	Keep   int    // at least 1
 }
 
 // Deploy puts a model behind an endpoint.

@@ -141,10 +141,6 @@ func (sh *shaper) keyword(path, location, keyword string, given any) {
 		sh.findings = append(sh.findings, f)
 		return
 	}
-	if what, cure, ok := comingValue(path, given); ok {
-		sh.findings = append(sh.findings, sh.source.coming(sh.source.At(path), path, sh.source.Width(path), what, cure))
-		return
-	}
 	rule := sh.form.at(location)
 	switch keyword {
 	case "additionalProperties":

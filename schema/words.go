@@ -285,11 +285,14 @@ func valueCure(path, words string, given any) string {
 		return fmt.Sprintf("write `requirements: %s`", strings.TrimSpace(text[2:]))
 	case strings.HasPrefix(words, "a list, or an expression") || strings.HasPrefix(words, "a list of values"):
 		return listCure(text)
-	case strings.HasPrefix(words, "one of lost") && diag.Nearest(text, []string{"lost", "oom", "timeout", "signal", "start", "exit"}) != "":
-		return fmt.Sprintf("did you mean %q?", diag.Nearest(text, []string{"lost", "oom", "timeout", "signal", "start", "exit"}))
+	case strings.HasPrefix(words, "one of lost") && diag.Nearest(text, causes) != "":
+		return fmt.Sprintf("did you mean %q?", diag.Nearest(text, causes))
 	}
 	return "write " + words
 }
+
+// causes are those of failures that a retry rule can name.
+var causes = []string{"lost", "preempted", "capacity", "oom", "timeout", "signal", "start", "exit"}
 
 var (
 	milliCores = regexp.MustCompile(`^[1-9][0-9]{0,5}m$`)

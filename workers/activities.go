@@ -147,7 +147,7 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	v := newVeil(s.Job.Secrets)
 	submit := func(ctx context.Context) error { return d.Submit(ctx, s.Target, s.Job, blobs) }
 	if err := beating(ctx, submit); err != nil {
-		return refused(ctx, v.error(err))
+		return refused(ctx, v.error(err), s.patience())
 	}
 	o, err := end(ctx, d, s, blobs, v)
 	o.Fresh = why
@@ -193,11 +193,17 @@ func (a *Activities) tools(s Submission) (target.Driver, target.Blobs, error) {
 
 // end waits for the end of a job and gathers what it left.
 func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs, v veil) (Outcome, error) {
+	k := newKeeper(d, s, v.over(blobs))
+	stop := k.watch(ctx)
 	st, err := follow(ctx, d, s.Target, s.Job.ID)
+	stop()
 	if err != nil {
 		return Outcome{}, v.error(err)
 	}
 	o, err := collect(ctx, d, s, st, v.over(blobs), v)
+	if err == nil {
+		k.last(ctx, &o)
+	}
 	return v.outcome(o), err
 }
 
@@ -257,19 +263,37 @@ func beating(ctx context.Context, do func(context.Context) error) error {
 }
 
 // refused turns a submission that can never succeed into a job that failed to
-// start; any other trouble is an error that Temporal tries again.
-func refused(ctx context.Context, err error) (Outcome, error) {
+// start; any other trouble is an error that is tried again, so many times.
+func refused(ctx context.Context, err error, tries int) (Outcome, error) {
 	if ctx.Err() != nil {
 		return Outcome{}, ctx.Err()
 	}
-	if errors.Is(err, target.ErrPermanent) || life(ctx).try() >= submitTries {
-		return Outcome{Status: target.Status{State: target.Failed, Cause: target.CauseStart, Reason: words(err)}}, nil
+	failed := target.Status{State: target.Failed, Cause: target.CauseStart, Reason: words(err)}
+	switch {
+	case errors.Is(err, target.ErrPermanent):
+		return Outcome{Status: failed}, nil
+	case life(ctx).try() >= tries:
+		failed.Cause = target.CauseCapacity
+		return Outcome{Status: failed}, nil
 	}
 	return Outcome{}, err
 }
 
-// submitTries bounds how often a submission is tried when the target errs.
-const submitTries = 5
+// How often a submission is tried when the target cannot take it: with pauses that
+// grow to ten seconds, for about five minutes; for three seconds when another target
+// would do.
+const (
+	patientTries = 35
+	submitTries  = 5
+)
+
+// patience is how often a submission is tried.
+func (s Submission) patience() int {
+	if s.Others {
+		return submitTries
+	}
+	return patientTries
+}
 
 func (a *Activities) driver(t target.Target) (target.Driver, error) {
 	if d, ok := a.Drivers[t.Kind]; ok {

@@ -33,7 +33,7 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 	var r target.Results
 	gather := func(ctx context.Context) (err error) { r, err = d.Collect(ctx, s.Target, s.Job.ID, blobs); return err }
 	if err := v.error(beating(ctx, gather)); err != nil {
-		if _, err := refused(ctx, err); err != nil {
+		if _, err := refused(ctx, err, s.patience()); err != nil {
 			return o, err
 		}
 		return fail(o, "its results could not be collected: "+words(err)), nil

@@ -24,7 +24,7 @@ func (a *Activities) Deploy(ctx context.Context, r Rollout) (Outcome, error) {
 	begun := time.Now()
 	deploy := func(ctx context.Context) error { return s.Deploy(ctx, r.Target, r.Deployment, blobs) }
 	if err := beating(ctx, deploy); err != nil {
-		return refused(ctx, err)
+		return refused(ctx, err, patientTries)
 	}
 	return followRollout(ctx, s, r, begun)
 }

@@ -19,6 +19,8 @@ type Submission struct {
 	// Secrets are fetched by the worker, just before the job is submitted.
 	Secrets []Secret `json:"secrets,omitempty"`
 	Cache   *Cache   `json:"cache,omitempty"` // nil: results of earlier runs are not used
+	// Others tells that the stage could run on other targets.
+	Others bool `json:"others,omitempty"`
 }
 
 // Cache says that results of an earlier run will do, if what decides them is the same.
@@ -64,8 +66,10 @@ type Outcome struct {
 	Tail      []string              `json:"tail,omitempty"`    // its last lines, when the attempt did not succeed
 	URL       string                `json:"url,omitempty"`     // of an endpoint
 	Answer    json.RawMessage       `json:"answer,omitempty"`  // to the sample request
-	Reused    *Reused               `json:"reused,omitempty"`
-	Fresh     string                `json:"fresh,omitempty"` // why nothing could be reused
+	// Checkpoint is what another attempt may begin from, of one that did not succeed.
+	Checkpoint target.Ref `json:"checkpoint,omitempty"`
+	Reused     *Reused    `json:"reused,omitempty"`
+	Fresh      string     `json:"fresh,omitempty"` // why nothing could be reused
 }
 
 // CauseOutput is the cause of a job that ended well without what it promised.

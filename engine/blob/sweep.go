@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,6 +48,15 @@ func (s Folder) Sweep(ctx context.Context, dry bool, keep func(Item) bool, gone 
 }
 
 var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Forget removes content at once. It is for whoever has put it there and knows that
+// nobody else refers to it.
+func (s Folder) Forget(ref target.Ref) error {
+	if !ref.Valid() || ref.IsTree() {
+		return fmt.Errorf("%q is not the name of a stored file", ref)
+	}
+	return os.Remove(s.path(ref))
+}
 
 // emptyTrash decides about what a sweep has left that was killed.
 func (s Folder) emptyTrash(ctx context.Context, dry bool, keep func(Item) bool, gone func(Item)) error {

@@ -53,10 +53,13 @@ type StageProgress struct {
 	Rank     int                `json:"rank,omitempty"` // the rank that decided the end
 	Place    *target.Target     `json:"place,omitempty"`
 	Log      target.Ref         `json:"log,omitempty"`
-	Logs     target.Ref         `json:"logs,omitempty"`    // those of all ranks; see target.Results
-	Secrets  []workers.Secret   `json:"secrets,omitempty"` // that the job was given; where they are, not what
-	URL      string             `json:"url,omitempty"`     // of the endpoint
-	Answer   any                `json:"answer,omitempty"`
+	Logs     target.Ref         `json:"logs,omitempty"` // those of all ranks; see target.Results
+	// Checkpoint is what the next attempt begins from, and Resumed what this one did.
+	Checkpoint target.Ref       `json:"checkpoint,omitempty"`
+	Resumed    target.Ref       `json:"resumed_from,omitempty"`
+	Secrets    []workers.Secret `json:"secrets,omitempty"` // that the job was given; where they are, not what
+	URL        string           `json:"url,omitempty"`     // of the endpoint
+	Answer     any              `json:"answer,omitempty"`
 
 	Because  string          `json:"because,omitempty"`  // what its condition saw, or who approved it
 	Reused   *workers.Reused `json:"reused,omitempty"`   // the earlier run whose results it has
@@ -72,6 +75,10 @@ type StageProgress struct {
 	Next     time.Time `json:"next,omitzero"`      // when it is tried again
 	Failures int       `json:"failures,omitempty"` // attempts that failed, in this round
 	Rounds   int       `json:"rounds,omitempty"`   // of `until` that were not enough
+	// Spent are attempts that failed and were paid from budgets, by their name; Grown
+	// is how often memory was not enough.
+	Spent map[string]int `json:"spent,omitempty"`
+	Grown int            `json:"grown,omitempty"`
 }
 
 // Approval is a question to people.

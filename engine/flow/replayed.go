@@ -192,6 +192,9 @@ func (w *replayed) child(name string) workflow.Context {
 // way in it.
 func (w *replayed) Wide() int { return inline }
 
+// Rechoose is false: histories of before have one choice for each unit.
+func (w *replayed) Rechoose() bool { return false }
+
 func (w *replayed) Items(name string, in ItemsInput) (got []ItemResult, err error) {
 	ctx := w.child(name)
 	err = workflow.ExecuteChildWorkflow(ctx, ItemsWorkflow, in).Get(ctx, &got)

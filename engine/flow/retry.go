@@ -69,6 +69,9 @@ func (r *retry) stage(s *plan.Stage, p *StageProgress, next *State) Retained {
 		why = "it succeeded in run " + p.Reused.Run + r.otherCode(s)
 	case s.Fan != nil && old != nil && old.Count != nil && r.only(s, old):
 		items = r.items(s, old, p, next)
+	case s.Checkpoint != nil && old != nil && old.Checkpoint != "" && r.only(s, old) && r.o.There(old.Checkpoint):
+		p.Checkpoint = old.Checkpoint
+		why += "; it goes on from its checkpoint"
 	}
 	if list, late := r.was.Lists[s.Name]; late && (r.kept[s.Name] || items > 0) {
 		next.Lists[s.Name] = list
@@ -188,7 +191,7 @@ func (r *retry) items(s *plan.Stage, old, p *StageProgress, next *State) (kept i
 			}
 			continue
 		}
-		all[i] = StageProgress{Name: all[i].Name, Label: all[i].Label, Status: target.Waiting, At: s.At}
+		all[i] = StageProgress{Name: all[i].Name, Label: all[i].Label, Status: target.Waiting, At: s.At, Checkpoint: r.stillThere(all[i].Checkpoint)}
 	}
 	if kept == 0 {
 		return 0
@@ -200,6 +203,14 @@ func (r *retry) items(s *plan.Stage, old, p *StageProgress, next *State) (kept i
 		next.Items[s.Name] = all
 	}
 	return kept
+}
+
+// stillThere is ref if its content is kept.
+func (r *retry) stillThere(ref target.Ref) target.Ref {
+	if ref == "" || !r.o.There(ref) {
+		return ""
+	}
+	return ref
 }
 
 // Behind are the named stages and all that need them, directly or not.

@@ -152,6 +152,12 @@ func (r *run) record(w World, u *unit, o workers.Outcome) {
 	p.Reused, p.Fresh = o.Reused, o.Fresh
 	p.Status, p.Cause, p.Signal, p.Rank, p.Error = o.State, o.Cause, o.Signal, o.Rank, o.Reason
 	p.Tail, p.Log, p.Logs, p.URL = o.Tail, o.Log, o.Logs, o.URL
+	switch {
+	case o.State == target.Succeeded:
+		p.Checkpoint = "" // nobody needs to go on
+	case o.Checkpoint != "":
+		p.Checkpoint = o.Checkpoint
+	}
 	p.Notes = append(p.Notes, o.Notes...)
 	p.Ended, p.Why = w.Now(), ""
 	if !o.End.IsZero() {

@@ -80,21 +80,13 @@ func (r *run) unit(w World, u *unit) {
 func (r *run) attempts(w World, u *unit, got Evaluated) {
 	s, p := u.s, u.p
 	resumed := p.Attempts > 0
-	if s.Nested == nil && p.Place == nil {
-		at, err := r.choose(w, u.place.Targets, p)
-		if err != nil {
-			r.fail(w, p, target.CauseStart, "no target could be chosen: "+message(err))
-			return
-		}
-		p.Target, p.Place = at.Name, &at
-		if len(u.place.Targets) > 1 {
-			w.Keep() // it could be another one next time
-		}
-	}
 	if resumed && p.Status == target.Waiting {
 		if resumed = false; !r.again(w, u) {
 			return
 		}
+	}
+	if !r.placed(w, u) {
+		return
 	}
 	if p.Started.IsZero() {
 		p.Started = w.Now()
@@ -106,12 +98,45 @@ func (r *run) attempts(w World, u *unit, got Evaluated) {
 		}
 		resumed = false
 		p.Job = u.job(r.in.Run, p.Attempts)
+		if p.Resumed = p.Checkpoint; p.Resumed != "" && len(p.Notes) < maxNotes {
+			p.Notes = append(p.Notes, fmt.Sprintf("attempt %d begins from a checkpoint of the one before", p.Attempts))
+		}
 		out := r.attempt(w, u, got)
 		r.record(w, u, out)
-		if w.Err() != nil || !r.repeats(w, u, out) || !r.again(w, u) {
+		if out.Cause == target.CauseOOM && s.Retry.Grow > 0 {
+			p.Grown++
+		}
+		if w.Err() != nil || !r.repeats(w, u, out) {
+			return
+		}
+		if len(u.place.Targets) > 1 && w.Rechoose() && ofTarget[out.Cause] {
+			p.Place = nil
+		}
+		if !r.again(w, u) {
 			return
 		}
 	}
+}
+
+// ofTarget are the causes of failures after which another target may do better.
+var ofTarget = map[target.Cause]bool{target.CauseLost: true, target.CausePreempted: true, target.CauseCapacity: true, target.CauseStart: true}
+
+// placed chooses where the next attempt goes, unless that is decided.
+func (r *run) placed(w World, u *unit) bool {
+	p := u.p
+	if u.s.Nested != nil || p.Place != nil {
+		return true
+	}
+	at, err := r.choose(w, u.place.Targets, p)
+	if err != nil {
+		r.fail(w, p, target.CauseStart, "no target could be chosen: "+message(err))
+		return false
+	}
+	p.Target, p.Place = at.Name, &at
+	if len(u.place.Targets) > 1 {
+		w.Keep() // it could be another one next time
+	}
+	return true
 }
 
 // repeats decides after an attempt whether there is another one, and when.
@@ -133,7 +158,10 @@ func (r *run) repeats(w World, u *unit, out workers.Outcome) bool {
 			r.pointTo(s, p, "until")
 			return false
 		}
-		p.Rounds, p.Failures = rounds, 0
+		p.Rounds, p.Failures, p.Spent = rounds, 0, nil
+	case r.budgeted(u, out):
+		name, most := s.Retry.Budget(out.Cause, out.Exit)
+		pause, note = backoff(s.Retry, p.Spent[name]), fmt.Sprintf("%s, %d of %d: %s", name, p.Spent[name], most, p.Error)
 	case tries >= s.Retry.Attempts || !s.Retry.Covers(out.Cause, out.Exit):
 		return false
 	default:
@@ -145,6 +173,20 @@ func (r *run) repeats(w World, u *unit, out workers.Outcome) bool {
 	}
 	p.Status, p.Why, p.Next, p.Ended = target.Waiting, "to be tried again", w.Now().Add(pause), time.Time{}
 	w.Touch(p)
+	return true
+}
+
+// budgeted pays an attempt from the budget of its cause, if there is one that is not
+// spent.
+func (r *run) budgeted(u *unit, out workers.Outcome) bool {
+	name, most := u.s.Retry.Budget(out.Cause, out.Exit)
+	if name == "" || out.Cause == target.CauseCancel || u.p.Spent[name] >= most {
+		return false
+	}
+	if u.p.Spent == nil {
+		u.p.Spent = map[string]int{}
+	}
+	u.p.Spent[name]++
 	return true
 }
 
@@ -160,6 +202,9 @@ func (r *run) again(w World, u *unit) bool {
 	if err != nil {
 		p.Status, p.Why, p.Ended = target.Cancelled, "the run was cancelled before it was tried again", w.Now()
 		p.Error, p.Cause = "", target.CauseCancel
+		return false
+	}
+	if !r.placed(w, u) { // while it waits: what is not running has not begun
 		return false
 	}
 	p.Status, p.Why, p.Error, p.Cause, p.Exit, p.Tail, p.Signal, p.At = target.Running, "", "", "", nil, nil, 0, u.s.At

@@ -134,6 +134,12 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 		ID: id, Script: s.Script, Env: env, Host: r.in.Host, Code: s.Code, Inputs: inputs, Needs: u.place.Asks, Launch: u.place.Launch,
 		Environment: u.runtime(), Timeout: time.Duration(s.Timeout), Grace: time.Duration(s.Grace),
 	}
+	if c := s.Checkpoint; c != nil {
+		job.Checkpoint = &target.Checkpoint{Path: c.Path, Keep: c.Keep, From: u.p.Resumed}
+	}
+	for range u.p.Grown {
+		job.Needs.Memory = int64(float64(job.Needs.Memory) * s.Retry.Grow)
+	}
 	for i, v := range s.Command {
 		arg, err := text(val(fmt.Sprint("command/", i), v))
 		if err != nil {
@@ -141,7 +147,7 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 		}
 		job.Command = append(job.Command, arg)
 	}
-	sub := workers.Submission{Store: r.in.Store, Target: at, Values: map[string]string{}, Metrics: map[string]string{}}
+	sub := workers.Submission{Store: r.in.Store, Target: at, Values: map[string]string{}, Metrics: map[string]string{}, Others: len(u.place.Targets) > 1}
 	for _, o := range s.Outputs {
 		if isArtifact(o.Type) {
 			job.Outputs = append(job.Outputs, target.Artifact{Name: o.Name, Type: o.Type})

@@ -33,6 +33,8 @@ type World interface {
 
 	// Evaluate answers what may not be worked out here.
 	Evaluate(e Evaluation) (Evaluated, error)
+	// Rechoose tells that a unit may go to another target when it is tried again.
+	Rechoose() bool
 	// Choose takes the first of several targets that can be used now.
 	Choose(targets []target.Target) (workers.Choice, error)
 	// Gather makes one folder of a list of artifacts.

@@ -32,35 +32,36 @@ type Plan struct {
 // Stage is one step and everything that is known about it before the run.
 // Exactly one of Script, Command, Deploy, Approve and Nested is set.
 type Stage struct {
-	Name    string              `json:"name"`
-	Finally bool                `json:"finally,omitempty"`
-	At      diag.Pos            `json:"at"` // where it is written
-	Needs   []Need              `json:"needs,omitempty"`
-	If      *Condition          `json:"if,omitempty"`     // nil: always, once what it needs succeeded
-	Frames  []Frame             `json:"frames,omitempty"` // the templates that it is made of, the one that the pipeline uses first
-	Fan     *Fan                `json:"fan,omitempty"`    // it runs over several items
-	Until   *Until              `json:"until,omitempty"`  // it runs until something holds
-	Group   *Group              `json:"concurrency,omitempty"`
-	Targets []target.Target     `json:"targets,omitempty"` // in order of preference; at least one for what runs or deploys
-	Script  string              `json:"script,omitempty"`
-	Command []Value             `json:"command,omitempty"`
-	Deploy  *Deploy             `json:"deploy,omitempty"`
-	Approve *Approve            `json:"approve,omitempty"`
-	Nested  *Nested             `json:"pipeline,omitempty"`
-	Env     []Var               `json:"env,omitempty"`
-	Secrets []Secret            `json:"secrets,omitempty"`
-	Inputs  []Input             `json:"inputs,omitempty"`
-	Outputs []Output            `json:"outputs,omitempty"`
-	Metrics []Output            `json:"metrics,omitempty"`
-	Code    target.Ref          `json:"code,omitempty"`
-	Runtime *target.Environment `json:"environment,omitempty"`
-	Asks    target.Resources    `json:"resources"`
-	Launch  *target.Launch      `json:"launch,omitempty"` // nil: one process on each node
-	Timeout Duration            `json:"timeout,omitempty"`
-	Grace   Duration            `json:"grace,omitempty"`
-	Retry   Retry               `json:"retry"`
-	Cache   *Cache              `json:"cache,omitempty"`  // nil: results of earlier runs are not used
-	Places  map[string]string   `json:"places,omitempty"` // "line:column" of keys that a failure may point at, with "file:" before it when it is another than At's
+	Name       string              `json:"name"`
+	Finally    bool                `json:"finally,omitempty"`
+	At         diag.Pos            `json:"at"` // where it is written
+	Needs      []Need              `json:"needs,omitempty"`
+	If         *Condition          `json:"if,omitempty"`     // nil: always, once what it needs succeeded
+	Frames     []Frame             `json:"frames,omitempty"` // the templates that it is made of, the one that the pipeline uses first
+	Fan        *Fan                `json:"fan,omitempty"`    // it runs over several items
+	Until      *Until              `json:"until,omitempty"`  // it runs until something holds
+	Group      *Group              `json:"concurrency,omitempty"`
+	Targets    []target.Target     `json:"targets,omitempty"` // in order of preference; at least one for what runs or deploys
+	Script     string              `json:"script,omitempty"`
+	Command    []Value             `json:"command,omitempty"`
+	Deploy     *Deploy             `json:"deploy,omitempty"`
+	Approve    *Approve            `json:"approve,omitempty"`
+	Nested     *Nested             `json:"pipeline,omitempty"`
+	Env        []Var               `json:"env,omitempty"`
+	Secrets    []Secret            `json:"secrets,omitempty"`
+	Inputs     []Input             `json:"inputs,omitempty"`
+	Outputs    []Output            `json:"outputs,omitempty"`
+	Metrics    []Output            `json:"metrics,omitempty"`
+	Code       target.Ref          `json:"code,omitempty"`
+	Runtime    *target.Environment `json:"environment,omitempty"`
+	Asks       target.Resources    `json:"resources"`
+	Launch     *target.Launch      `json:"launch,omitempty"` // nil: one process on each node
+	Timeout    Duration            `json:"timeout,omitempty"`
+	Grace      Duration            `json:"grace,omitempty"`
+	Retry      Retry               `json:"retry"`
+	Checkpoint *Checkpoint         `json:"checkpoint,omitempty"` // nil: it has none
+	Cache      *Cache              `json:"cache,omitempty"`      // nil: results of earlier runs are not used
+	Places     map[string]string   `json:"places,omitempty"`     // "line:column" of keys that a failure may point at, with "file:" before it when it is another than At's
 
 	folder Folder // where Code is to come from; see Attach
 }
@@ -213,6 +214,16 @@ type Retry struct {
 	Attempts int      `json:"attempts"` // in all; at least 1
 	Backoff  Duration `json:"backoff,omitempty"`
 	On       []string `json:"on,omitempty"` // empty: any cause but cancelling
+	// Budgets are the attempts that a cause is worth, beside Attempts and On.
+	Budgets map[string]int `json:"budgets,omitempty"`
+	// Grow is how many times as much memory is asked for after running out of it; 0: as much.
+	Grow float64 `json:"grow_memory,omitempty"`
+}
+
+// Checkpoint is where a stage leaves what another attempt can go on from.
+type Checkpoint struct {
+	Path string `json:"path"` // a folder in the folder that the stage runs in
+	Keep int    `json:"keep"` // how many of what is in it are kept, the newest
 }
 
 // Duration is a time.Duration that reads "10m0s" in JSON.

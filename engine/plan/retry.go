@@ -16,9 +16,28 @@ func (r Retry) Covers(c target.Cause, exit int) bool {
 		return true
 	}
 	for _, on := range r.On {
-		if on == string(c) || on == fmt.Sprintf("exit %d", exit) && c == target.CauseExit {
+		if on == string(c) || on == exitName(c, exit) {
 			return true
 		}
 	}
 	return false
+}
+
+// Budget is the name of the budget that an attempt with this cause and exit code is
+// paid from, and how many attempts it is worth; the name is empty when it is none of
+// them, and the attempt counts like any other.
+func (r Retry) Budget(c target.Cause, exit int) (name string, attempts int) {
+	for _, name := range []string{exitName(c, exit), string(c)} { // an exit code says more than that there was one
+		if n := r.Budgets[name]; n > 0 {
+			return name, n
+		}
+	}
+	return "", 0
+}
+
+func exitName(c target.Cause, exit int) string {
+	if c != target.CauseExit {
+		return ""
+	}
+	return fmt.Sprintf("exit %d", exit)
 }

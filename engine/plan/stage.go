@@ -83,10 +83,19 @@ func (b *staging) approve(l *layer, a *schema.Approve) *Approve {
 
 func (b *staging) retry() {
 	r := b.says("retry").s.Retry
-	b.out.Retry = Retry{Attempts: max(r.Attempts, 1), Backoff: Duration(r.Backoff), On: r.On}
+	b.out.Retry = Retry{Attempts: max(r.Attempts, 1), Backoff: Duration(r.Backoff), On: r.On, Budgets: r.Budgets, Grow: r.Grow}
+	b.checkpoint()
 	b.out.Timeout = Duration(b.says("timeout").s.Timeout)
 	if cache := b.says("cache").s.Cache; cache != nil && cache.Use && !b.o.NoCache[""] && !b.o.NoCache[b.prefix+b.out.Name] {
 		b.out.Cache = &Cache{MaxAge: Duration(cache.MaxAge)}
+	}
+}
+
+// checkpoint is what the stage says of its checkpoints, or the template that does.
+func (b *staging) checkpoint() {
+	l := b.says("checkpoint")
+	if c := l.s.Checkpoint; c != nil {
+		b.out.Checkpoint = &Checkpoint{Path: path.Clean(c.Folder), Keep: c.Keep}
 	}
 }
 

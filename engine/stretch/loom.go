@@ -63,11 +63,16 @@ func (l *loom) yield() {
 			return true
 		})
 	}
+	l.stir()
+	l.mu.Unlock()
+}
+
+// stir lets whoever watches know that something was done.
+func (l *loom) stir() {
 	select {
 	case l.stirred <- struct{}{}:
 	default:
 	}
-	l.mu.Unlock()
 }
 
 // take gets the lock back. A thread whose stretch is over goes no further.

@@ -17,6 +17,7 @@ type memory struct {
 	mu     sync.Mutex
 	plans  map[target.Ref]*plan.Plan // contents by digest never change
 	states map[target.Ref]remembered
+	from   map[string]target.Ref // by run: where its stretch under way began
 }
 
 // remembered is a state, and what it took to keep it.
@@ -73,6 +74,29 @@ func (m *memory) remember(ref target.Ref, r remembered) {
 	if !r.state.Progress.Status.Ended() {
 		m.states[ref] = r
 	}
+}
+
+// begin notes from which state a stretch of a run begins, and returns the one that
+// the stretch before it began from, if that was here: the history of the run is beyond
+// it, and nobody will go on from it any more.
+func (m *memory) begin(run string, from target.Ref) (passed target.Ref) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if passed = m.from[run]; passed == from {
+		return "" // it is done once more
+	}
+	if m.from == nil {
+		m.from = map[string]target.Ref{}
+	}
+	m.from[run] = from
+	return passed
+}
+
+// end forgets a run that has ended.
+func (m *memory) end(run string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.from, run)
 }
 
 // state is what a snapshot stands for. What is remembered is given away once: a stretch

@@ -37,6 +37,14 @@ func keep(ctx context.Context, blobs target.Blobs, store string, text []byte) (f
 	return flow.Snapshot{Ref: ref, Store: store}, nil
 }
 
+// forget removes a state that nobody will go on from: the states of a run of a hundred
+// thousand stages would take gigabytes. One that stays is removed by a sweep.
+func forget(blobs target.Blobs, ref target.Ref) {
+	if b, ok := blobs.(interface{ Forget(ref target.Ref) error }); ok {
+		_ = b.Forget(ref)
+	}
+}
+
 // ReadState reads what a snapshot stands for; nil when nothing has happened yet.
 func ReadState(ctx context.Context, blobs target.Blobs, s flow.Snapshot) (*flow.State, error) {
 	if s.None() {

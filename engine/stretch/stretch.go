@@ -136,6 +136,10 @@ func (c *Carrier) Stretch(ctx context.Context, in flow.StretchInput) (flow.Stret
 	if err != nil {
 		return flow.Stretched{}, err
 	}
+	// What it was given to begin with may be what another run was given, too.
+	if passed := c.memory.begin(in.Input.Run, in.From.Ref); passed != "" && passed != in.Input.Begin.Ref {
+		forget(blobs, passed)
+	}
 	s := &stretch{by: c, in: in, blobs: blobs, cost: cost, loom: newLoom(c.clock), nudged: make(chan struct{}, 1), turns: map[string]bool{}, wishes: map[string]flow.Wish{}, fresh: changes{}}
 	defer c.enter(s)()
 	for _, key := range in.Turns {
@@ -258,6 +262,7 @@ func (s *stretch) end(ctx context.Context) (flow.Stretched, error) {
 		state.Jobs = append(s.old[:len(s.old):len(s.old)], state.Jobs...)
 	}
 	if s.done {
+		s.by.memory.end(s.in.Input.Run)
 		out.Status, out.Jobs = state.Progress.Status, state.Jobs
 		state.Jobs = nil
 		if s.failed != nil {
@@ -302,6 +307,19 @@ func (s *stretch) touch(path string, p *flow.StageProgress) {
 	if p.Status.Ended() || p.Approval != nil || p.Status == target.Waiting {
 		s.report()
 	}
+}
+
+// checkpoint puts on record what another attempt of a stage may begin from.
+func (s *stretch) checkpoint(t thread, p *flow.StageProgress, ref target.Ref) {
+	s.loom.mu.Lock()
+	defer s.loom.mu.Unlock()
+	if s.loom.ended {
+		return
+	}
+	p.Checkpoint = ref
+	s.fresh.note(t.interpreter.Prefix()+p.Name, p)
+	s.report()
+	s.loom.stir()
 }
 
 // note says of a stage what somebody could not do for it.

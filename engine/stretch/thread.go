@@ -83,6 +83,7 @@ func (t thread) Attempt(task flow.Task) (out workers.Outcome) {
 		}
 		defer t.s.by.free()
 		out = t.persist(task.Progress, func(ctx context.Context, try int) (workers.Outcome, error) {
+			ctx = workers.OnCheckpoint(ctx, func(ref target.Ref) { t.s.checkpoint(t, task.Progress, ref) })
 			return t.s.by.Activities.Try(ctx, task.Do, task.Work, try)
 		})
 	})
@@ -155,6 +156,9 @@ func (t thread) Turn(g *plan.Group, key string) (func(), error) {
 	}
 	return giveBack, nil
 }
+
+// Rechoose implements flow.World.
+func (t thread) Rechoose() bool { return true }
 
 // Wide has no bound: threads cost little.
 func (t thread) Wide() int { return int(^uint(0) >> 1) }

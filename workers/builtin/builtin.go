@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/amlflow/amlflow/workers/local"
+	"github.com/amlflow/amlflow/workers/ssh"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -20,6 +21,7 @@ type Options struct {
 func Drivers(o Options) map[string]target.Driver {
 	return byKind(
 		local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway},
+		ssh.New(),
 	)
 }
 

@@ -9,7 +9,7 @@
 //	jobs/<id>/job.json         what to run; once it is whole the folder is complete. Locked by whoever submits or cleans
 //	jobs/<id>/in/<name>        the inputs, shared by all ranks, to be read only
 //	jobs/<id>/                 the process folder of rank 0, too, see package jobdir, and in it:
-//	    code/                  the rank's own copy of the code, its working directory
+//	    code/                  the rank's own copy of the code, its working directory; its checkpoints are in a folder of it
 //	    out/<name>             its outputs; those of rank 0 are collected
 //	    outputs.json           the values it reports; those of rank 0 count
 //	    metrics.jsonl          the metrics it reports; those of rank 0 count
@@ -73,7 +73,7 @@ func (d Driver) Can(t target.Target) target.Can {
 		s.Nodes = 1
 	}
 	_, serves := any(d).(target.Server)
-	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Launch: true, Serve: serves}
+	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Launch: true, Serve: serves, Checkpoints: true}
 }
 
 // Check implements target.Driver.

@@ -95,6 +95,9 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 	if n := job.Ranks(); n > mostRanks {
 		return record{}, fmt.Errorf("job %q has %d ranks, and this computer starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, mostRanks, target.ErrPermanent)
 	}
+	if c := job.Checkpoint; c != nil && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
+		return record{}, fmt.Errorf("%q is no folder for checkpoints: name one inside of the working directory: %w", c.Path, target.ErrPermanent)
+	}
 	if err := supported(t.Name, job.Environment); err != nil {
 		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
 	}
@@ -226,6 +229,9 @@ func (f folder) furnish(ctx context.Context, n int, r record, in target.Blobs) e
 		if err := target.GetTree(ctx, in, r.Job.Code, filepath.Join(dir, "code")); err != nil {
 			return fmt.Errorf("code: %w", err)
 		}
+	}
+	if err := f.restore(ctx, n, r.Job.Checkpoint, in); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
 	}
 	for _, a := range r.Job.Outputs {
 		if a.Type == target.File {

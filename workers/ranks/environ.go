@@ -56,6 +56,9 @@ func Environ(job target.Job, p Place) map[string]string {
 	if job.Launch != nil {
 		maps.Copy(env, launched(job, p))
 	}
+	if c := job.Checkpoint; c != nil {
+		env["AMLFLOW_CHECKPOINT"] = path.Join(p.Dir, "code", c.Path)
+	}
 	for _, a := range job.Inputs {
 		env[target.EnvName("AMLFLOW_INPUT_", a.Name)] = path.Join(p.Inputs, a.Name)
 	}

@@ -79,6 +79,8 @@ func (f Facts) explain(v jobdir.View) (target.State, target.Cause, string) {
 		return target.Failed, target.CauseTimeout, fmt.Sprintf("stopped after its timeout of %v", f.Timeout)
 	case v.Stopped == string(Peer):
 		return target.Failed, target.CauseExit, "stopped because another rank failed"
+	case v.Stopped == string(target.CausePreempted):
+		return target.Failed, target.CausePreempted, "it was preempted: asked to end, since its machine is wanted for something else"
 	case v.Stopped != "":
 		return target.Cancelled, target.Cause(v.Stopped), "it was cancelled"
 	case v.Unstarted:

@@ -38,6 +38,8 @@ type Can struct {
 	Python bool // jobs and deployments may ask for a Python environment
 	Manage bool // the driver is a Manager: amlflow creates and resizes the target
 	Serve  bool // the driver is a Server: models can be deployed here
+	// Checkpoints: the driver is a Checkpointer, and jobs here may have checkpoints.
+	Checkpoints bool
 }
 
 // Driver runs jobs on one kind of target.
@@ -74,8 +76,9 @@ type Driver interface {
 	// the end of the job is as durable as what it stored.
 	Collect(ctx context.Context, t Target, id string, out Blobs) (Results, error)
 	// Cancel asks the job to stop: TERM, the job's grace, then KILL, for every
-	// process that it started. It returns at once; Status tells when it is done.
-	// Cancelling a job that has ended changes nothing.
+	// process that it started. It returns at once; Status tells when it is done: the
+	// job is Cancelled then, or Failed when why is CausePreempted. Cancelling a job
+	// that has ended changes nothing.
 	Cancel(ctx context.Context, t Target, id string, why Cause) error
 	// Clean removes all that Submit left behind on the target. It refuses a job
 	// that is still running. Afterwards the job is Lost.
@@ -84,6 +87,10 @@ type Driver interface {
 
 // ErrPermanent marks a failure that trying again cannot mend.
 var ErrPermanent = errors.New("permanent")
+
+// ErrUnreachable marks a failure to reach the target. It says nothing about the job,
+// which may be running, and trying again once the target is reached mends it.
+var ErrUnreachable = errors.New("unreachable")
 
 // Job is one thing to run, with nothing left to resolve.
 type Job struct {
@@ -112,6 +119,8 @@ type Job struct {
 	Needs   Resources  `json:"needs"`
 	// Launch says how the ranks of the job begin; nil: one on each node. See Can.Launch.
 	Launch *Launch `json:"launch,omitempty"`
+	// Checkpoint is where the job leaves what it could go on from; nil: it does not.
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	// Timeout bounds the job's running time; zero means no bound.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Grace is the time between TERM and KILL when the job is stopped.
@@ -182,9 +191,16 @@ const (
 	CauseOOM     Cause = "oom"
 	CauseTimeout Cause = "timeout"
 	CauseLost    Cause = "lost"
-	CauseCancel  Cause = "cancelled"
-	CauseStart   Cause = "start"  // it could not be started at all
-	CauseSample  Cause = "sample" // a deployment started, and did not answer its sample as it must
+	// CausePreempted is that of a job whose machine was wanted for something else: the
+	// job was asked to end, with TERM and its grace, and has failed. Cancel with this
+	// cause brings it about.
+	CausePreempted Cause = "preempted"
+	CauseCancel    Cause = "cancelled"
+	CauseStart     Cause = "start" // it could not be started at all
+	// CauseCapacity: it could not be started for now, since the target has no room or
+	// could not be reached.
+	CauseCapacity Cause = "capacity"
+	CauseSample   Cause = "sample" // a deployment started, and did not answer its sample as it must
 )
 
 // Status is one look at a job.

@@ -13,6 +13,7 @@ var onceQuestions = []question{
 	{"SubmitTwiceRunsOnce", submitTwiceRunsOnce},
 	{"SubmitAtOnceRunsOnce", submitAtOnceRunsOnce},
 	{"SubmitAgainKeepsTheFirst", submitAgainKeepsTheFirst},
+	{"SubmitFromSeveralProgramsRunsOnce", submitFromSeveralProgramsRunsOnce},
 }
 
 // counting is a job that notes each of its starts in a file outside itself.
@@ -72,5 +73,37 @@ func submitAgainKeepsTheFirst(t *testing.T, h Harness) {
 	h.submit(t, h.job("again", "echo second; exit 1"), nil)
 	if st := h.wait(t, "again"); st.State != target.Succeeded || h.log(t, "again") != "first\n" {
 		t.Errorf("got %+v, log %q", st, h.log(t, "again"))
+	}
+}
+
+// Programs that know nothing of each other submit the same, look at it and see the same
+// end.
+func submitFromSeveralProgramsRunsOnce(t *testing.T, h Harness) {
+	j, starts := h.counting(t, "programs")
+	drivers := []target.Driver{h.Driver, h.Driver, h.Driver}
+	for i := range drivers[1:] {
+		if h.Other != nil {
+			drivers[i+1] = h.Other(t)
+		}
+	}
+	t.Cleanup(func() { h.abandon(j.ID) })
+	var all sync.WaitGroup
+	for _, d := range drivers {
+		all.Go(func() {
+			if err := d.Submit(t.Context(), h.Target, j, &Blobs{}); err != nil {
+				t.Errorf("submit: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	end := h.wait(t, j.ID)
+	for _, d := range drivers {
+		st, err := d.Status(t.Context(), h.Target, j.ID)
+		if err != nil || st.Exit != 7 || !st.End.Equal(end.End) {
+			t.Errorf("one sees %+v, %v, another %+v", st, err, end)
+		}
+	}
+	if starts() != 1 {
+		t.Errorf("%d starts", starts())
 	}
 }

@@ -1,6 +1,7 @@
 package targettest
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ var stopQuestions = []question{
 	{"CancelRunning", cancelRunning},
 	{"CancelBeforeSubmit", cancelBeforeSubmit},
 	{"CancelAfterEnd", cancelAfterEnd},
+	{"CancelAtAnyMoment", cancelAtAnyMoment},
 	{"CancelLetsTheJobFinish", cancelLetsTheJobFinish},
 	{"CancelKillsAfterGrace", cancelKillsAfterGrace},
 	{"NothingOutlivesTheJob", nothingOutlivesTheJob},
@@ -52,6 +54,31 @@ func cancelAfterEnd(t *testing.T, h Harness) {
 		st := h.run(t, h.job(id, script), nil)
 		h.cancel(t, id)
 		h.stays(t, id, st)
+	}
+}
+
+// However far a submission has come when the cancellation arrives, the job ends as
+// cancelled, and nothing of it stays.
+func cancelAtAnyMoment(t *testing.T, h Harness) {
+	for i := range 8 {
+		id := fmt.Sprintf("moment-%d", i)
+		pids := h.shared(t, id)
+		j := h.job(id, "echo $$ >>"+word(pids)+"; sleep 300")
+		t.Cleanup(func() { h.abandon(id) })
+		submitted := make(chan error, 1)
+		go func() { submitted <- h.Driver.Submit(t.Context(), h.Target, j, &Blobs{}) }()
+		time.Sleep(time.Duration(i*i) * 4 * time.Millisecond) // to come at another moment each time
+		h.cancel(t, id)
+		if err := <-submitted; err != nil {
+			t.Errorf("%s: submit: %v", id, err)
+		}
+		st := h.wait(t, id)
+		if st.State != target.Cancelled {
+			t.Errorf("%s: got %+v", id, st)
+		}
+		if _, err := os.Stat(pids); err == nil {
+			h.allGone(t, pids)
+		}
 	}
 }
 

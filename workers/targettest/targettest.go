@@ -19,6 +19,9 @@ import (
 type Harness struct {
 	Driver target.Driver
 	Target target.Target
+	// Other returns a driver for the same target that shares no memory with Driver, as in
+	// another program; nil: Driver has none that it could share.
+	Other func(t *testing.T) target.Driver
 	// Host is the host environment of the jobs; it has at least a PATH.
 	Host map[string]string
 	// Shared is a folder that both the test and the jobs see under this path. The
@@ -43,7 +46,7 @@ type question struct {
 
 // Run examines a driver. lend is called once for each question.
 func Run(t *testing.T, lend func(t *testing.T) Harness) {
-	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, sweepQuestions} {
+	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions} {
 		for _, q := range part {
 			t.Run(q.name, func(t *testing.T) {
 				h := lend(t)
@@ -101,12 +104,8 @@ func (h Harness) status(t *testing.T, id string) target.Status {
 // wait waits for the end of a job and checks that its state only moves down.
 func (h Harness) wait(t *testing.T, id string) target.Status {
 	t.Helper()
-	patience := h.Patience
-	if patience == 0 {
-		patience = 30 * time.Second
-	}
 	running := false
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(h.patience()); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		st := h.status(t, id)
 		if running && st.State == target.Waiting {
 			t.Fatalf("job %s went from running back to waiting", id)
@@ -118,6 +117,13 @@ func (h Harness) wait(t *testing.T, id string) target.Status {
 	}
 	t.Fatalf("job %s did not end: %+v, log %q", id, h.status(t, id), h.log(t, id))
 	return target.Status{}
+}
+
+func (h Harness) patience() time.Duration {
+	if h.Patience == 0 {
+		return 30 * time.Second
+	}
+	return h.Patience
 }
 
 // stays checks that an end, once reported, is the end.

@@ -1,0 +1,49 @@
+package engine_test
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/workers/dummy"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// A run whose states are too large for its history keeps them in the store, and of
+// many no more than the last ones.
+func TestALargeRunKeepsFewStates(t *testing.T) {
+	c, _ := inside(t)
+	var text strings.Builder
+	text.WriteString("amlflow: v1\npipeline: p\nstages:\n")
+	for i := range 600 {
+		fmt.Fprintf(&text, "  quick%d: { run: ok }\n", i)
+	}
+	const slow = 12 // far enough apart that each is put on record
+	for i := range slow {
+		fmt.Fprintf(&text, "  slow%d: { run: slow 300ms, needs: [slow%d] }\n", i, i-1)
+	}
+	p := compiled(t, map[string]string{"pipeline.yaml": strings.Replace(text.String(), ", needs: [slow-1]", "", 1)}, map[string]target.Driver{"local": dummy.New()})
+	store := t.TempDir()
+	end := carried(t, c, flow.Input{Run: "large", Plan: *p, Store: store, Control: "q"})
+	if end.Status != target.Succeeded {
+		t.Fatalf("the run %s", end.Status)
+	}
+	states := 0
+	err := filepath.WalkDir(filepath.Join(store, "sha256"), func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			if info, err := e.Info(); err == nil && info.Size() > 48<<10 {
+				states++
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if states == 0 || states > 3 {
+		t.Errorf("%d states are kept of more than %d", states, slow)
+	}
+}

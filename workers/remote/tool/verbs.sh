@@ -1,0 +1,178 @@
+# verbs.sh: the folders of units, and who calls all this.
+
+# hello: who and where we are, a line each.
+verb_hello() {
+	mkdir -p -m 700 jobs store trees cleaned removed || exit 1
+	printf '%s\n' "$here" "$boot" "$(uname -sm)"
+	for value in "${PATH-}" "${HOME-}" "${USER-}" "${LOGNAME-}" "${SHELL-}" "$lang" "${TZ-}"; do
+		printf '%s\n' "${value%%"$nl"*}"
+	done
+	command -v tar >/dev/null || die "the host has no tar: install it there"
+	printf 'x' >"store/tmp.$mark" || die "the disk of the host takes no more"
+	sums "store/tmp.$mark" >/dev/null || die "the host cannot compute SHA-256: install coreutils there"
+	rm -f "store/tmp.$mark"
+	tidy
+}
+
+# begin ID: what has become of a unit, before it is filled, or again.
+verb_begin() {
+	u=jobs/$1
+	if [ ! -e "cleaned/$1" ]; then mkdir -p -m 700 "$u" || exit 1; fi
+	if [ -e "cleaned/$1" ]; then
+		rmdir "$u" 2>/dev/null
+		echo cleaned
+	elif [ -e "$u/started" ]; then
+		echo started
+	elif [ -e "$u/stop" ]; then
+		echo stopped
+	elif sealed; then
+		echo sealed
+	else
+		echo new
+	fi
+}
+
+# fill ID TOKEN: the folder of a unit: a tar of its files, among them how the rest is
+# laid out. Another submission that was faster has removed what this one makes.
+verb_fill() {
+	u=jobs/$1 f=jobs/$1/$2
+	vain() { if sealed; then exit 0; else die "$@"; fi; }
+	mkdir "$f" && tar -xof - -C "$f" && [ -e "$f/whole" ] || vain "the files of the job were cut off"
+	mkdir "$f/code" "$f/tmp" "$f/in" "$f/out" || vain "the folder of the job is gone"
+	while read -r what name ref; do
+		case $what in
+		tree) read -r dir <"trees/$ref.at" && mkdir -p "$f/$name" && cp -R "trees/$dir/." "$f/$name/" ;;
+		file) cp "store/$ref" "$f/$name" ;;
+		folder) mkdir -p "$f/$name" ;;
+		esac || vain "the files of the job could not be laid out"
+	done <"$f/layout"
+	first "$u/sealed" "$2" && sealed || exit 1
+	for d in "$u"/*/; do
+		[ "$d" = "$u/$fill/" ] || discard "$d"
+	done
+}
+
+# record ID: what was laid down for later calls.
+verb_record() {
+	u=jobs/$1
+	if sealed; then cat "$u/$fill/job.json"; fi
+}
+
+# read ID FILE OFFSET: what is there, and its bytes from an offset on.
+verb_read() {
+	u=jobs/$1 file=jobs/$1/log
+	if [ "$2" != log ]; then
+		sealed
+		file=$u/$fill/$2
+	fi
+	what=$(kind "$file")
+	if [ "$what" != file ]; then
+		echo "$what 0"
+		return
+	fi
+	size=$(($(wc -c <"$file")))
+	echo "file $size"
+	[ "$size" -le "$3" ] || tail -c "+$(($3 + 1))" "$file" | head -c "$((size - $3))"
+}
+
+# report ID FILE…: of each file what it is, its size, its name, and what is odd in it.
+verb_report() {
+	u=jobs/$1
+	if [ -e "$u/end" ]; then flush "$u/end" "$u"; fi
+	sealed || return 0
+	shift
+	cd "$u/$fill" || exit 1
+	for file in "$@"; do
+		what=$(kind "$file") size=0 odd=
+		case $what in
+		file) size=$(($(wc -c <"$file"))) ;;
+		folder)
+			odd=$(find "$file" ! -type f ! -type d | head -n 1)
+			if [ -n "$odd" ]; then what=odd; elif [ -z "$(ls -A "$file")" ]; then what=empty; fi
+			;;
+		esac
+		echo "$what $size $file $odd"
+	done
+}
+
+# fetch ID FOLDER: a folder that a unit has left, as a tar.
+verb_fetch() {
+	u=jobs/$1
+	sealed && cd "$u/$fill/$2" && tar -cf - .
+}
+
+# clean ID: remove it, unless it runs. The mark comes first, for submissions that are
+# under way, and then a look whether one was faster.
+verb_clean() {
+	u=jobs/$1
+	[ -d "$u" ] || return 0
+	case $(look "$1") in
+	*" running "*)
+		echo running
+		return
+		;;
+	esac
+	: >"cleaned/$1" || exit 1
+	if begun && alive "$pid"; then
+		rm -f "cleaned/$1"
+		echo running
+		return
+	fi
+	mv "$u" "removed/tmp.$mark.$1" && discard "removed/tmp.$mark.$1" || [ ! -d "$u" ]
+}
+
+# modified PATH: when, in seconds since 1970.
+modified() { stat -c '%Y' "$1" 2>/dev/null || stat -f '%m' "$1" 2>/dev/null; }
+
+# kept: jobs, then marks: kilobytes, when they were used, and their name.
+verb_kept() {
+	for d in jobs/*/; do
+		[ -d "$d" ] || continue
+		kilobytes=$(du -sk "$d") || continue
+		echo "job ${kilobytes%%[!0-9]*} $(modified "$d") ${d%/}"
+	done
+	for f in cleaned/*; do
+		if [ -e "$f" ]; then echo "mark 0 $(modified "$f") $f"; fi
+	done
+}
+
+# unmark ID TIME: remove the mark of a job that was cleaned before a time.
+verb_unmark() {
+	at=$(modified "cleaned/$1") || return 0
+	[ -e "jobs/$1" ] || [ "$at" -ge "$2" ] || { rm -f "cleaned/$1" && echo removed; }
+}
+
+# port N: the first of the ports from N on that nobody listens on (state 0A).
+verb_port() {
+	port=$1
+	while grep -qi ":$(printf '%04X' "$port") [0-9A-F]*:0000 0A" /proc/net/tcp /proc/net/tcp6 2>/dev/null; do port=$((port + 1)); done
+	echo "$port"
+}
+
+# serve: short verbs, one on each line of the input, until it ends: a session costs more
+# than most of them. After each comes a line with the mark, the status, and the last
+# line of complaint.
+verb_serve() {
+	while IFS= read -r line; do
+		status=0
+		{ said=$("verb_${line%% *}" ${line#* } 2>&1 >&3 3>&-) || status=$?; } 3>&1
+		printf '\n%s %s %s\n' "$mark" "$status" "${said##*"$nl"}"
+	done
+}
+
+# Nobody waits for an answer of these. Others are told where it begins: what stands
+# before it is of the user's login shell.
+case $1 in
+supervise | reap | expire | late | outstay) ;;
+*)
+	IFS= read -r mark || exit 1
+	printf '%s\n' "$mark"
+	printf '%s\n' "$mark" >&2
+	;;
+esac
+verb=$1
+shift
+"verb_$verb" "$@"
+exit
+
+# whole

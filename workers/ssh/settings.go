@@ -1,0 +1,82 @@
+package ssh
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// settings is what a workspace may say about a target; see settings.schema.json.
+type settings struct {
+	Host         string   `json:"host"`
+	Hosts        []string `json:"hosts"` // once read, it has Host, too
+	Port         int      `json:"port"`
+	User         string   `json:"user"`
+	IdentityFile string   `json:"identity_file"`
+	Passphrase   *secret  `json:"passphrase"`
+	Password     *secret  `json:"password"`
+	KnownHosts   string   `json:"known_hosts"`
+	Workdir      string   `json:"workdir"`
+	Jump         []string `json:"jump"`
+	Shell        string   `json:"shell"`
+}
+
+// secret says where a secret is kept. Exactly one is set.
+type secret struct {
+	Env  string `json:"env,omitempty"`
+	File string `json:"file,omitempty"`
+}
+
+func readSettings(t target.Target) (settings, error) {
+	s := settings{Workdir: ".amlflow", Shell: "sh"}
+	if len(t.Settings) > 0 {
+		if err := json.Unmarshal(t.Settings, &s); err != nil {
+			return s, fmt.Errorf("settings of target %q: %w: %w", t.Name, err, target.ErrPermanent)
+		}
+	}
+	switch {
+	case s.Host == "" && len(s.Hosts) == 0:
+		return s, fmt.Errorf("target %q names no machine: say which as `host`, or several as `hosts`: %w", t.Name, target.ErrPermanent)
+	case s.Host != "" && len(s.Hosts) > 0:
+		return s, fmt.Errorf("target %q has both `host` and `hosts`: put all machines into `hosts`: %w", t.Name, target.ErrPermanent)
+	case s.Host != "":
+		s.Hosts = []string{s.Host}
+	}
+	if strings.ContainsAny(s.Workdir, "\n\r\x00") {
+		return s, fmt.Errorf("target %q: the `workdir` %q holds a line break: %w", t.Name, s.Workdir, target.ErrPermanent)
+	}
+	return s, nil
+}
+
+// grant gives a job what it asks for, and refuses one that asks for more than the target
+// has. The notes tell what it asks for and is not held to.
+func (s settings) grant(name string, need target.Resources) (nodes int, notes []string, err error) {
+	nodes = max(need.Nodes, 1)
+	switch {
+	case nodes > len(s.Hosts):
+		return 0, nil, fmt.Errorf("target %q has %d hosts, the job asks for %d nodes: add to `hosts` of the target, or ask for fewer: %w", name, len(s.Hosts), nodes, target.ErrPermanent)
+	case need.GPUs > 0:
+		return 0, nil, fmt.Errorf("target %q lends no GPUs, the job asks for %d: ask for none, a job sees all that its host has: %w", name, need.GPUs, target.ErrPermanent)
+	}
+	if need.Memory > 0 || need.CPUs > 0 {
+		notes = append(notes, "limits of memory and cpus are not enforced on targets of kind ssh")
+	}
+	return nodes, notes, nil
+}
+
+// expand makes a path absolute that begins at the home folder.
+func expand(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~/")
+	if !ok {
+		return path, nil
+	}
+	home, err := os.UserHomeDir()
+	return home + "/" + rest, err
+}
+
+// somePort is below those that systems hand out by themselves.
+func somePort() int { return 20_000 + rand.IntN(12_000) }

@@ -1,0 +1,194 @@
+package ssh
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/ranks"
+	"github.com/amlflow/amlflow/workers/remote"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// Submit implements target.Driver. First the folders of all ranks are laid out, then all
+// are started: what cannot be delivered starts nothing.
+func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in target.Blobs) error {
+	hosts, err := d.place(t, job.ID)
+	if err != nil {
+		return err
+	}
+	s, err := readSettings(t)
+	if err != nil {
+		return err
+	}
+	r, err := s.newRecord(t, job)
+	if err != nil {
+		return err
+	}
+	leave, err := d.turns.take(ctx, job.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	sub := submission{driver: d, hosts: hosts, record: r, job: job, in: in}
+	if err := sub.do(ctx); err != nil {
+		return fmt.Errorf("submit job %q: %w", job.ID, err)
+	}
+	return nil
+}
+
+// newRecord checks a job against the target.
+func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
+	if (job.Script == "") == (len(job.Command) == 0) {
+		return record{}, fmt.Errorf("job %q must have either a script or a command: %w", job.ID, target.ErrPermanent)
+	}
+	for _, a := range slices.Concat(job.Inputs, job.Outputs) {
+		if !target.ValidID(a.Name) {
+			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
+		}
+	}
+	if e := job.Environment; e != nil && e.Image != "" {
+		return record{}, fmt.Errorf("job %q: target %q runs no container images, and it is to use %q: choose a target that does: %w", job.ID, t.Name, e.Image, target.ErrPermanent)
+	}
+	if e := job.Environment; e != nil && e.Python != nil {
+		return record{}, fmt.Errorf("job %q: target %q makes no Python environments: install what the job needs on the host, and leave `environment` out: %w", job.ID, t.Name, target.ErrPermanent)
+	}
+	nodes, notes, err := s.grant(t.Name, job.Needs)
+	if err != nil {
+		return record{}, err
+	}
+	r := record{Nodes: nodes, Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Notes: notes}
+	if len(job.Command) > 0 {
+		r.Program, r.Script = job.Command[0], false
+	}
+	return r, nil
+}
+
+// submission is one call of Submit.
+type submission struct {
+	driver Driver
+	hosts  []host // by rank
+	record record
+	job    target.Job
+	in     target.Blobs
+}
+
+func (s *submission) do(ctx context.Context) error {
+	stages := make([]remote.Stage, s.record.Nodes)
+	for n := range stages {
+		var err error
+		if stages[n], err = s.lay(ctx, n); err != nil {
+			return s.hosts[n].blame(err)
+		}
+		if stages[n] == remote.Stopped || stages[n] == remote.Cleaned {
+			return nil
+		}
+	}
+	for n, stage := range stages {
+		if stage == remote.Started {
+			continue
+		}
+		if stop, err := s.given(ctx, n); stop || err != nil {
+			return err
+		}
+		if err := s.hosts[n].Launch(ctx, remote.Unit(s.job.ID, n), variables(s.job.Secrets)); err != nil {
+			return s.hosts[n].blame(err)
+		}
+	}
+	return nil
+}
+
+// given reports whether the job was given up before rank n was started. A Cancel that
+// came before this look has marked rank 0; one that comes after it finds the record, and
+// marks this rank, too.
+func (s *submission) given(ctx context.Context, n int) (bool, error) {
+	if n == 0 {
+		return false, nil // whoever launches it looks
+	}
+	up, err := s.hosts[0].Stopping(ctx, remote.Unit(s.job.ID, 0))
+	if err != nil {
+		return false, s.hosts[0].blame(err)
+	}
+	return up, nil
+}
+
+// lay lays out the folder of rank n, unless that was done. Rank 0 decides, for all calls
+// and all ranks, what is known of the job.
+func (s *submission) lay(ctx context.Context, n int) (remote.Stage, error) {
+	h, unit := s.hosts[n], remote.Unit(s.job.ID, n)
+	stage, err := h.Begin(ctx, unit)
+	if err != nil {
+		return stage, err
+	}
+	if stage == remote.Unfilled {
+		if n == 0 && s.record.Nodes > 1 {
+			s.record.Master = h.addr
+			if s.record.Port, err = h.Port(ctx, s.record.Port); err != nil {
+				return stage, err
+			}
+		}
+		if err := s.fill(ctx, n); err != nil {
+			return stage, err
+		}
+		stage = remote.Sealed
+	}
+	if n > 0 || s.record.Nodes == 1 {
+		return stage, nil
+	}
+	old, ok, err := s.driver.records.of(ctx, h, s.job.ID)
+	if ok {
+		s.record.Master, s.record.Port = old.Master, old.Port
+	}
+	return stage, err
+}
+
+func (s *submission) fill(ctx context.Context, n int) error {
+	h := s.hosts[n]
+	facts, err := h.Facts(ctx)
+	if err != nil {
+		return err
+	}
+	return h.Fill(ctx, remote.Unit(s.job.ID, n), func(dir string) (remote.Layout, error) {
+		env := environ(facts, s.job, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: s.record.Nodes, Master: s.record.Master, Port: s.record.Port})
+		s.record.Path = env["PATH"]
+		return remote.Layout{
+			Process: jobdir.Process{Argv: s.argv(dir), Env: variables(env), Secrets: variables(s.job.Secrets), Work: path.Join(dir, "code")},
+			Script:  s.job.Script,
+			Code:    s.job.Code,
+			Inputs:  s.job.Inputs,
+			Outputs: s.job.Outputs,
+			Timeout: s.job.Timeout,
+			Grace:   s.job.Grace,
+			Record:  s.record,
+		}, nil
+	}, s.in)
+}
+
+func (s *submission) argv(dir string) []string {
+	if len(s.job.Command) > 0 {
+		return s.job.Command
+	}
+	return []string{s.record.Program, "-e", path.Join(dir, remote.ScriptFile)}
+}
+
+// environ is all that a rank sees: built from nothing, in three layers, of which a later
+// one wins. The first is what the user has on the host.
+func environ(facts remote.Facts, job target.Job, p ranks.Place) map[string]string {
+	env := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin"}
+	maps.Copy(env, facts.Env)
+	maps.Copy(env, ranks.Environ(job, p))
+	maps.Copy(env, job.Env)
+	return env
+}
+
+// variables lists env as NAME=value, in the order of the names.
+func variables(env map[string]string) []string {
+	list := make([]string, 0, len(env))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, name+"="+env[name])
+	}
+	return list
+}

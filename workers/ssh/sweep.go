@@ -1,0 +1,97 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/remote"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+var _ target.Sweeper = Driver{}
+
+// Kept implements target.Sweeper. Without a name there is no host to ask.
+func (d Driver) Kept(ctx context.Context, t target.Target) ([]target.Kept, error) {
+	if t.Name == "" {
+		return nil, nil
+	}
+	hosts, err := d.hosts(t)
+	if err != nil {
+		return nil, err
+	}
+	kept := make([][]target.Kept, len(hosts))
+	err = each(hosts, func(i int, h host) (err error) {
+		kept[i], err = h.Kept(ctx)
+		return err
+	})
+	return join(kept), err
+}
+
+// join makes one thing of what several hosts keep of the ranks of a job.
+func join(kept [][]target.Kept) []target.Kept {
+	type thing struct {
+		what target.What
+		name string
+	}
+	var all []target.Kept
+	at := map[thing]int{}
+	for _, of := range kept {
+		for _, k := range of {
+			k.Name, _, _ = strings.Cut(k.Name, "+")
+			i, ok := at[thing{k.What, k.Name}]
+			if !ok {
+				at[thing{k.What, k.Name}] = len(all)
+				all = append(all, k)
+				continue
+			}
+			all[i].Bytes += k.Bytes
+			if k.Used.After(all[i].Used) {
+				all[i].Used = k.Used
+			}
+		}
+	}
+	return all
+}
+
+// Sweep implements target.Sweeper.
+func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, before time.Time) (bool, error) {
+	switch k.What {
+	case target.KeptJob:
+		return d.sweepJob(ctx, t, k.Name)
+	case target.KeptMark:
+		return d.sweepMark(ctx, t, k.Name, before)
+	}
+	return false, nil
+}
+
+func (d Driver) sweepJob(ctx context.Context, t target.Target, id string) (bool, error) {
+	hosts, err := d.place(t, id)
+	if err != nil {
+		return false, err
+	}
+	v, err := hosts[0].Look(ctx, remote.Unit(id, 0))
+	if err != nil || !v.Known {
+		return false, err
+	}
+	err = d.Clean(ctx, t, id)
+	if errors.Is(err, remote.ErrRunning) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// sweepMark removes the marks of the ranks of a job that is long gone.
+func (d Driver) sweepMark(ctx context.Context, t target.Target, id string, before time.Time) (bool, error) {
+	hosts, err := d.place(t, id)
+	if err != nil {
+		return false, err
+	}
+	removed := make([]bool, len(hosts))
+	err = each(hosts, func(n int, h host) (err error) {
+		removed[n], err = h.Unmark(ctx, remote.Unit(id, n), before)
+		return err
+	})
+	return removed[0], err
+}
