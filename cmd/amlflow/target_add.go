@@ -115,7 +115,7 @@ func (p *program) addition(a adding) (addition, error) {
 	if one.text, err = schema.AddTarget(text, a.name, settings); err != nil {
 		return one, err
 	}
-	one.target, err = p.judge(one, a.name)
+	one.target, err = p.foresee(one, a.name)
 	return one, err
 }
 
@@ -190,8 +190,8 @@ func newWorkspace() []byte {
 	return fmt.Appendf(nil, "# The places where stages run, by name.\namlflow: v1\nworkspace: %.63s\n", name)
 }
 
-// judge reads the file as it would be, and shows what is wrong with it.
-func (p *program) judge(one addition, name string) (schema.Target, error) {
+// foresee reads the file as it would be, and shows what is wrong with it.
+func (p *program) foresee(one addition, name string) (schema.Target, error) {
 	w, found := schema.ReadWorkspace(engine.Shorter(one.file), one.text)
 	t, err := targetNamed(w, name)
 	if err != nil {

@@ -29,7 +29,7 @@ var dataQuestions = []question{
 // contractNames are what a target sets beside AMLFLOW_*, and what shells set.
 var contractNames = []string{
 	"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "PYTHONUNBUFFERED",
-	"RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+	"RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
 }
 
 // hostile values must arrive byte by byte. The names are harmless.
