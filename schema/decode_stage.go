@@ -28,8 +28,8 @@ func (s *Source) stage(path, name string) Stage {
 	st.Cache = s.cache(st.At("cache"))
 	st.Code, st.Timeout = s.text(st.At("code")), s.duration(st.At("timeout"))
 	st.Resources = Resources{CPUs: s.text(st.At("resources/cpus")), Memory: s.text(st.At("resources/memory")), Nodes: s.text(st.At("resources/nodes"))}
-	st.Launch = s.launch(st.At("launch"))
 	st.Checkpoint = s.checkpoint(path + "/checkpoint")
+	st.Launch = s.launch(st.At("launch"))
 	st.Retry = s.retry(st.At("retry"))
 	return st
 }
@@ -132,17 +132,6 @@ func (s *Source) retry(path string) Retry {
 	return r
 }
 
-// launch reads the name of a kind, or a kind with how many processes it starts.
-func (s *Source) launch(path string) *Launch {
-	if text, ok := s.Text(path); ok {
-		return &Launch{Kind: text}
-	}
-	if !s.said(path) {
-		return nil
-	}
-	return &Launch{Kind: s.text(path + "/kind"), Processes: s.text(path + "/processes_per_node")}
-}
-
 func (s *Source) checkpoint(path string) *Checkpoint {
 	if !s.said(path) {
 		return nil
@@ -152,6 +141,17 @@ func (s *Source) checkpoint(path string) *Checkpoint {
 		c.Folder = "checkpoints"
 	}
 	return c
+}
+
+// launch reads the name of a kind, or a kind with how many processes it starts.
+func (s *Source) launch(path string) *Launch {
+	if text, ok := s.Text(path); ok {
+		return &Launch{Kind: text}
+	}
+	if !s.said(path) {
+		return nil
+	}
+	return &Launch{Kind: s.text(path + "/kind"), Processes: s.text(path + "/processes_per_node")}
 }
 
 func (s *Source) environment(path string) Environment {

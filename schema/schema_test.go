@@ -21,8 +21,8 @@ var homes = map[string]map[string]string{
 	"Template": {"amlflow": "", "template": "Name", "description": "Description", "params": "Params", "stage": "Stage"},
 	"Param":    {"type": "Type", "default": "Default", "description": "Description", "minimum": "Minimum", "maximum": "Maximum", "pattern": "Pattern", "enum": "Enum"},
 	"Stage": {"run": "Run", "command": "Command", "deploy": "Deploy", "target": "Target", "needs": "Needs", "if": "If", "inputs": "Inputs", "outputs": "Outputs", "metrics": "Metrics",
-		"env": "Env", "code": "Code", "resources": "Resources", "launch": "Launch", "timeout": "Timeout", "retry": "Retry", "approve": "Approve", "pipeline": "Pipeline", "uses": "Uses", "with": "With",
-		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint"},
+		"env": "Env", "code": "Code", "resources": "Resources", "timeout": "Timeout", "retry": "Retry", "approve": "Approve", "pipeline": "Pipeline", "uses": "Uses", "with": "With",
+		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint", "launch": "Launch"},
 	"Matrix":      {"include": "Include", "exclude": "Exclude"},
 	"Until":       {"when": "When", "attempts": "Attempts", "every": "Every"},
 	"Approve":     {"by": "By", "message": "Message", "timeout": "Timeout"},
@@ -31,7 +31,6 @@ var homes = map[string]map[string]string{
 	"Python":      {"version": "Version", "requirements": "Requirements", "packages": "Packages"},
 	"Cache":       {"max_age": "MaxAge"},
 	"Resources":   {"cpus": "CPUs", "memory": "Memory", "nodes": "Nodes"},
-	"Launch":      {"kind": "Kind", "processes_per_node": "Processes"},
 	"Checkpoint":  {"path": "Folder", "keep": "Keep"},
 	"Retry":       {"attempts": "Attempts", "backoff": "Backoff", "on": "On", "budgets": "Budgets", "grow_memory": "Grow"},
 	"Deploy": {"endpoint": "Endpoint", "model": "Model", "score": "Score", "run": "Run", "sample": "Sample", "answer": "Answer", "instances": "Instances", "health": "Health",
@@ -59,7 +58,7 @@ func TestSchemaAndTypesAgree(t *testing.T) {
 		form form
 		at   string
 	}{
-		{Pipeline{}, p, ""}, {Param{}, p, "/$defs/param"}, {Stage{}, p, "/$defs/stage"}, {Resources{}, p, "/$defs/resources"}, {Launch{}, p, "/$defs/launch"}, {Checkpoint{}, p, "/$defs/checkpoint"}, {Retry{}, p, "/$defs/retry"}, {Deploy{}, p, "/$defs/deploy"},
+		{Pipeline{}, p, ""}, {Param{}, p, "/$defs/param"}, {Stage{}, p, "/$defs/stage"}, {Resources{}, p, "/$defs/resources"}, {Checkpoint{}, p, "/$defs/checkpoint"}, {Retry{}, p, "/$defs/retry"}, {Deploy{}, p, "/$defs/deploy"},
 		{Template{}, templateForm(), ""}, {Matrix{}, p, "/$defs/matrix"}, {Until{}, p, "/$defs/until"}, {Approve{}, p, "/$defs/approve"}, {Concurrency{}, p, "/$defs/concurrency"},
 		{Environment{}, p, "/$defs/environment"}, {Python{}, p, "/$defs/environment/properties/python"}, {Cache{}, p, "/$defs/cache"},
 		{Workspace{}, w, ""}, {Target{}, w, "/$defs/target"}, {Secret{}, w, "/$defs/secret"}, {Profile{}, w, "/$defs/profile"}, {Engine{}, w, "/properties/engine"}, {TLS{}, w, "/properties/engine/properties/tls"},

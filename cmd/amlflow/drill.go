@@ -83,7 +83,7 @@ func (p *program) drill(cmd *cobra.Command, what string, c *choices, ev eviction
 	if cause != nil {
 		return ended{exitFailed, fmt.Errorf("the drill was not held: %w", cause)}
 	}
-	return p.judge(ctx, e, id, &ev)
+	return p.judgeDrill(ctx, e, id, &ev)
 }
 
 // drilled is the run that the drill is held with: of a file a new one.
@@ -120,7 +120,7 @@ func (ev *eviction) strike(ctx context.Context, e *engine.Engine, drivers map[st
 		s := r.Find(ev.stage)
 		switch {
 		case r.Status.Ended() || s != nil && s.Status.Ended():
-			return nil // judge says so
+			return nil // judgeDrill says so
 		case s != nil && s.Status == target.Running && s.Place != nil && s.Job != "":
 			d, ok := drivers[s.Place.Kind]
 			if !ok {
@@ -154,8 +154,8 @@ func unlessOver(ctx context.Context, err error) error {
 	return err
 }
 
-// judge says whether the stage went on from a checkpoint.
-func (p *program) judge(ctx context.Context, e *engine.Engine, id string, ev *eviction) error {
+// judgeDrill says whether the stage went on from a checkpoint.
+func (p *program) judgeDrill(ctx context.Context, e *engine.Engine, id string, ev *eviction) error {
 	r, err := e.Progress(ctx, id)
 	if err != nil {
 		return err

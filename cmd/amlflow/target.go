@@ -147,7 +147,7 @@ func abilities(can target.Can) string {
 	for _, a := range []struct {
 		can  bool
 		word string
-	}{{can.GPU, "GPUs"}, {can.Images, "images"}, {can.Python, "Python environments"}, {can.Serve, "serves"}, {can.Manage, "grows and shrinks"}} {
+	}{{can.GPU, "GPUs"}, {can.Images, "images"}, {can.Python, "Python environments"}, {can.Launch, "launchers"}, {can.Checkpoints, "checkpoints"}, {can.Serve, "serves"}, {can.Manage, "grows and shrinks"}} {
 		if a.can {
 			words = append(words, a.word)
 		}

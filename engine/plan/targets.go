@@ -156,13 +156,13 @@ func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
 		at := b.says("environment")
 		lacks(at, at.s.At("environment")+"/python", "asks for a Python environment", "name a target that makes them, or an image that has what the stage needs")
 	}
-	if p.Launch != nil && !can.Launch {
-		at := b.says("launch")
-		lacks(at, at.s.At("launch"), "launches several processes", "name a target that launches, or leave `launch` out and begin the processes in the script")
-	}
 	if b.out.Checkpoint != nil && !can.Checkpoints {
 		at := b.says("checkpoint")
 		lacks(at, at.s.At("checkpoint"), "has checkpoints", "name a target that keeps them, or leave `checkpoint` out")
+	}
+	if p.Launch != nil && !can.Launch {
+		at := b.says("launch")
+		lacks(at, at.s.At("launch"), "launches several processes", "name a target that launches, or leave `launch` out and begin the processes in the script")
 	}
 	if b.out.Deploy != nil && !can.Serve {
 		lacks(l, path, "deploys a model", "name a target that serves, for example one of kind "+b.serving())

@@ -4,6 +4,7 @@ package builtin
 import (
 	"path/filepath"
 
+	"github.com/amlflow/amlflow/workers/docker"
 	"github.com/amlflow/amlflow/workers/local"
 	"github.com/amlflow/amlflow/workers/ssh"
 	"github.com/amlflow/amlflow/workers/target"
@@ -21,6 +22,7 @@ type Options struct {
 func Drivers(o Options) map[string]target.Driver {
 	return byKind(
 		local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway},
+		docker.Driver{Dir: filepath.Join(o.Home, "docker")},
 		ssh.New(),
 	)
 }

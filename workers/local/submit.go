@@ -92,11 +92,11 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
 		}
 	}
-	if n := job.Ranks(); n > mostRanks {
-		return record{}, fmt.Errorf("job %q has %d ranks, and this computer starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, mostRanks, target.ErrPermanent)
-	}
 	if c := job.Checkpoint; c != nil && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
 		return record{}, fmt.Errorf("%q is no folder for checkpoints: name one inside of the working directory: %w", c.Path, target.ErrPermanent)
+	}
+	if n := job.Ranks(); n > mostRanks {
+		return record{}, fmt.Errorf("job %q has %d ranks, and this computer starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, mostRanks, target.ErrPermanent)
 	}
 	if err := supported(t.Name, job.Environment); err != nil {
 		return record{}, fmt.Errorf("job %q: %w", job.ID, err)

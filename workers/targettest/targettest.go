@@ -30,6 +30,9 @@ type Harness struct {
 	// Folder is where the target keeps what it knows of jobs, when the test can see
 	// it: it is searched for secrets.
 	Folder string
+	// Image is a container image with a POSIX shell that the target can run; a target
+	// that says it runs images needs one.
+	Image string
 	// Local says that jobs run under the kernel of the test, so that processes
 	// can be looked up by their ids.
 	Local bool

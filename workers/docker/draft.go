@@ -1,0 +1,193 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/amlflow/amlflow/workers/target"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/client"
+)
+
+// shell runs start.sh and scripts.
+const shell = "/bin/sh"
+
+// draft makes a container for the job and fills it. It returns its id, and the name by
+// which it may be started once it is elected.
+func (s *submission) draft(ctx context.Context) (id, name string, err error) {
+	r, granted, err := s.plan()
+	if err != nil {
+		return "", "", err
+	}
+	im, err := s.image(ctx, r.Asked, s.s.Pull)
+	if err != nil {
+		return "", "", err
+	}
+	r.Image = im.digest
+	v, err := s.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return "", "", s.trouble("ask for its version", err)
+	}
+	if granted.GPUs > 0 && isPodman(v) {
+		return "", "", errPodmanGPUs
+	}
+	host, err := s.hostConfig(granted, isPodman(v))
+	if err != nil {
+		return "", "", err
+	}
+	id, name, err = s.create(ctx, r, im, host)
+	if err != nil {
+		return "", "", err
+	}
+	has, err := s.hasShell(ctx, id)
+	if err == nil && !has {
+		r.Bare = true
+		if err = s.fitsBare(r.Asked); err == nil {
+			id, name, err = s.instead(ctx, id, r, im, host)
+		}
+	}
+	if err == nil {
+		err = s.fill(ctx, id, r, im)
+	}
+	if err == nil && r.Bare {
+		err = s.hasProgram(ctx, id, r)
+	}
+	if err != nil {
+		return "", "", errors.Join(err, s.discard(id))
+	}
+	return id, name, nil
+}
+
+// instead makes the container that a bare job needs in place of one that was made for
+// a shell. When it cannot, the first one is still there.
+func (s *submission) instead(ctx context.Context, old string, r record, im image, host container.HostConfig) (id, name string, err error) {
+	id, name, err = s.create(ctx, r, im, host)
+	if err != nil {
+		return old, "", err
+	}
+	return id, name, s.drop(ctx, old)
+}
+
+// plan says what is known of the job before the engine is asked, and refuses what can
+// never run.
+func (s *submission) plan() (record, target.Resources, error) {
+	j := s.job
+	r := record{Outputs: j.Outputs, Timeout: j.Timeout, Grace: j.Grace, Confided: len(j.Secrets) > 0, Asked: s.s.Image}
+	refuse := func(format string, args ...any) (record, target.Resources, error) {
+		return r, target.Resources{}, fmt.Errorf(format+": %w", append(args, target.ErrPermanent)...)
+	}
+	if (j.Script == "") == (len(j.Command) == 0) {
+		return refuse("it must have either a script or a command")
+	}
+	if len(j.Command) > 0 {
+		r.Program = j.Command[0]
+	}
+	for _, a := range append(append([]target.Artifact{}, j.Inputs...), j.Outputs...) {
+		if !target.ValidID(a.Name) {
+			return refuse("%q cannot name an artifact: use lower-case letters, digits and . _ -", a.Name)
+		}
+	}
+	if err := checkVariables(j); err != nil {
+		return refuse("%w", err)
+	}
+	if e := j.Environment; e != nil && e.Python != nil {
+		return refuse("target %q makes no Python environments: use an image that has what the stage needs, as `environment: { image: … }`", s.target.Name)
+	} else if e != nil {
+		r.Asked = e.Image
+	}
+	if r.Asked == "" {
+		return refuse("target %q has no `image`, and the stage names none as `environment: { image: … }`", s.target.Name)
+	}
+	granted, err := s.s.grant(s.target.Name, j.Needs)
+	r.Memory = granted.Memory
+	return r, granted, err
+}
+
+// hasShell looks into a container that was made.
+func (s *submission) hasShell(ctx context.Context, id string) (bool, error) {
+	_, err := s.ContainerStatPath(ctx, id, client.ContainerStatPathOptions{Path: shell})
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, s.trouble("look for a shell in the image", err)
+}
+
+// create makes a container. Nobody knows of it yet.
+func (s *submission) create(ctx context.Context, r record, im image, host container.HostConfig) (id, name string, err error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return "", "", err
+	}
+	config := container.Config{
+		Image:       im.id,
+		User:        s.s.User,
+		WorkingDir:  codeDir,
+		Entrypoint:  []string{shell, startFile},
+		Cmd:         []string{},
+		StopSignal:  "SIGTERM",
+		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+		Labels:      map[string]string{labelJob: s.job.ID, labelOwner: s.owner, labelRecord: string(text)},
+	}
+	if r.Bare {
+		s.makeBare(&config, &host)
+	}
+	name = containerName(s.job.ID, token())
+	c, err := s.ContainerCreate(ctx, client.ContainerCreateOptions{Name: name, Config: &config, HostConfig: &host})
+	if err == nil {
+		return c.ID, name, nil
+	}
+	if r.Bare && strings.Contains(err.Error(), "init") {
+		err = fmt.Errorf("%w (images without /bin/sh need the engine's init program: install catatonit for Podman, tini or docker-init for Docker)", err)
+	}
+	return "", "", s.trouble("make the container", err)
+}
+
+// hostConfig is what the engine's machine gives the job.
+func (s *submission) hostConfig(granted target.Resources, podman bool) (container.HostConfig, error) {
+	mounts, err := s.s.mounts()
+	if err != nil {
+		return container.HostConfig{}, err
+	}
+	folder := mount.Mount{Type: mount.TypeVolume, Target: root, VolumeOptions: &mount.VolumeOptions{Labels: map[string]string{labelJob: s.job.ID, labelOwner: s.owner}}}
+	h := container.HostConfig{
+		NetworkMode:    container.NetworkMode(s.s.Network),
+		ReadonlyRootfs: s.s.ReadOnly,
+		CapDrop:        []string{"ALL"},
+		SecurityOpt:    []string{"no-new-privileges"},
+		// What programs write there although $TMPDIR is elsewhere.
+		Tmpfs:         map[string]string{"/tmp": "rw,exec,nosuid,nodev,mode=1777"},
+		ShmSize:       int64(s.s.Shm),
+		Mounts:        append(mounts, folder),
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		LogConfig:     logConfig(podman),
+		Resources: container.Resources{
+			NanoCPUs: int64(granted.CPUs * 1e9),
+			Memory:   granted.Memory,
+			// Memory and swap together: no swap beyond the memory.
+			MemorySwap: granted.Memory,
+			PidsLimit:  &s.s.Pids,
+		},
+	}
+	if granted.GPUs > 0 {
+		h.DeviceRequests = []container.DeviceRequest{{Count: granted.GPUs, Capabilities: [][]string{{"gpu"}}}}
+	}
+	return h, nil
+}
+
+// logConfig has the engine keep what a container writes as it is, whatever it does with
+// those of others. Docker's own default would turn bytes that are no text into question
+// marks; its other driver keeps 100 MB unless it is told otherwise.
+func logConfig(podman bool) container.LogConfig {
+	if podman {
+		return container.LogConfig{Type: "k8s-file"}
+	}
+	return container.LogConfig{Type: "local", Config: map[string]string{"max-size": "1000g", "max-file": "1", "compress": "false"}}
+}
+
+var errPodmanGPUs = fmt.Errorf("through its Docker API Podman would leave out the GPUs without a word: use Docker with the NVIDIA Container Toolkit: %w", target.ErrPermanent)

@@ -1,0 +1,142 @@
+package docker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
+
+	"github.com/moby/moby/api/types/mount"
+)
+
+// When an image is fetched.
+const (
+	pullMissing = "missing"
+	pullAlways  = "always"
+	pullNever   = "never"
+)
+
+// address is how an engine is reached.
+type address struct {
+	Host string `json:"host,omitempty"`
+	TLS  string `json:"tls,omitempty"`
+}
+
+// settings is what a workspace may say about a target; see settings.schema.json.
+type settings struct {
+	address
+	Image    string   `json:"image"`
+	Pull     string   `json:"pull"`
+	User     string   `json:"user"`
+	Network  string   `json:"network"`
+	GPUs     int      `json:"gpus"`
+	Volumes  []string `json:"volumes"`
+	ReadOnly bool     `json:"read_only"`
+	CPUs     float64  `json:"cpus"`
+	Memory   amount   `json:"memory"`
+	Shm      amount   `json:"shm"`
+	Pids     int64    `json:"pids"`
+}
+
+func readSettings(t target.Target) (settings, error) {
+	s := settings{Pull: pullMissing, ReadOnly: true, Shm: 1 << 30, Pids: 4096}
+	if len(t.Settings) > 0 {
+		if err := json.Unmarshal(t.Settings, &s); err != nil {
+			return s, fmt.Errorf("settings of target %q: %w: %w", t.Name, err, target.ErrPermanent)
+		}
+	}
+	_, err := s.mounts()
+	if err = errors.Join(err, s.safe()); err != nil {
+		return s, fmt.Errorf("settings of target %q: %w: %w", t.Name, err, target.ErrPermanent)
+	}
+	return s, nil
+}
+
+// safe refuses to talk to another machine in the clear: whoever listens could read
+// what jobs are given, and whoever answers could be anyone.
+func (a address) safe() error {
+	if a.Host == "" || strings.HasPrefix(a.Host, "unix://") {
+		return nil
+	}
+	u, err := url.Parse(a.Host)
+	if err != nil || u.Scheme != "tcp" {
+		return fmt.Errorf("`host` is %q: write unix:///PATH or tcp://HOST:PORT; a machine that is reached by ssh is a tunnel away: ssh -L /tmp/docker.sock:/var/run/docker.sock MACHINE", a.Host)
+	}
+	if ip := net.ParseIP(u.Hostname()); a.TLS == "" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("`host` %q is another machine, and nothing protects the connection: name a folder with ca.pem, cert.pem and key.pem as `tls`", a.Host)
+	}
+	return nil
+}
+
+// mounts are the volumes that every job sees.
+func (s settings) mounts() ([]mount.Mount, error) {
+	var all []mount.Mount
+	for _, v := range s.Volumes {
+		parts := strings.Split(v, ":")
+		mode := "ro"
+		if len(parts) == 3 {
+			mode = parts[2]
+		}
+		if len(parts) < 2 || len(parts) > 3 || !path.IsAbs(parts[0]) || !path.IsAbs(parts[1]) || mode != "ro" && mode != "rw" {
+			return nil, fmt.Errorf("%q in `volumes` is not /SOURCE:/TARGET, /SOURCE:/TARGET:ro or /SOURCE:/TARGET:rw", v)
+		}
+		if to := path.Clean(parts[1]); to == "/" || to == root || strings.HasPrefix(to, root+"/") {
+			return nil, fmt.Errorf("%q in `volumes` would hide what every job needs: choose another folder of the container", v)
+		}
+		all = append(all, mount.Mount{Type: mount.TypeBind, Source: path.Clean(parts[0]), Target: path.Clean(parts[1]), ReadOnly: mode == "ro"})
+	}
+	return all, nil
+}
+
+// grant gives a job what it asks for, or what the target has where it asks for
+// nothing, and refuses a job that asks for more.
+func (s settings) grant(name string, need target.Resources) (target.Resources, error) {
+	refuse := func(format string, args ...any) (target.Resources, error) {
+		return need, fmt.Errorf("target %q "+format+": %w", append(append([]any{name}, args...), target.ErrPermanent)...)
+	}
+	most := int64(s.Memory)
+	switch {
+	case need.Nodes > 1:
+		return refuse("runs a job on one machine, the job asks for %d: choose a target that has as many", need.Nodes)
+	case need.GPUs > s.GPUs:
+		return refuse("lends %d GPUs, the job asks for %d: raise `gpus` of the target, or ask for fewer", s.GPUs, need.GPUs)
+	case s.CPUs > 0 && need.CPUs > s.CPUs:
+		return refuse("has %g cpus, the job asks for %g: raise `cpus` of the target, or ask for fewer", s.CPUs, need.CPUs)
+	case most > 0 && need.Memory > most:
+		return refuse("has %s of memory, the job asks for %s: raise `memory` of the target, or ask for less", jobdir.FormatBytes(most), jobdir.FormatBytes(need.Memory))
+	}
+	if need.CPUs == 0 {
+		need.CPUs = s.CPUs
+	}
+	if need.Memory == 0 {
+		need.Memory = most
+	}
+	return need, nil
+}
+
+// amount is one of memory, written as a number or as text such as "4Gi".
+type amount int64
+
+func (b *amount) UnmarshalJSON(text []byte) error {
+	s := strings.Trim(string(text), `"`)
+	number, shift := s, 0
+	for i, unit := range []string{"Ki", "Mi", "Gi", "Ti"} {
+		if n, ok := strings.CutSuffix(s, unit); ok {
+			number, shift = n, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64>>shift {
+		return fmt.Errorf("%s is not an amount of memory: write bytes, or a number with Ki, Mi, Gi or Ti", text)
+	}
+	*b = amount(n << shift)
+	return nil
+}
