@@ -121,21 +121,22 @@ func (t *trust) explain(address string, key ssh.PublicKey, err error) error {
 	name := knownhosts.Normalize(address)
 	switch {
 	case errors.As(err, &unknown) && len(unknown.Want) == 0:
-		text := fmt.Sprintf("the host key of %q is not known: it shows %s. Compare that with what `ssh-keygen -lf` says of the key files in /etc/ssh on the host; if it is the same, add this line to %q: %s",
-			address, shown, t.files[0], knownhosts.Line([]string{name}, key))
+		line := knownhosts.Line([]string{name}, key)
+		text := fmt.Sprintf("the host key of %q is not known: it shows %s. Compare that with what `ssh-keygen -lf` says of the key files in /etc/ssh on the host; if it is the same, confirm it with `amlflow target add NAME --trust %s`, or add this line to %q: %s",
+			address, shown, ssh.FingerprintSHA256(key), t.files[0], line)
 		if len(t.damaged) > 0 {
 			text += fmt.Sprintf(" (what could not be read: %s)", strings.Join(t.damaged, ", "))
 		}
-		return fmt.Errorf("%s: %w", text, target.ErrPermanent)
+		return unknownKey{fmt.Errorf("%s: %w", text, target.ErrPermanent), introduction(address, key, t.files[0], line)}
 	case errors.As(err, &unknown):
 		var known []string
 		for _, k := range unknown.Want {
 			known = append(known, k.Key.Type()+" "+ssh.FingerprintSHA256(k.Key))
 		}
-		return fmt.Errorf("the host key of %q is another one than before: it shows %s, and known is %s. Somebody may be listening in. If the host was set up anew, remove its old line: `ssh-keygen -R %s -f %s`: %w",
-			address, shown, strings.Join(known, ", "), name, t.files[0], target.ErrPermanent)
+		return wrongKey{fmt.Errorf("the host key of %q is another one than before: it shows %s, and known is %s. Somebody may be listening in. If the host was set up anew, remove its old line: `ssh-keygen -R %s -f %s`: %w",
+			address, shown, strings.Join(known, ", "), name, t.files[0], target.ErrPermanent)}
 	case errors.As(err, &revoked):
-		return fmt.Errorf("the host key of %q is revoked: %s: %w", address, shown, target.ErrPermanent)
+		return wrongKey{fmt.Errorf("the host key of %q is revoked: %s: %w", address, shown, target.ErrPermanent)}
 	}
 	return fmt.Errorf("the host key of %q (%s): %w: %w", address, shown, err, target.ErrPermanent)
 }
