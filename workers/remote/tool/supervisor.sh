@@ -40,9 +40,12 @@ verb_supervise() {
 	) >>"$u/log" 2>&1
 	status=$?
 	wished
+	# Whoever kills what the job left may take the shell that asks for the time for a
+	# part of it: it carries the mark, too.
+	until ended=$(now) && [ -n "$ended" ]; do :; done
 	# A full disk must not turn an ended job into a lost one. Without a folder there is
 	# nobody left to tell.
-	until first "$u/end" "exit $status $(now) $cause" || [ ! -d "$u" ]; do sleep 1; done
+	until first "$u/end" "exit $status $ended $cause" || [ ! -d "$u" ]; do sleep 1; done
 	/bin/sh "$0" reap "$1" $$ # a process that does not carry the mark
 }
 
