@@ -44,6 +44,7 @@ var plan = []room{
 	{"workers/dummy", "workers/target", ""},
 	{"workers/remote", "workers/target workers/jobdir", ""},
 	{"workers/ssh", "workers/target workers/jobdir workers/ranks workers/remote workers/secrets", "golang.org/x/crypto github.com/kevinburke/ssh_config"},
+	{"workers/cluster/schedule", "", ""},
 	{"workers/builtin", "workers/target workers/local workers/ssh", ""},
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
