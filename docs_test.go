@@ -75,12 +75,13 @@ func anchors(text string) map[string]bool {
 // The schemas are the home of every key; the reference must not lag behind.
 func TestEveryKeyIsInTheReference(t *testing.T) {
 	for schema, page := range map[string]string{
-		"schema/pipeline.schema.json":         "docs/language.md",
-		"schema/workspace.schema.json":        "docs/language.md",
-		"schema/test.schema.json":             "docs/language.md",
-		"workers/local/settings.schema.json":  "docs/targets/local.md",
-		"workers/ssh/settings.schema.json":    "docs/targets/ssh.md",
-		"workers/docker/settings.schema.json": "docs/targets/docker.md",
+		"schema/pipeline.schema.json":          "docs/language.md",
+		"schema/workspace.schema.json":         "docs/language.md",
+		"schema/test.schema.json":              "docs/language.md",
+		"workers/local/settings.schema.json":   "docs/targets/local.md",
+		"workers/ssh/settings.schema.json":     "docs/targets/ssh.md",
+		"workers/docker/settings.schema.json":  "docs/targets/docker.md",
+		"workers/cluster/settings.schema.json": "docs/targets/cluster.md",
 	} {
 		text, err := os.ReadFile(schema)
 		if err != nil {

@@ -45,8 +45,10 @@ var plan = []room{
 	{"workers/probe", "workers/target", ""},
 	{"workers/remote", "workers/target workers/jobdir", ""},
 	{"workers/ssh", "workers/target workers/jobdir workers/ranks workers/remote workers/secrets", "golang.org/x/crypto github.com/kevinburke/ssh_config"},
-	{"workers/builtin", "workers/target workers/docker workers/local workers/ssh", ""},
+	{"workers/builtin", "workers/target workers/cluster workers/docker workers/local workers/ssh", ""},
 	{"workers/docker", "workers/target workers/jobdir", "github.com/moby/moby/client github.com/moby/moby/api github.com/containerd/errdefs"},
+	{"workers/cluster/schedule", "", ""},
+	{"workers/cluster", "workers/target workers/jobdir workers/local workers/cluster/schedule", ""},
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.

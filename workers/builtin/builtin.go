@@ -4,6 +4,7 @@ package builtin
 import (
 	"path/filepath"
 
+	"github.com/amlflow/amlflow/workers/cluster"
 	"github.com/amlflow/amlflow/workers/docker"
 	"github.com/amlflow/amlflow/workers/local"
 	"github.com/amlflow/amlflow/workers/ssh"
@@ -24,6 +25,7 @@ func Drivers(o Options) map[string]target.Driver {
 		local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway},
 		docker.Driver{Dir: filepath.Join(o.Home, "docker")},
 		ssh.New(),
+		cluster.New(filepath.Join(o.Home, "cluster")),
 	)
 }
 

@@ -100,7 +100,7 @@ func Start(ctx context.Context, dir string, p Process) error {
 	if Started(dir) {
 		return nil
 	}
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return err
 	}
 	if !filepath.IsAbs(dir) {

@@ -12,8 +12,8 @@ import (
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// check refuses what a process cannot be given, or a shell cannot pass on.
-func (p Process) check() error {
+// Check refuses what a process cannot be given, or a shell cannot pass on.
+func (p Process) Check() error {
 	if len(p.Argv) == 0 {
 		return errors.New("there is no command to run")
 	}
@@ -63,7 +63,7 @@ func (p Process) script(dir string, groups []string) []byte {
 // that is not started by Start: on another machine, say. mark is the value of Mark. With
 // Secrets it calls the function that Confided defines, which no file need hold.
 func (p Process) Functions(mark string) ([]byte, error) {
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer

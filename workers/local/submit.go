@@ -17,20 +17,6 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 )
 
-// record is the content of job.json.
-type record struct {
-	Job   target.Job       `json:"job"`
-	Needs target.Resources `json:"needs"` // what was granted
-	Shell string           `json:"shell"`
-	Log   int64            `json:"log"`            // how many bytes of a log are kept
-	Port  int              `json:"port"`           // MASTER_PORT of all ranks
-	Boot  string           `json:"boot"`           // the run of the machine in which the folder was filled
-	Venv  string           `json:"venv,omitempty"` // the Python environment
-	// Confided tells that the job was given secrets, so that what it left is removed at
-	// once.
-	Confided bool `json:"confided,omitempty"`
-}
-
 // step is called between the steps of Submit, so that tests can die there.
 var step = func(name string) {}
 
@@ -47,7 +33,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if err != nil {
 		return err
 	}
-	return d.submit(ctx, f, r, in)
+	return d.submit(ctx, f, r, in, f.start)
 }
 
 // started reports whether every rank of the job was started already.
@@ -79,35 +65,9 @@ func (f folder) forgotten(nodes int) bool {
 	return false
 }
 
-func newRecord(t target.Target, job target.Job) (record, error) {
-	s, err := readSettings(t)
-	if err != nil {
-		return record{}, err
-	}
-	if (job.Script == "") == (len(job.Command) == 0) {
-		return record{}, fmt.Errorf("job %q must have either a script or a command: %w", job.ID, target.ErrPermanent)
-	}
-	for _, a := range append(append([]target.Artifact{}, job.Inputs...), job.Outputs...) {
-		if !target.ValidID(a.Name) {
-			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
-		}
-	}
-	if c := job.Checkpoint; c != nil && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
-		return record{}, fmt.Errorf("%q is no folder for checkpoints: name one inside of the working directory: %w", c.Path, target.ErrPermanent)
-	}
-	if n := job.Ranks(); n > mostRanks {
-		return record{}, fmt.Errorf("job %q has %d ranks, and this computer starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, mostRanks, target.ErrPermanent)
-	}
-	if err := supported(t.Name, job.Environment); err != nil {
-		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
-	}
-	needs, err := s.grant(t.Name, job.Needs)
-	return record{Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), Boot: jobdir.BootID(), Confided: len(job.Secrets) > 0}, err
-}
-
-// submit fills the folder and starts the ranks, alone among all submissions and
+// submit fills the folder and goes on with what is next, alone among all submissions and
 // cleanings of the job.
-func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs) error {
+func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs, next func(context.Context, record) error) error {
 	if exists(d.tombstone(r.Job.ID)) {
 		return nil
 	}
@@ -138,7 +98,7 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs)
 	}
 	r.Job.Secrets = secrets
 	step("filled")
-	return f.start(ctx, r)
+	return next(ctx, r)
 }
 
 // fill makes the folder complete and returns its record: the one that is there
@@ -179,22 +139,6 @@ func (f folder) fill(ctx context.Context, envs pyenv.Folder, r record, in target
 	}
 	_, err = file.WriteAt(text, 0)
 	return r, err
-}
-
-// read reads job.json and reports whether it is whole. It is not while it is being
-// written, after whoever did so has died, and perhaps after a restart of the machine.
-func (f folder) read() (r record, ok bool, err error) {
-	text, err := os.ReadFile(f.path("job.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, false, nil
-	}
-	if err != nil {
-		return r, false, err
-	}
-	if json.Unmarshal(text, &r) != nil {
-		return record{}, false, nil
-	}
-	return r, true, nil
 }
 
 // deliver puts the inputs in place.
@@ -272,20 +216,24 @@ func (f folder) start(ctx context.Context, r record) error {
 		if jobdir.Stopping(f.rank(0)) {
 			return nil
 		}
-		p := jobdir.Process{
-			Argv:    f.argv(n, r),
-			Env:     f.environ(n, r),
-			Secrets: variables(r.Job.Secrets),
-			Work:    filepath.Join(f.rank(n), "code"),
-			Memory:  r.share().Memory,
-			CPUs:    r.share().CPUs,
-		}
-		if err := jobdir.Start(ctx, f.rank(n), p); err != nil {
+		if err := jobdir.Start(ctx, f.rank(n), f.process(n, r)); err != nil {
 			return fmt.Errorf("start job %q: %w", r.Job.ID, err)
 		}
 		step("started " + strconv.Itoa(n))
 	}
 	return nil
+}
+
+// process is what runs as rank n.
+func (f folder) process(n int, r record) jobdir.Process {
+	return jobdir.Process{
+		Argv:    f.argv(n, r),
+		Env:     f.environ(n, r),
+		Secrets: variables(r.Job.Secrets),
+		Work:    filepath.Join(f.rank(n), "code"),
+		Memory:  r.share().Memory,
+		CPUs:    r.share().CPUs,
+	}
 }
 
 func (f folder) argv(n int, r record) []string {

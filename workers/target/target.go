@@ -263,10 +263,3 @@ type Waiter interface {
 	Driver
 	Wait(t Target, id string) <-chan struct{}
 }
-
-// Manager is a driver whose targets amlflow creates and resizes. See Can.Manage.
-type Manager interface {
-	Driver
-	Resize(ctx context.Context, t Target, nodes int) error
-	Nodes(ctx context.Context, t Target) (ready, busy int, err error)
-}

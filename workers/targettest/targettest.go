@@ -49,7 +49,7 @@ type question struct {
 
 // Run examines a driver. lend is called once for each question.
 func Run(t *testing.T, lend func(t *testing.T) Harness) {
-	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions} {
+	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions, managerQuestions} {
 		for _, q := range part {
 			t.Run(q.name, func(t *testing.T) {
 				h := lend(t)

@@ -1,0 +1,195 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Decide gives nodes to jobs, asks for more nodes and lets others go. A job that may not
+// start now, as may says, is passed over: it keeps nobody waiting. May is nil for all.
+func (c *Cluster) Decide(now time.Time, may func(id string) bool) {
+	var waiting []int
+	if c.Held == "" {
+		waiting = c.place(c.waiting(may))
+	}
+	want := c.want(waiting)
+	if have := c.count(stays); want > have && c.Held == "" {
+		c.grow(min(want-have, c.room()), c.whyGrow(waiting), now)
+	} else {
+		c.shrink(have-want, now)
+	}
+}
+
+// waiting lists the jobs that wait for nodes and could have them.
+func (c *Cluster) waiting(may func(id string) bool) (all []int) {
+	for i, j := range c.Jobs {
+		if j.Waits() && j.Nodes <= c.Limits.Max && (may == nil || may(j.ID)) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// place gives free nodes to the jobs in their order, until there are too few for the next
+// one, and returns those that still wait.
+func (c *Cluster) place(waiting []int) []int {
+	if len(waiting) == 0 {
+		return nil
+	}
+	free := c.free()
+	for at, i := range waiting {
+		j := &c.Jobs[i]
+		if len(free) < j.Nodes {
+			return waiting[at:]
+		}
+		for _, k := range free[:j.Nodes] {
+			n := &c.Nodes[k]
+			n.Job, n.Free = j.ID, time.Time{}
+			j.On = append(j.On, n.Name)
+		}
+		free = free[j.Nodes:]
+	}
+	return nil
+}
+
+// free lists the nodes that can have a job. Those that had one last come first, so that
+// the others may become idle and leave.
+func (c *Cluster) free() (all []int) {
+	for i, n := range c.Nodes {
+		if n.Phase == Ready && n.Job == "" && !n.Going {
+			all = append(all, i)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b int) int { return c.Nodes[b].Free.Compare(c.Nodes[a].Free) })
+	return all
+}
+
+// want is how many nodes the cluster should have: those with jobs, and what the next jobs
+// need, as long as all of a job's nodes fit below Max.
+func (c *Cluster) want(waiting []int) int {
+	want := c.count(func(n Node) bool { return stays(n) && n.Job != "" })
+	for _, i := range waiting {
+		if want+c.Jobs[i].Nodes > c.Limits.Max {
+			break
+		}
+		want += c.Jobs[i].Nodes
+	}
+	return max(want, c.Limits.Min)
+}
+
+// room is how many nodes may be made. Those that are leaving exist until they are gone.
+func (c *Cluster) room() int { return max(c.Limits.Max-len(c.Nodes), 0) }
+
+func (c *Cluster) grow(by int, why string, now time.Time) {
+	if by <= 0 {
+		return
+	}
+	for range by {
+		c.Made++
+		c.Nodes = append(c.Nodes, Node{Name: "n" + strconv.Itoa(c.Made), Phase: Creating, Created: now})
+	}
+	c.Grew = Change{At: now, Nodes: by, Why: why}
+}
+
+func (c *Cluster) whyGrow(waiting []int) string {
+	if len(waiting) == 0 {
+		return fmt.Sprintf("it has at least %s", count(c.Limits.Min, "node"))
+	}
+	first := c.Jobs[waiting[0]]
+	why := fmt.Sprintf("job %s waits for %s", first.ID, count(first.Nodes, "node"))
+	if more := len(waiting) - 1; more > 0 {
+		why += fmt.Sprintf(", and %s behind it", count(more, "job"))
+	}
+	return why
+}
+
+// shrink lets nodes go that nobody needs: those that were idle for long enough, the
+// longest first, and at once what is more than Max.
+func (c *Cluster) shrink(surplus int, now time.Time) {
+	free := c.free()
+	slices.Reverse(free)
+	over := c.count(stays) - c.Limits.Max
+	for _, i := range free {
+		n := &c.Nodes[i]
+		idle := now.Sub(n.Free) >= c.Limits.Idle
+		if surplus <= 0 || !idle && over <= 0 {
+			return
+		}
+		why := "idle for " + c.Limits.Idle.String()
+		if over > 0 {
+			why = "it may have at most " + count(c.Limits.Max, "node")
+		}
+		n.Phase = Leaving
+		c.Shrank = Change{At: now, Nodes: c.Shrank.since(now) + 1, Why: why}
+		surplus, over = surplus-1, over-1
+	}
+}
+
+// since is by how many nodes the cluster has changed at this very moment already.
+func (h Change) since(now time.Time) int {
+	if h.At.Equal(now) {
+		return h.Nodes
+	}
+	return 0
+}
+
+// stays reports whether a node is there for more jobs, now or soon.
+func stays(n Node) bool { return n.Phase != Leaving && !n.Going }
+
+func (c *Cluster) count(is func(Node) bool) (k int) {
+	for _, n := range c.Nodes {
+		if is(n) {
+			k++
+		}
+	}
+	return k
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// Act is a kind of thing to do.
+type Act string
+
+// What may be due.
+const (
+	Create Act = "create" // a node
+	Remove Act = "remove" // a node
+	Start  Act = "start"  // a job, on its nodes
+	Stop   Act = "stop"   // a job: ask it to end, for a node is taken away
+)
+
+// Action is one thing to do, which must do no harm when it was done before.
+type Action struct {
+	Do   Act
+	Node string // of Create and Remove
+	Job  Job    // of Start and Stop
+}
+
+// Due lists what is to be done now, in this order.
+func (c *Cluster) Due() (all []Action) {
+	for _, j := range c.Jobs {
+		switch {
+		case j.Stopping && !j.Told:
+			all = append(all, Action{Do: Stop, Job: j})
+		case !j.Waits() && !j.Stopping && !j.Begun:
+			all = append(all, Action{Do: Start, Job: j})
+		}
+	}
+	for _, n := range c.Nodes {
+		switch n.Phase {
+		case Creating:
+			all = append(all, Action{Do: Create, Node: n.Name})
+		case Leaving:
+			all = append(all, Action{Do: Remove, Node: n.Name})
+		}
+	}
+	return all
+}

@@ -1,0 +1,86 @@
+package local
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// record is the content of job.json.
+type record struct {
+	Job   target.Job       `json:"job"`
+	Needs target.Resources `json:"needs"` // what was granted
+	Shell string           `json:"shell"`
+	Log   int64            `json:"log"`            // how many bytes of a log are kept
+	Port  int              `json:"port"`           // MASTER_PORT of all ranks
+	Boot  string           `json:"boot"`           // the run of the machine in which the folder was filled
+	Venv  string           `json:"venv,omitempty"` // the Python environment
+	// Confided tells that the job was given secrets, so that what it left is removed at
+	// once.
+	Confided bool `json:"confided,omitempty"`
+	// Raw are the variables of the job whose values are no text, which JSON cannot hold.
+	Raw map[string][]byte `json:"raw,omitempty"`
+}
+
+func newRecord(t target.Target, job target.Job) (record, error) {
+	s, err := readSettings(t)
+	if err != nil {
+		return record{}, err
+	}
+	if (job.Script == "") == (len(job.Command) == 0) {
+		return record{}, fmt.Errorf("job %q must have either a script or a command: %w", job.ID, target.ErrPermanent)
+	}
+	for _, a := range append(append([]target.Artifact{}, job.Inputs...), job.Outputs...) {
+		if !target.ValidID(a.Name) {
+			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
+		}
+	}
+	if c := job.Checkpoint; c != nil && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
+		return record{}, fmt.Errorf("%q is no folder for checkpoints: name one inside of the working directory: %w", c.Path, target.ErrPermanent)
+	}
+	if n := job.Ranks(); n > mostRanks {
+		return record{}, fmt.Errorf("job %q has %d ranks, and this computer starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, mostRanks, target.ErrPermanent)
+	}
+	if err := supported(t.Name, job.Environment); err != nil {
+		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
+	}
+	needs, err := s.grant(t.Name, job.Needs)
+	return record{Raw: raw(job.Env), Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), Boot: jobdir.BootID(), Confided: len(job.Secrets) > 0}, err
+}
+
+// read reads job.json and reports whether it is whole. It is not while it is being
+// written, after whoever did so has died, and perhaps after a restart of the machine.
+func (f folder) read() (r record, ok bool, err error) {
+	text, err := os.ReadFile(f.path("job.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, err
+	}
+	if json.Unmarshal(text, &r) != nil {
+		return record{}, false, nil
+	}
+	for name, value := range r.Raw {
+		r.Job.Env[name] = string(value)
+	}
+	return r, true, nil
+}
+
+// raw picks the variables whose values are no text.
+func raw(env map[string]string) map[string][]byte {
+	picked := map[string][]byte{}
+	for name, value := range env {
+		if !utf8.ValidString(value) {
+			picked[name] = []byte(value)
+		}
+	}
+	return picked
+}
