@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/amlflow/amlflow/schema"
+	"github.com/amlflow/amlflow/workers/target"
 
 	"github.com/spf13/cobra"
 )
@@ -15,7 +17,10 @@ func (p *program) targetShowVerb() *cobra.Command {
 		Use: "show NAME", Short: "Show a target: its settings, what it can, who uses it, and whether it can be used now", Args: takes(1, 1),
 		Long: `Show tells what amlflow.yaml says of a target, without secrets, and which stages and
 profiles of this workspace need it. A stage whose target is an expression is not found.
--o json prints a target as in "target ls", and {"used":[{"file","line","column","stage","profile"}],"usable","reason"}.`,
+Of a target that amlflow grows and shrinks, it also tells how its nodes are, what waits
+for them, why it grew or shrank last, and what its node-hours cost.
+-o json prints a target as in "target ls", and {"used":[{"file","line","column","stage","profile"}],"usable","reason",
+"fleet":{"min","max","creating","ready","busy","leaving","queued","node_hours","grew","shrank","trouble"}}.`,
 		ValidArgsFunction: p.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -38,6 +43,8 @@ type targetView struct {
 	Used   []useJSON `json:"used"`
 	Usable bool      `json:"usable"`
 	Reason *string   `json:"reason"`
+	// Fleet is how its nodes are; nil unless amlflow grows and shrinks the target.
+	Fleet *target.Fleet `json:"fleet,omitempty"`
 }
 
 func (p *program) showTarget(ctx context.Context, name string) error {
@@ -68,6 +75,13 @@ func (p *program) showTarget(ctx context.Context, name string) error {
 		why := err.Error()
 		v.Usable, v.Reason = false, &why
 	}
+	if m, ok := p.drivers()[t.Kind].(target.Manager); ok && v.Usable {
+		fleet, err := m.Nodes(ctx, asTarget(t))
+		if err != nil {
+			return err
+		}
+		v.Fleet = &fleet
+	}
 	if p.output == "json" {
 		return p.json(v)
 	}
@@ -91,7 +105,7 @@ func (p *program) printTarget(t schema.Target, v targetView, uses []string) {
 	if t.Cost > 0 {
 		rows = append(rows, []string{p.paintOut(dim, "cost"), number(t.Cost) + " a node and hour"})
 	}
-	table(p.out, rows)
+	table(p.out, append(rows, p.fleetRows(t, v.Fleet)...))
 	if rows := p.settingRows(t, v.Settings); len(rows) > 1 {
 		p.print("")
 		table(p.out, rows)
@@ -105,6 +119,35 @@ func (p *program) printTarget(t schema.Target, v targetView, uses []string) {
 	for _, line := range uses {
 		p.print("  %s", line)
 	}
+}
+
+// fleetRows tell how the nodes of a target are.
+func (p *program) fleetRows(t schema.Target, f *target.Fleet) [][]string {
+	if f == nil {
+		return nil
+	}
+	nodes := fmt.Sprintf("%d ready (%d busy), %d coming, %d leaving; from %d to %d", f.Ready, f.Busy, f.Creating, f.Leaving, f.Min, f.Max)
+	rows := [][]string{
+		{p.paintOut(dim, "nodes"), nodes},
+		{p.paintOut(dim, "queued"), count(f.Queued, "job")},
+	}
+	for _, last := range []struct {
+		what string
+		r    target.Resized
+	}{{"grew", f.Grew}, {"shrank", f.Shrank}} {
+		if !last.r.At.IsZero() {
+			rows = append(rows, []string{p.paintOut(dim, last.what), fmt.Sprintf("by %s %s: %s", count(last.r.Nodes, "node"), ago(last.r.At), last.r.Why)})
+		}
+	}
+	used := fmt.Sprintf("%.3f node-hours", f.NodeHours)
+	if t.Cost > 0 {
+		used += fmt.Sprintf(", which cost %.2f", t.Cost*f.NodeHours)
+	}
+	rows = append(rows, []string{p.paintOut(dim, "used"), used})
+	if f.Trouble != "" {
+		rows = append(rows, []string{p.paintOut(dim, "trouble"), p.paintOut(red, f.Trouble)})
+	}
+	return rows
 }
 
 // settingRows are the settings that were said, and the defaults of the others.
