@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -15,21 +16,40 @@ type Finished struct {
 	Job    string        `json:"job"`
 }
 
+// cleaners is how many jobs are cleaned at once: one alone falls behind hundreds that
+// are started.
+const cleaners = 16
+
 // Clean removes what finished jobs left on their targets. It must not come
 // before their outcomes are recorded: there is nothing left to collect then.
 func (a *Activities) Clean(ctx context.Context, jobs []Finished) error {
-	var errs []error
-	for _, j := range jobs {
+	errs := make([]error, len(jobs))
+	var all sync.WaitGroup
+	places := make(chan struct{}, cleaners)
+	for i, j := range jobs {
+		places <- struct{}{}
 		life(ctx).beat(j.Job)
-		d, err := a.driver(j.Target)
-		if err != nil {
-			return err
-		}
-		if err := d.Clean(ctx, j.Target, j.Job); err != nil {
-			errs = append(errs, fmt.Errorf("clean up job %q: %w", j.Job, err))
-		}
+		all.Go(func() {
+			errs[i] = a.clean(ctx, j)
+			<-places
+		})
 	}
+	all.Wait()
 	return errors.Join(errs...)
+}
+
+func (a *Activities) clean(ctx context.Context, j Finished) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d, err := a.driver(j.Target)
+	if err != nil {
+		return err
+	}
+	if err := d.Clean(ctx, j.Target, j.Job); err != nil {
+		return fmt.Errorf("clean up job %q: %w", j.Job, err)
+	}
+	return nil
 }
 
 // Forget removes what was kept for the secrets of a run. It is the last thing that

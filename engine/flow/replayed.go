@@ -192,6 +192,9 @@ func (w *replayed) child(name string) workflow.Context {
 // way in it.
 func (w *replayed) Wide() int { return inline }
 
+// Room is always true: what is under way in a history of before was begun at once.
+func (w *replayed) Room() bool { return true }
+
 // Rechoose is false: histories of before have one choice for each unit.
 func (w *replayed) Rechoose() bool { return false }
 

@@ -124,24 +124,36 @@ func (r *run) link() {
 // needs has ended.
 func (r *run) stages(w World, finally bool) {
 	left := 0
+	var ready []int
 	for i, s := range r.plan.Stages {
 		if s.Finally != finally || r.over(i) {
 			continue
 		}
 		left++
-		if r.waits[i] == 0 {
+		switch {
+		case r.waits[i] > 0:
+		case !r.progress.Stages[i].Started.IsZero(): // what is under way is followed at once
 			r.begin(w, i)
+		default:
+			ready = append(ready, i)
 		}
 	}
 	away, release := w.Apart() // a cancelled run still waits for its stages to end
 	defer release()
-	for ; left > 0; left-- {
-		_ = away.Await(func() bool { return len(r.ended) > 0 })
+	for left > 0 {
+		for len(ready) > 0 && w.Room() {
+			r.begin(w, ready[0])
+			ready = ready[1:]
+		}
+		_ = away.Await(func() bool { return len(r.ended) > 0 || len(ready) > 0 && w.Room() })
+		if len(r.ended) == 0 {
+			continue
+		}
 		i := r.ended[0]
-		r.ended = r.ended[1:]
+		r.ended, left = r.ended[1:], left-1
 		for _, user := range r.users[r.plan.Stages[i].Name] {
 			if r.waits[user]--; r.waits[user] == 0 {
-				r.begin(w, user)
+				ready = append(ready, user)
 			}
 		}
 	}

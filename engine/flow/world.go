@@ -24,6 +24,9 @@ type World interface {
 	Last() (w World, release func())
 	// Go begins another thread.
 	Go(f func(World))
+	// Room tells that another stage may be begun now: of very many that are ready,
+	// some wait, so that they take no memory.
+	Room() bool
 	// Await returns when condition holds, which only other threads bring about, or
 	// with the reason why nobody waits any longer.
 	Await(condition func() bool) error

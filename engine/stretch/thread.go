@@ -157,6 +157,10 @@ func (t thread) Turn(g *plan.Group, key string) (func(), error) {
 	return giveBack, nil
 }
 
+// Room implements flow.World: threads that wait for something else than a place for a
+// job do not count.
+func (t thread) Room() bool { return t.s.loom.alive-len(t.s.loom.parked) < 4*maxJobs }
+
 // Rechoose implements flow.World.
 func (t thread) Rechoose() bool { return true }
 
