@@ -21,6 +21,7 @@ verb_supervise() {
 	begun && [ "$its_token" = "$2" ] || exit 0
 	flush "$u/started" "$u"
 	exec 3>&-
+	[ ! -e "$u/confided" ] || rm -f "$u/confided" # they waited there, see above
 	[ ! -e "cleaned/$1" ] || exit 0
 	timeout=0
 	. "./$u/$fill/process.sh"
@@ -33,7 +34,7 @@ verb_supervise() {
 	(
 		# Whoever stops the unit makes this file before the signal. Without the look
 		# a signal that came before the fork would have reached no one.
-		[ -e "$u/stop" ] && exit 143
+		if [ -e "$u/stop" ] || [ -e "$u/told" ]; then exit 143; fi
 		# The trap is gone once the process has taken this shell's place.
 		trap ': >"$mine/unstarted"' EXIT
 		job
@@ -78,7 +79,7 @@ verb_stop() {
 	[ ! -e "$u/stop" ] || new=no
 	first "$u/stop" "$2 $(date +%s)" || die "the disk of the host takes no more"
 	flush "$u/stop" "$u"
-	begun && alive "$pid" || return 0
+	[ -z "$far" ] && begun && alive "$pid" || return 0
 	kill -TERM "-$pid" 2>/dev/null
 	kill -CONT "-$pid" 2>/dev/null # one that is stopped could not act on it
 	[ $new = yes ] && sealed || return 0

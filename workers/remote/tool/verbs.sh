@@ -1,4 +1,4 @@
-# verbs.sh: the folders of units, and who calls all this.
+# verbs.sh: the folders of units.
 
 # hello: who and where we are, a line each.
 verb_hello() {
@@ -159,20 +159,3 @@ verb_serve() {
 		printf '\n%s %s %s\n' "$mark" "$status" "${said##*"$nl"}"
 	done
 }
-
-# Nobody waits for an answer of these. Others are told where it begins: what stands
-# before it is of the user's login shell.
-case $1 in
-supervise | reap | expire | late | outstay) ;;
-*)
-	IFS= read -r mark || exit 1
-	printf '%s\n' "$mark"
-	printf '%s\n' "$mark" >&2
-	;;
-esac
-verb=$1
-shift
-"verb_$verb" "$@"
-exit
-
-# whole
