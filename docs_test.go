@@ -80,6 +80,7 @@ func TestEveryKeyIsInTheReference(t *testing.T) {
 		"schema/test.schema.json":            "docs/language.md",
 		"workers/local/settings.schema.json": "docs/targets/local.md",
 		"workers/ssh/settings.schema.json":   "docs/targets/ssh.md",
+		"workers/slurm/settings.schema.json": "docs/targets/slurm.md",
 	} {
 		text, err := os.ReadFile(schema)
 		if err != nil {

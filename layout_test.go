@@ -42,9 +42,10 @@ var plan = []room{
 	{"workers/mask", "", ""},
 	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},
 	{"workers/dummy", "workers/target", ""},
-	{"workers/remote", "workers/target workers/jobdir", ""},
+	{"workers/remote", "workers/target workers/jobdir workers/ranks", ""},
 	{"workers/ssh", "workers/target workers/jobdir workers/ranks workers/remote workers/secrets", "golang.org/x/crypto github.com/kevinburke/ssh_config"},
-	{"workers/builtin", "workers/target workers/local workers/ssh", ""},
+	{"workers/slurm", "workers/target workers/jobdir workers/ranks workers/remote workers/ssh", ""},
+	{"workers/builtin", "workers/target workers/local workers/slurm workers/ssh", ""},
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.

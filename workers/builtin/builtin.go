@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/amlflow/amlflow/workers/local"
+	"github.com/amlflow/amlflow/workers/slurm"
 	"github.com/amlflow/amlflow/workers/ssh"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -22,6 +23,7 @@ func Drivers(o Options) map[string]target.Driver {
 	return byKind(
 		local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway},
 		ssh.New(),
+		slurm.New(),
 	)
 }
 

@@ -47,6 +47,7 @@ type Machine struct {
 	delivery gate // held by who brings contents: two would bring the same
 	lane     lane
 	glances  glances
+	records  records
 }
 
 // Facts is what a machine says of itself.
@@ -73,7 +74,7 @@ func NewWith(shell Shell, dir, verbs string) *Machine {
 	m := &Machine{shell: shell, dir: dir, tool: tool(verbs), greeting: newGate(), delivery: newGate()}
 	sum := sha256.Sum256(m.tool)
 	m.bin = hex.EncodeToString(sum[:8])
-	m.lane.turn, m.glances.running = newGate(), map[string]kept{}
+	m.lane.turn, m.glances.running, m.records.known = newGate(), map[string]kept{}, map[string]string{}
 	return m
 }
 

@@ -74,7 +74,7 @@ conclude() {
 			first "$u/end" "lost $(now) its supervisor ended without a record of its exit"
 		fi
 	else
-		wished && first "$u/end" "never $at $cause"
+		wished && first "$u/end" "never $at $cause" && { [ -z "$far" ] || : >"$u/gone"; }
 	fi
 }
 
