@@ -166,6 +166,13 @@ func (r *rig) kill(name string) {
 	delete(r.daemons, name)
 }
 
+// stop has a daemon end, which writes down what it knows.
+func (r *rig) stop(name string) {
+	_ = r.daemons[name].Process.Signal(syscall.SIGTERM)
+	_ = r.daemons[name].Wait()
+	delete(r.daemons, name)
+}
+
 // end ends all jobs, then the daemons.
 func (r *rig) end() {
 	if r.daemons["slurmctld"] != nil {

@@ -98,6 +98,16 @@ func (d details) rule(begun bool, memory int64) ruling {
 	return ruling{causeExit, fmt.Sprintf("the node has left no record of its end, which Slurm has as %s, exit %s", d.State, d.Exit)}
 }
 
+// rule settles how a job ended by what Slurm says of it. One that Slurm has queued again
+// is not to run again.
+func (c *cluster) rule(ctx context.Context, id string, r record, d details, begun bool) (ruling, error) {
+	why, err := c.settle(ctx, id, r.Nodes, d.rule(begun, r.Memory))
+	if err == nil && active(d.State) {
+		err = c.withdraw(ctx, id, r.Nodes)
+	}
+	return why, err
+}
+
 // settle has the ranks that cannot tell how they ended end with a ruling, unless there is
 // one, and returns the one that counts. With an empty ruling it only tells.
 func (c *cluster) settle(ctx context.Context, id string, nodes int, r ruling) (ruling, error) {

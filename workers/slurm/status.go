@@ -124,13 +124,8 @@ func (c *cluster) closely(ctx context.Context, id string, r record, st target.St
 	case active(d.State) && (d.Restarts == 0 || !begun):
 		return st, nil
 	}
-	if _, err := c.settle(ctx, id, r.Nodes, d.rule(begun, r.Memory)); err != nil {
+	if _, err := c.rule(ctx, id, r, d, begun); err != nil {
 		return st, err
-	}
-	if active(d.State) { // it was queued again, and is not to run again
-		if err := c.withdraw(ctx, id, r.Nodes); err != nil {
-			return st, err
-		}
 	}
 	for n := range r.Nodes {
 		c.Forget(remote.Unit(id, n))
@@ -180,7 +175,7 @@ func (c *cluster) verdict(ctx context.Context, id string, r record, views []remo
 			// It is over, and Slurm has still to say why.
 			return target.Status{State: target.Running, Start: ranks.Begin(plain)}, err
 		}
-		if why, err = c.settle(ctx, id, r.Nodes, d.rule(true, r.Memory)); err != nil {
+		if why, err = c.rule(ctx, id, r, d, true); err != nil {
 			return target.Status{}, err
 		}
 	}

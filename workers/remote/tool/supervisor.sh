@@ -8,7 +8,9 @@ verb_supervise() {
 	unset AMLFLOW_PROCESS # what it calls must not look like the job
 	# A handler, not '': a signal to the group must end the job, which starts with
 	# the default action again, and not the shell that waits for its status.
-	trap : TERM INT HUP QUIT
+	heard=
+	trap 'heard=yes' TERM
+	trap : INT HUP QUIT USR1 USR2
 	confided=$(cat)
 	# Cut off on its way, it would be the half of what the job is to be given.
 	case $confided in *"$nl# whole") ;; *) exit 0 ;; esac
@@ -40,6 +42,11 @@ verb_supervise() {
 		job
 	) >>"$u/log" 2>&1
 	status=$?
+	# Whoever lends the machine may tell all processes at once to end, in any order.
+	if [ -n "$elsewhere" ]; then
+		nap
+		[ -z "$heard" ] || first "$u/told" "$(date +%s)"
+	fi
 	wished
 	# A full disk must not turn an ended job into a lost one. Without a folder there is
 	# nobody left to tell.

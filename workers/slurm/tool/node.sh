@@ -26,14 +26,18 @@ verb_rank() {
 	u=jobs/$unit
 	trap 'told=yes' TERM
 	trap 'nudged=yes' USR1
+	trap : HUP INT QUIT USR2 # for the process, perhaps: Slurm sends signals to all
 	[ -d "$u" ] || exit 0 # it was cleaned while it waited
 	if begun; then
 		again
 		exit 0
 	fi
 	if [ -e "$job/stop" ]; then first "$u/stop" "$(cat "$job/stop")"; fi
+	token=$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}.$n
 	supervise
 	follow
+	# Another job of Slurm may have been faster, and what it has started is not ours.
+	begun && [ "$its_token" = "$token" ] || exit 0
 	[ -e "$u/end" ] || { reap && first "$u/end" "lost $(now) its supervisor ended without a record of its exit"; }
 	: >"$u/gone"
 	read -r how status at cause <"$u/end"
@@ -64,7 +68,7 @@ supervise() {
 		eval "value=\${$name-}"
 		[ -z "$value" ] || set -- "$@" "$name=$value"
 	done
-	setsid "$@" /bin/sh "$0" supervise "$unit" "$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}.$n" <"$secrets" >/dev/null 2>&1 &
+	setsid "$@" /bin/sh "$0" supervise "$unit" "$token" <"$secrets" >/dev/null 2>&1 &
 	supervisor=$!
 	setsid /bin/sh "$0" watch "$unit" $$ </dev/null >/dev/null 2>&1 &
 	watch=$!
@@ -101,6 +105,7 @@ pass_on() {
 verb_watch() {
 	u=jobs/$1
 	trap ': >"$u/heard"' TERM
+	trap : HUP INT QUIT USR1 USR2
 	while kill -0 "$2" 2>/dev/null && [ ! -e "$u/end" ]; do
 		sleep 1 &
 		wait $!

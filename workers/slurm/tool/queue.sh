@@ -149,9 +149,11 @@ verb_withdraw() {
 
 withdraw() {
 	each "$job" "$nodes" forget_secrets
-	if [ -e "$u/started" ] && [ -e "$u/gone" ] || ! number; then return 0; fi
+	if ! number; then return 0; fi
 	strike --state=PENDING "$number"
-	if [ "$nodes" = 1 ]; then strike --signal=USR1 --batch "$number"; else strike --signal=USR1 "$number"; fi
+	if [ ! -e "$u/started" ] || [ -e "$u/gone" ]; then return 0; fi
+	# To the shell of the batch script alone; a signal to steps would go to the processes.
+	[ "$nodes" -gt 1 ] || strike --signal=USR1 --batch "$number"
 }
 
 forget_secrets() { rm -f "$r/confided"; }
