@@ -34,6 +34,8 @@ func explain(err error) error {
 	}
 	words := strings.TrimSpace(strings.ReplaceAll(said.Stderr, "\n", "; "))
 	switch {
+	case strings.HasPrefix(words, "there is no sbatch"):
+		return fmt.Errorf("%s: %w", words, target.ErrPermanent)
 	case mentions(words, unanswered):
 		return fmt.Errorf("Slurm cannot be reached: %s: %w", words, target.ErrUnreachable) //nolint:staticcheck // a name
 	case mentions(words, full):

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -16,7 +15,7 @@ const askEvery = 5 * time.Second
 // queue is what Slurm has of one user, as it was a moment ago. It is for people, and a hint
 // for when to look more closely: what follows from a job's absence is asked for anew.
 type queue struct {
-	mu   sync.Mutex
+	turn chan struct{} // holds one: whoever takes it may look at the rest
 	at   time.Time
 	jobs map[string]queued // by id
 	err  error
@@ -28,13 +27,21 @@ type queued struct {
 	Reason string // why it waits, a word of Slurm's
 }
 
-func newQueue() *queue { return &queue{} }
+func newQueue() *queue {
+	q := &queue{turn: make(chan struct{}, 1)}
+	q.turn <- struct{}{}
+	return q
+}
 
 // seen returns what the queue has of a job, and reports whether it has it.
 func (c *cluster) seen(ctx context.Context, id string) (queued, bool, error) {
 	q := c.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	select {
+	case <-q.turn:
+		defer func() { q.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return queued{}, false, context.Cause(ctx)
+	}
 	if time.Since(q.at) > askEvery {
 		q.jobs, q.err = c.snapshot(ctx)
 		if ctx.Err() != nil {

@@ -60,8 +60,7 @@ func parseDetails(text string) (details, error) {
 	return details{}, fmt.Errorf("Slurm answered %.200q", text) //nolint:staticcheck // a name
 }
 
-// The causes of a ruling beside those of target: whatever the process says of its own end
-// is all there is to say.
+// causeExit is the ruling that what the process says of its own end is all there is to say.
 const causeExit = string(target.CauseExit)
 
 // ruling is what follows from what Slurm says of a job that is over, for ranks that cannot
@@ -71,8 +70,8 @@ type ruling struct {
 	words string
 }
 
-// rule makes the ruling. begun tells whether the job was started, memory what it asked for.
-func (d details) rule(begun bool, memory int64) ruling {
+// ruling is what follows from details. begun tells whether the job was started.
+func (d details) ruling(begun bool) ruling {
 	switch {
 	case d.State == "PREEMPTED", d.Restarts > 0 && active(d.State):
 		return ruling{string(target.CausePreempted), "Slurm has taken its nodes away for a job that goes first"}
@@ -80,9 +79,7 @@ func (d details) rule(begun bool, memory int64) ruling {
 		return ruling{string(target.CauseTimeout), "it has reached the time limit that it has in Slurm: set `timeout` of the stage, or `time` of the target"}
 	case d.State == "DEADLINE":
 		return ruling{string(target.CauseTimeout), "it has reached its deadline in Slurm"}
-	case d.State == "OUT_OF_MEMORY", d.Exit == "0:9" && (d.Reason == "JobLaunchFailure" || d.Reason == "OutOfMemory"):
-		return ruling{string(target.CauseOOM), "out of memory: Slurm has killed it; ask for more as `memory` of the stage"}
-	case d.State == "CANCELLED" && d.Exit == "0:9" && memory > 0 && d.Reason == "OutOfMemory":
+	case d.State == "OUT_OF_MEMORY", d.Reason == "OutOfMemory", d.Reason == "JobLaunchFailure" && d.Exit == "0:9":
 		return ruling{string(target.CauseOOM), "out of memory: Slurm has killed it; ask for more as `memory` of the stage"}
 	case d.State == "CANCELLED":
 		return ruling{string(target.CauseCancel), "it was cancelled in Slurm"}
@@ -100,10 +97,10 @@ func (d details) rule(begun bool, memory int64) ruling {
 
 // rule settles how a job ended by what Slurm says of it. One that Slurm has queued again
 // is not to run again.
-func (c *cluster) rule(ctx context.Context, id string, r record, d details, begun bool) (ruling, error) {
-	why, err := c.settle(ctx, id, r.Nodes, d.rule(begun, r.Memory))
+func (c *cluster) rule(ctx context.Context, id string, nodes int, d details, begun bool) (ruling, error) {
+	why, err := c.settle(ctx, id, nodes, d.ruling(begun))
 	if err == nil && active(d.State) {
-		err = c.withdraw(ctx, id, r.Nodes)
+		err = c.withdraw(ctx, id, nodes)
 	}
 	return why, err
 }

@@ -85,12 +85,15 @@ func (c *cluster) statusOfRunning(ctx context.Context, id string, r record, view
 	if n := ranks.Decides(plain); n >= 0 {
 		// Ranks stop each other, but not those that have not begun.
 		why := ranks.PeerCause(plain[n])
-		return st, each(0, r.Nodes, func(n int) error {
+		err := each(0, r.Nodes, func(n int) error {
 			if !unended(views[n]) {
 				return nil
 			}
 			return c.Stop(ctx, remote.Unit(id, n), string(why))
 		})
+		if err != nil {
+			return st, c.blame(err)
+		}
 	}
 	q, known, err := c.seen(ctx, id)
 	switch {
@@ -124,7 +127,7 @@ func (c *cluster) closely(ctx context.Context, id string, r record, st target.St
 	case active(d.State) && (d.Restarts == 0 || !begun):
 		return st, nil
 	}
-	if _, err := c.rule(ctx, id, r, d, begun); err != nil {
+	if _, err := c.rule(ctx, id, r.Nodes, d, begun); err != nil {
 		return st, err
 	}
 	for n := range r.Nodes {
@@ -175,7 +178,7 @@ func (c *cluster) verdict(ctx context.Context, id string, r record, views []remo
 			// It is over, and Slurm has still to say why.
 			return target.Status{State: target.Running, Start: ranks.Begin(plain)}, err
 		}
-		if why, err = c.rule(ctx, id, r, d, true); err != nil {
+		if why, err = c.rule(ctx, id, r.Nodes, d, true); err != nil {
 			return target.Status{}, err
 		}
 	}
