@@ -83,8 +83,10 @@ func (w ward) number(t *testing.T, id string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// long writes "on" and goes on until it is told to end, once.
-const long = `trap 'echo told; exit 7' TERM; echo on; while :; do sleep 0.05 || :; done`
+// long writes "on" and goes on until it is told to end, and then a little longer, to hear
+// whether it is told again.
+const long = `n=0; trap 'echo told; n=1' TERM; echo on
+while [ $n -lt 10 ]; do sleep 0.05 || :; [ $n = 0 ] || n=$((n + 1)); done; exit 7`
 
 func job(id, script string) target.Job {
 	return target.Job{ID: id, Script: script, Grace: 10 * time.Second}
@@ -104,6 +106,7 @@ func TestEndsThatAreSlurmsDoing(t *testing.T) {
 		words string
 	}{
 		{name: "cancelled", then: func(n string) { r.ask("scancel", n) }, state: target.Cancelled, cause: target.CauseCancel, words: "cancelled in Slurm"},
+		{name: "told", then: func(n string) { r.ask("scancel", "--signal=TERM", "--batch", n) }, state: target.Failed, cause: target.CauseExit, words: "exit code 7"},
 		{name: "limit", then: func(n string) { r.ask("scontrol", "update", "job="+n, "EndTime=now") }, state: target.Failed, cause: target.CauseTimeout, words: "time limit"},
 		{name: "preempted", then: func(string) { r.ask("sbatch", "--partition=first", "--output=none", "--wrap=true") }, state: target.Failed, cause: target.CausePreempted, words: "taken its nodes away"},
 		{name: "requeued", then: func(n string) { r.ask("scontrol", "update", "job="+n, "requeue=1"); r.ask("scontrol", "requeue", n) }, state: target.Failed, cause: target.CausePreempted, words: "Slurm has taken"},
@@ -129,6 +132,21 @@ func TestEndsThatAreSlurmsDoing(t *testing.T) {
 			}
 			r.awaits(t, "empty queues", func() bool { return r.ask("squeue", "-h") == "" })
 		})
+	}
+}
+
+// A job that Slurm has ended before it began does not wait for ever.
+func TestAJobThatNeverBegins(t *testing.T) {
+	t.Parallel()
+	r := startSlurm(t, rigOptions{nodes: 1})
+	w := r.ward(t, map[string]any{"options": map[string]any{"hold": true}})
+	w.submit(t, job("never", "true"))
+	if err := os.Remove(filepath.Join(w.dir, "jobs", "never", "confided")); err != nil {
+		t.Fatal(err)
+	}
+	r.ask("scontrol", "release", w.number(t, "never"))
+	if st := w.ends(t, "never"); st.State != target.Failed || st.Cause != target.CauseStart || !strings.Contains(st.Reason, "before it began") || w.log(t, "never") != "" {
+		t.Errorf("got %+v, log %q", st, w.log(t, "never"))
 	}
 }
 
