@@ -37,15 +37,15 @@ func explain(err error) error {
 	case strings.HasPrefix(words, "there is no sbatch"):
 		return fmt.Errorf("%s: %w", words, target.ErrPermanent)
 	case mentions(words, unanswered):
-		return fmt.Errorf("Slurm cannot be reached: %s: %w", words, target.ErrUnreachable) //nolint:staticcheck // a name
+		return fmt.Errorf("Slurm cannot be reached: %s: %w", words, target.ErrUnreachable)
 	case mentions(words, full):
-		return fmt.Errorf("Slurm does not take it now: %s", words) //nolint:staticcheck // a name
+		return fmt.Errorf("Slurm does not take it now: %s", words)
 	}
-	return fmt.Errorf("Slurm refuses it: %s: change what the stage asks for, or the settings of the target: %w", words, target.ErrPermanent) //nolint:staticcheck // a name
+	return fmt.Errorf("Slurm refuses it: %s: change what the stage asks for, or the settings of the target: %w", words, target.ErrPermanent)
 }
 
-func mentions(words string, any []string) bool {
-	for _, w := range any {
+func mentions(words string, these []string) bool {
+	for _, w := range these {
 		if strings.Contains(words, w) {
 			return true
 		}

@@ -57,7 +57,7 @@ func parseDetails(text string) (details, error) {
 			return d, nil
 		}
 	}
-	return details{}, fmt.Errorf("Slurm answered %.200q", text) //nolint:staticcheck // a name
+	return details{}, fmt.Errorf("Slurm answered %.200q", text)
 }
 
 // causeExit is the ruling that what the process says of its own end is all there is to say.
