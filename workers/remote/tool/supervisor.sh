@@ -23,7 +23,7 @@ verb_supervise() {
 	begun && [ "$its_token" = "$2" ] || exit 0
 	flush "$u/started" "$u"
 	exec 3>&-
-	[ ! -e "$u/confided" ] || rm -f "$u/confided" # they waited there, see above
+	[ ! -e "$u/confided" ] || rm -f "$u"/confided* # they waited there, see above
 	[ ! -e "cleaned/$1" ] || exit 0
 	timeout=0
 	. "./$u/$fill/process.sh"

@@ -94,8 +94,10 @@ verb_enqueue() {
 # confide: leave the secrets of rank $r where it finds them once it starts. One that has
 # started looks no more, and may have done so while we wrote.
 confide() {
-	[ -e "$r/started" ] || { cp "$u/confided.$mark" "$r/secret.$mark" && mv -f "$r/secret.$mark" "$r/confided"; } || die "the disk takes no more"
-	[ ! -e "$r/started" ] || rm -f "$r/confided"
+	[ -e "$r/started" ] ||
+		{ cp "$u/confided.$mark" "$r/confided.to.$mark" && mv -f "$r/confided.to.$mark" "$r/confided"; } ||
+		[ -e "$r/started" ] || die "the disk takes no more"
+	[ ! -e "$r/started" ] || rm -f "$r"/confided "$r/confided.to.$mark"
 }
 
 # ask OPTION…: ask Slurm to queue $job, unless another submission has or does.
@@ -116,8 +118,7 @@ ask() {
 		ask "$@" # that one was faster
 		return
 	fi
-	script=$here
-	found=$(printf '#!/bin/sh\ncd %s && exec /bin/sh %s batch %s %s\nexit 97\n' "$(quoted "$script")" "$0" "$job" "$nodes" |
+	found=$(printf '#!/bin/sh\ncd %s && exec /bin/sh %s batch %s %s\nexit 97\n' "$(quoted "$here")" "$0" "$job" "$nodes" |
 		client sbatch --parsable --job-name="$job" --comment="amlflow:$job" --chdir="$here/$u" --output="$here/$u/slurm" --open-mode=append --no-requeue "$@") || exit 1
 	first "$u/queue" "${found%%;*}"
 }
@@ -150,18 +151,20 @@ verb_withdraw() {
 withdraw() {
 	each "$job" "$nodes" forget_secrets
 	if ! number; then return 0; fi
-	strike --state=PENDING "$number"
+	strike --state=PENDING
 	if [ ! -e "$u/started" ] || [ -e "$u/gone" ]; then return 0; fi
 	# To the shell of the batch script alone; a signal to steps would go to the processes.
-	[ "$nodes" -gt 1 ] || strike --signal=USR1 --batch "$number"
+	[ "$nodes" -gt 1 ] || strike --signal=USR1 --batch
 }
 
-forget_secrets() { rm -f "$r/confided"; }
+# forget_secrets: also those of a submission that was cut off.
+forget_secrets() { rm -f "$r"/confided*; }
 
-# strike OPTION…: scancel; that the job is over is fine.
+# strike OPTION…: scancel for $number, if it has our name: a controller that has lost its
+# memory gives numbers again. That the job is over is fine.
 strike() {
-	said=$(client scancel "$@" </dev/null 2>&1) && return
-	case $said in *"Invalid job id"* | *"already completing or completed"* | *"not running"* | *"is being"* | *"Job/step"*) ;; *) die "$said" ;; esac
+	said=$(client scancel "$@" --name="$job" "$number" </dev/null 2>&1) && return
+	case $said in *"Invalid job id"* | *"already completing or completed"* | *"not running"* | *pending*) ;; *) die "$said" ;; esac
 }
 
 # snapshot: all that Slurm has of this user.
@@ -179,12 +182,16 @@ verb_details() {
 		echo unasked
 		return
 	fi
-	if said=$(client scontrol -o show job "$number" </dev/null 2>&1); then
+	said=$(client scontrol -o show job "$number" </dev/null 2>&1)
+	case $said in
+	*" WorkDir=$here/$u "*)
 		echo "scontrol $said"
 		return
-	fi
-	case $said in *"Invalid job id"*) ;; *) die "$said" ;; esac
-	said=$(client sacct --allocations --noheader --parsable2 --jobs="$number" --format=State,ExitCode </dev/null 2>/dev/null) && [ -n "$said" ] || said=
+		;;
+	*"JobId="* | *"Invalid job id"*) ;; # it has forgotten it, and may have given the number again
+	*) die "$said" ;;
+	esac
+	said=$(client sacct --allocations --noheader --parsable2 --name="$job" --jobs="$number" --format=State,ExitCode </dev/null 2>/dev/null) && [ -n "$said" ] || said=
 	echo "${said:+sacct }${said:-none}"
 }
 
@@ -207,7 +214,7 @@ conclude_rank() {
 	*) first "$r/end" "killed $(now) $cause" ;;
 	esac
 	: >"$r/gone"
-	rm -f "$r/confided"
+	forget_secrets
 }
 
 # probe: would a job be queued? The input goes on with options.
