@@ -15,7 +15,7 @@ import (
 
 // saves leaves three checkpoints, one of which is not whole, and a link in the oldest.
 const saves = `cd "checkpoints 1"; cat old/n; mkdir a; ln -s /etc/passwd a/link; touch -h -t 200101010000 a/link a
-echo b >b; touch -t 200201010000 b; mkdir c; echo c >c/n; echo no >d.part`
+echo z >z; touch -t 200201010000 z; mkdir c; echo c >c/n; echo no >d.part`
 
 // The newest checkpoints are kept, whether or not the host's find can print times; and the
 // folder begins with what it is given.
