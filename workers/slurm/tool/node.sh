@@ -39,7 +39,7 @@ verb_rank() {
 	# Another job of Slurm may have been faster, and what it has started is not ours.
 	begun && [ "$its_token" = "$token" ] || exit 0
 	[ -e "$u/end" ] || { reap && first "$u/end" "lost $(now) its supervisor ended without a record of its exit"; }
-	: >"$u/gone"
+	[ -e "$u/gone" ] || : >"$u/gone" # from here on the folder may be removed
 	read -r how status at cause <"$u/end"
 	case $how in exit) ;; *) status=137 cause=$at ;; esac
 	if [ "$status" != 0 ] || [ "$cause" != - ]; then peers "$1" "$2"; fi
@@ -90,7 +90,7 @@ follow() {
 			[ -e "$u/heard" ] || pass_on
 		fi
 	done
-	kill "$watch" 2>/dev/null
+	kill -KILL "$watch" 2>/dev/null # TERM would have it say that it has heard of something
 }
 
 pass_on() {
