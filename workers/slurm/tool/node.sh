@@ -40,7 +40,7 @@ verb_rank() {
 	begun && [ "$its_token" = "$token" ] || exit 0
 	[ -e "$u/end" ] || { reap && first "$u/end" "lost $(now) its supervisor ended without a record of its exit"; }
 	[ -e "$u/gone" ] || : >"$u/gone" # from here on the folder may be removed
-	read -r how status at cause <"$u/end"
+	[ -e "$u/end" ] && read -r how status at cause <"$u/end" || exit 0
 	case $how in exit) ;; *) status=137 cause=$at ;; esac
 	if [ "$status" != 0 ] || [ "$cause" != - ]; then peers "$1" "$2"; fi
 	exit "$status"

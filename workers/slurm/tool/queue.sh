@@ -83,20 +83,21 @@ verb_enqueue() {
 	umask 077
 	trap 'rm -f "$u/confided.$mark"' EXIT
 	cat >"$u/confided.$mark"
-	[ "$(tail -n 1 "$u/confided.$mark")" = "# whole" ] || die "what the job is given was cut off on its way"
+	[ "$(tail -n 1 "$u/confided.$mark" 2>/dev/null)" = "# whole" ] || decided || die "what the job is given was cut off on its way"
 	each "$job" "$nodes" confide
-	if [ ! -e "$u/started" ] && [ ! -e "$u/stop" ] && [ ! -e "cleaned/$job" ]; then
-		[ -e "$u/queue" ] || ask "$@"
-	fi
+	decided || [ -e "$u/queue" ] || ask "$@"
 	if [ -e "$u/stop" ] || [ -e "cleaned/$job" ]; then withdraw; fi # it came meanwhile
 }
+
+# decided: the job has started, or never will; whoever decided that removes secrets.
+decided() { [ -e "$u/started" ] || [ -e "$u/stop" ] || [ -e "cleaned/$job" ]; }
 
 # confide: leave the secrets of rank $r where it finds them once it starts. One that has
 # started looks no more, and may have done so while we wrote.
 confide() {
-	[ -e "$r/started" ] ||
-		{ cp "$u/confided.$mark" "$r/confided.to.$mark" && mv -f "$r/confided.to.$mark" "$r/confided"; } ||
-		[ -e "$r/started" ] || die "the disk takes no more"
+	[ -e "$r/started" ] || decided ||
+		{ cp "$u/confided.$mark" "$r/confided.to.$mark" && mv -f "$r/confided.to.$mark" "$r/confided"; } 2>/dev/null ||
+		[ -e "$r/started" ] || decided || die "the disk takes no more"
 	[ ! -e "$r/started" ] || rm -f "$r"/confided "$r/confided.to.$mark"
 }
 
