@@ -82,6 +82,7 @@ func TestEveryKeyIsInTheReference(t *testing.T) {
 		"workers/ssh/settings.schema.json":     "docs/targets/ssh.md",
 		"workers/docker/settings.schema.json":  "docs/targets/docker.md",
 		"workers/cluster/settings.schema.json": "docs/targets/cluster.md",
+		"workers/slurm/settings.schema.json":   "docs/targets/slurm.md",
 	} {
 		text, err := os.ReadFile(schema)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/amlflow/amlflow/workers/cluster"
 	"github.com/amlflow/amlflow/workers/docker"
 	"github.com/amlflow/amlflow/workers/local"
+	"github.com/amlflow/amlflow/workers/slurm"
 	"github.com/amlflow/amlflow/workers/ssh"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -26,6 +27,7 @@ func Drivers(o Options) map[string]target.Driver {
 		docker.Driver{Dir: filepath.Join(o.Home, "docker")},
 		ssh.New(),
 		cluster.New(filepath.Join(o.Home, "cluster")),
+		slurm.New(),
 	)
 }
 

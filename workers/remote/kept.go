@@ -39,3 +39,27 @@ func (m *Machine) Unmark(ctx context.Context, unit string, before time.Time) (bo
 	text, err := m.short(ctx, "unmark", unit, strconv.FormatInt(before.Unix(), 10))
 	return text != "", err
 }
+
+// JoinRanks makes one thing of what is kept of the ranks of a job.
+func JoinRanks(kept []target.Kept) []target.Kept {
+	type thing struct {
+		what target.What
+		name string
+	}
+	var all []target.Kept
+	at := map[thing]int{}
+	for _, k := range kept {
+		k.Name, _, _ = strings.Cut(k.Name, "+")
+		i, ok := at[thing{k.What, k.Name}]
+		if !ok {
+			at[thing{k.What, k.Name}] = len(all)
+			all = append(all, k)
+			continue
+		}
+		all[i].Bytes += k.Bytes
+		if k.Used.After(all[i].Used) {
+			all[i].Used = k.Used
+		}
+	}
+	return all
+}

@@ -111,6 +111,9 @@ func (gs *glances) keep(unit string, v View) {
 	}
 }
 
+// Forget has a unit looked at anew the next time, because something was done to it.
+func (m *Machine) Forget(unit string) { m.glances.forget(unit) }
+
 // forget has the unit looked at the next time, because something was done to it.
 func (gs *glances) forget(unit string) {
 	gs.mu.Lock()

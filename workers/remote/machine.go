@@ -12,7 +12,6 @@ import (
 	"io"
 	"path"
 	"strings"
-	"sync"
 
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -20,9 +19,13 @@ import (
 //go:embed tool/*.sh
 var toolFiles embed.FS
 
-// tool is the script of all verbs. The last line tells that it has arrived whole.
-var tool = sync.OnceValue(func() (text []byte) {
-	for _, name := range []string{"records", "processes", "supervisor", "contents", "verbs"} {
+// tool is the script of all verbs, and of those in more. The last line tells that it has
+// arrived whole.
+func tool(more string) (text []byte) {
+	for _, name := range []string{"records", "processes", "supervisor", "contents", "verbs", "door"} {
+		if name == "door" { // where it is entered, once all is defined
+			text = append(text, more...)
+		}
 		part, err := toolFiles.ReadFile("tool/" + name + ".sh")
 		if err != nil {
 			panic(err) // a mistake of ours, which no build gets past its tests with
@@ -30,18 +33,21 @@ var tool = sync.OnceValue(func() (text []byte) {
 		text = append(text, part...)
 	}
 	return text
-})
+}
 
 // Machine is a machine that is reached through a shell. It may be used by many at once.
 type Machine struct {
 	shell Shell
 	dir   string // as a script can say it: absolute, or beginning with ./ in the home folder
+	tool  []byte
+	bin   string // the name of the tool there, its digest
 
 	greeting gate // held by who asks who the machine is
 	facts    *Facts
 	delivery gate // held by who brings contents: two would bring the same
 	lane     lane
 	glances  glances
+	records  records
 }
 
 // Facts is what a machine says of itself.
@@ -54,15 +60,21 @@ type Facts struct {
 
 // New returns the machine behind shell that keeps its things in the folder dir, which
 // is absolute or relative to the user's home folder (also as ~/…).
-func New(shell Shell, dir string) *Machine {
+func New(shell Shell, dir string) *Machine { return NewWith(shell, dir, "") }
+
+// NewWith is New with a tool that has more verbs, for Call: the text of functions
+// verb_NAME for a POSIX shell, which may use what the files in tool/ define.
+func NewWith(shell Shell, dir, verbs string) *Machine {
 	if dir = strings.TrimPrefix(dir, "~/"); !path.IsAbs(dir) {
 		dir = "./" + dir
 	}
 	if path.IsAbs(dir) {
 		dir = path.Clean(dir)
 	}
-	m := &Machine{shell: shell, dir: dir, greeting: newGate(), delivery: newGate()}
-	m.lane.turn, m.glances.running = newGate(), map[string]kept{}
+	m := &Machine{shell: shell, dir: dir, tool: tool(verbs), greeting: newGate(), delivery: newGate()}
+	sum := sha256.Sum256(m.tool)
+	m.bin = hex.EncodeToString(sum[:8])
+	m.lane.turn, m.glances.running, m.records.known = newGate(), map[string]kept{}, map[string]string{}
 	return m
 }
 
@@ -108,10 +120,12 @@ func (m *Machine) ask(ctx context.Context, in feed, verb string, args ...string)
 	return out.String(), err
 }
 
-var digest = sync.OnceValue(func() string {
-	sum := sha256.Sum256(tool())
-	return hex.EncodeToString(sum[:8])
-})
+// Call runs one verb of the tool, one of NewWith, with what in writes as its input, and
+// returns what it answers. in may be called again, and may be nil. Arguments must be
+// plain words, which mean themselves to a shell. A verb that fails is an *ExitError.
+func (m *Machine) Call(ctx context.Context, in func(io.Writer) error, verb string, args ...string) (string, error) {
+	return m.ask(ctx, in, verb, args...)
+}
 
 func (m *Machine) try(ctx context.Context, in feed, out io.Writer, verb string, args []string) error {
 	return m.tryMarked(ctx, in, &reply{mark: token(), to: out}, verb, args)
@@ -119,7 +133,7 @@ func (m *Machine) try(ctx context.Context, in feed, out io.Writer, verb string, 
 
 func (m *Machine) tryMarked(ctx context.Context, in feed, reply *reply, verb string, args []string) error {
 	script := fmt.Sprintf("IFS= read -r w; cd -- \"$w\" 2>/dev/null && test -f bin/%[1]s || exit %[2]d; exec /bin/sh bin/%[1]s %[3]s",
-		digest(), missing, strings.Join(append([]string{verb}, args...), " "))
+		m.bin, missing, strings.Join(append([]string{verb}, args...), " "))
 	fed, err := m.run(ctx, script, func(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%s\n%s\n", m.dir, reply.mark); err != nil || in == nil {
 			return err
@@ -141,9 +155,9 @@ func (m *Machine) tryMarked(ctx context.Context, in feed, reply *reply, verb str
 
 // install puts the tool into the work folder, which it makes if need be.
 func (m *Machine) install(ctx context.Context) error {
-	script := fmt.Sprintf("IFS= read -r w; test -d \"$w\" || mkdir -p -m 700 -- \"$w\"; mkdir -p -m 700 -- \"$w/bin\" && cd -- \"$w/bin\" && cat >.tool.$$ && test \"$(tail -n 1 .tool.$$)\" = \"# whole\" && mv -f .tool.$$ %s", digest())
+	script := fmt.Sprintf("IFS= read -r w; test -d \"$w\" || mkdir -p -m 700 -- \"$w\"; mkdir -p -m 700 -- \"$w/bin\" && cd -- \"$w/bin\" && cat >.tool.$$ && test \"$(tail -n 1 .tool.$$)\" = \"# whole\" && mv -f .tool.$$ %s", m.bin)
 	_, err := m.run(ctx, script, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s\n%s", m.dir, tool())
+		_, err := fmt.Fprintf(w, "%s\n%s", m.dir, m.tool)
 		return err
 	}, io.Discard)
 	var ended *ExitError

@@ -16,6 +16,7 @@
 //	    end               exit STATUS TIME CAUSE, or killed, lost, never: how it ended
 //	    gone              nothing of it is alive
 //	    log, unstarted    what it wrote; its command could not be executed
+//	    confided, told    secrets that wait for the supervisor; a signal of whoever lends the machine
 //	cleaned/UNIT          the unit was cleaned, and never starts again
 //	removed/              on their way out
 //
@@ -35,7 +36,12 @@
 // that enforces the grace, so that both hold while nobody is connected.
 //
 // Secrets come through the standard input of the supervisor, and are in no file, no
-// argument and no environment but that of the process.
+// argument and no environment but that of the process. Where nobody is connected when a
+// process starts, a driver may let them wait in a file, which the supervisor removes first.
+//
+// A machine may stand for others that share its folder, and on which units run: those whose
+// verbs set elsewhere (see tool/records.sh). Then it sees no process, and that nothing of a
+// unit is alive is what gone says.
 package remote
 
 import (

@@ -357,7 +357,7 @@ func (c cutting) Run(ctx context.Context, script string, in io.Reader, out io.Wr
 // The tool must be read by any shell there is.
 func TestTheToolIsPOSIX(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tool.sh")
-	if err := os.WriteFile(file, tool(), 0o600); err != nil {
+	if err := os.WriteFile(file, tool(""), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, shell := range []string{"dash", "bash --posix", "busybox sh", "ksh", "zsh --emulate sh"} {

@@ -120,19 +120,25 @@ func (m *Machine) PutFile(ctx context.Context, unit, name string, put func(io.Re
 // PutTree stores a folder that a unit has left, a path in its folder. Nothing of it is
 // written to a disk of this computer but what out does.
 func (m *Machine) PutTree(ctx context.Context, unit, name string, out target.Blobs) (target.Ref, error) {
+	list, err := m.putTar(ctx, nil, out, "fetch", unit, name)
+	if err != nil {
+		return "", err
+	}
+	return target.PutList(ctx, out, list)
+}
+
+// putTar stores the files of the tar that a verb answers with.
+func (m *Machine) putTar(ctx context.Context, in feed, out target.Blobs, verb string, args ...string) ([]target.Entry, error) {
 	r, w := io.Pipe()
 	go func() {
-		w.CloseWithError(m.call(ctx, nil, w, "fetch", unit, name))
+		w.CloseWithError(m.call(ctx, in, w, verb, args...))
 	}()
 	list, err := putTar(ctx, r, out)
 	if err == nil {
 		_, err = io.Copy(io.Discard, r) // what comes after the end is nothing, or an error
 	}
 	r.CloseWithError(errUnread)
-	if err != nil {
-		return "", err
-	}
-	return target.PutList(ctx, out, list)
+	return list, err
 }
 
 // putTar stores the files of a tar and returns their list. Paths in it are hostile.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,9 +37,11 @@ type Layout struct {
 	Code    target.Ref
 	Inputs  []target.Artifact
 	Outputs []target.Artifact
-	Timeout time.Duration
-	Grace   time.Duration
-	Record  any // whatever later calls need to know, for Record
+	// Checkpoint is the folder for checkpoints, in that of the code; nil: none.
+	Checkpoint *target.Checkpoint
+	Timeout    time.Duration
+	Grace      time.Duration
+	Record     any // whatever later calls need to know, for Record
 }
 
 // ScriptFile is the name of the script in the folder of a unit.
@@ -102,6 +105,9 @@ func (l Layout) needs() []need {
 	for _, a := range l.Inputs {
 		add(a.Ref, fmt.Sprintf("input %q", a.Name))
 	}
+	if c := l.Checkpoint; c != nil && c.From != "" {
+		add(c.From, "checkpoint")
+	}
 	return all
 }
 
@@ -122,7 +128,7 @@ func (l Layout) files(home string) ([]file, error) {
 		return nil, err
 	}
 	var list strings.Builder
-	line := func(what, name string, ref target.Ref) { fmt.Fprintf(&list, "%s %s %s\n", what, name, ref.Hex()) }
+	line := func(what, name string, ref target.Ref) { fmt.Fprintf(&list, "%s %s %s\n", what, ref.Hex(), name) }
 	if l.Code != "" {
 		line("tree", "code", l.Code)
 	}
@@ -137,6 +143,15 @@ func (l Layout) files(home string) ([]file, error) {
 		if a.Type != target.File {
 			line("folder", "out/"+a.Name, "none:-")
 		}
+	}
+	switch c := l.Checkpoint; {
+	case c == nil:
+	case !filepath.IsLocal(c.Path) || strings.ContainsAny(c.Path, "\n\x00"):
+		return nil, fmt.Errorf("the folder for checkpoints %q leaves that of the code", c.Path)
+	case c.From == "":
+		line("folder", "code/"+c.Path, "none:-")
+	default:
+		line("fresh", "code/"+c.Path, c.From)
 	}
 	all := []file{
 		{"process.sh", append([]byte("timeout="+seconds(l.Timeout)+"\n"), job...)},
@@ -179,19 +194,6 @@ func (m *Machine) Launch(ctx context.Context, unit string, secrets []string) err
 	return nil
 }
 
-// Record reads what a submission has laid down for later calls into v, and reports
-// whether there is something.
-func (m *Machine) Record(ctx context.Context, unit string, v any) (bool, error) {
-	if err := checkUnit(unit); err != nil {
-		return false, err
-	}
-	text, err := m.short(ctx, "record", unit)
-	if err != nil || text == "" {
-		return false, err
-	}
-	return true, json.Unmarshal([]byte(text), v)
-}
-
 // Stop asks the process of a unit to end: TERM to its group now, and KILL to all that is
 // left after its grace. A process that has not started never will. The cause of the
 // first Stop stays; one that comes after the end changes nothing.
@@ -225,6 +227,7 @@ func (m *Machine) Clean(ctx context.Context, unit string) error {
 		return err
 	}
 	defer m.glances.forget(unit)
+	defer m.records.forget(unit)
 	text, err := m.ask(ctx, nil, "clean", unit)
 	if err == nil && text != "" {
 		err = ErrRunning

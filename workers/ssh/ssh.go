@@ -15,6 +15,7 @@ package ssh
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -33,15 +34,14 @@ type Driver struct {
 	mu       *sync.Mutex                // of the maps, which never shrink: a workspace has few hosts
 	links    map[string]*link           // by the way to the host, and the work folder there
 	machines map[string]*remote.Machine // by the same
-	records  *records
-	turns    *turns
+	turns    *remote.Turns
 }
 
 var _ target.Driver = Driver{}
 
 // New returns a driver without connections.
 func New() Driver {
-	return Driver{mu: &sync.Mutex{}, links: map[string]*link{}, machines: map[string]*remote.Machine{}, records: newRecords(), turns: newTurns()}
+	return Driver{mu: &sync.Mutex{}, links: map[string]*link{}, machines: map[string]*remote.Machine{}, turns: remote.NewTurns()}
 }
 
 // Kind implements target.Driver.
@@ -55,7 +55,7 @@ func (Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		return target.Can{Nodes: 1}
 	}
-	return target.Can{Nodes: len(s.Hosts)}
+	return target.Can{Nodes: len(s.Hosts), Checkpoints: true}
 }
 
 // Check implements target.Driver. It greets every host.
@@ -147,6 +147,24 @@ func weight(host, id string) uint64 {
 	sum = (sum ^ sum>>30) * 0xbf58476d1ce4e5b9
 	sum = (sum ^ sum>>27) * 0x94d049bb133111eb
 	return sum ^ sum>>31
+}
+
+// NewShell returns a way to run scripts on the one machine that settings name, which are
+// those of a target of kind ssh, for drivers of places that are reached through it. name
+// is that of the target, for errors.
+func NewShell(name string, text json.RawMessage) (remote.Shell, error) {
+	s, err := readSettings(target.Target{Name: name, Settings: text})
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Hosts) > 1 {
+		return nil, fmt.Errorf("target %q is reached through one machine, not through %d: %w", name, len(s.Hosts), target.ErrPermanent)
+	}
+	way, err := s.route(s.Hosts[0])
+	if err != nil {
+		return nil, fmt.Errorf("target %q, host %q: %w: %w", name, s.Hosts[0], err, target.ErrPermanent)
+	}
+	return newLink(way), nil
 }
 
 // Close ends all connections. Jobs go on.

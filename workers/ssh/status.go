@@ -60,7 +60,7 @@ func (d Driver) look(ctx context.Context, hosts []host, id string) (record, []re
 	if !v.Known {
 		return record{Nodes: 1}, views, nil
 	}
-	r, ok, err := d.records.of(ctx, hosts[0], id)
+	r, ok, err := recordOf(ctx, hosts[0], id)
 	if err != nil || !ok || r.Nodes > len(hosts) {
 		return record{Nodes: 1}, views, err
 	}

@@ -22,7 +22,7 @@ func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why targ
 	if len(hosts) == 1 {
 		return nil
 	}
-	r, ok, err := d.records.of(ctx, hosts[0], id)
+	r, ok, err := recordOf(ctx, hosts[0], id)
 	if err != nil || !ok {
 		return err
 	}

@@ -28,12 +28,12 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if err != nil {
 		return err
 	}
-	leave, err := d.turns.take(ctx, job.ID)
+	leave, err := d.turns.Take(ctx, job.ID)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	sub := submission{driver: d, hosts: hosts, record: r, job: job, in: in}
+	sub := submission{hosts: hosts, record: r, job: job, in: in}
 	if err := sub.do(ctx); err != nil {
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
 	}
@@ -60,7 +60,7 @@ func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	r := record{Nodes: nodes, Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Notes: notes}
+	r := record{Nodes: nodes, Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint, Notes: notes}
 	if len(job.Command) > 0 {
 		r.Program, r.Script = job.Command[0], false
 	}
@@ -69,7 +69,6 @@ func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
 
 // submission is one call of Submit.
 type submission struct {
-	driver Driver
 	hosts  []host // by rank
 	record record
 	job    target.Job
@@ -138,7 +137,7 @@ func (s *submission) lay(ctx context.Context, n int) (remote.Stage, error) {
 	if n > 0 || s.record.Nodes == 1 {
 		return stage, nil
 	}
-	old, ok, err := s.driver.records.of(ctx, h, s.job.ID)
+	old, ok, err := recordOf(ctx, h, s.job.ID)
 	if ok {
 		s.record.Master, s.record.Port = old.Master, old.Port
 	}
@@ -155,14 +154,15 @@ func (s *submission) fill(ctx context.Context, n int) error {
 		env := environ(facts, s.job, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: s.record.Nodes, Master: s.record.Master, Port: s.record.Port})
 		s.record.Path = env["PATH"]
 		return remote.Layout{
-			Process: jobdir.Process{Argv: s.argv(dir), Env: variables(env), Secrets: variables(s.job.Secrets), Work: path.Join(dir, "code")},
-			Script:  s.job.Script,
-			Code:    s.job.Code,
-			Inputs:  s.job.Inputs,
-			Outputs: s.job.Outputs,
-			Timeout: s.job.Timeout,
-			Grace:   s.job.Grace,
-			Record:  s.record,
+			Process:    jobdir.Process{Argv: s.argv(dir), Env: variables(env), Secrets: variables(s.job.Secrets), Work: path.Join(dir, "code")},
+			Script:     s.job.Script,
+			Code:       s.job.Code,
+			Inputs:     s.job.Inputs,
+			Outputs:    s.job.Outputs,
+			Checkpoint: s.job.Checkpoint,
+			Timeout:    s.job.Timeout,
+			Grace:      s.job.Grace,
+			Record:     s.record,
 		}, nil
 	}, s.in)
 }

@@ -3,7 +3,7 @@ package ssh
 import (
 	"context"
 	"errors"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/remote"
@@ -26,33 +26,7 @@ func (d Driver) Kept(ctx context.Context, t target.Target) ([]target.Kept, error
 		kept[i], err = h.Kept(ctx)
 		return err
 	})
-	return join(kept), err
-}
-
-// join makes one thing of what several hosts keep of the ranks of a job.
-func join(kept [][]target.Kept) []target.Kept {
-	type thing struct {
-		what target.What
-		name string
-	}
-	var all []target.Kept
-	at := map[thing]int{}
-	for _, of := range kept {
-		for _, k := range of {
-			k.Name, _, _ = strings.Cut(k.Name, "+")
-			i, ok := at[thing{k.What, k.Name}]
-			if !ok {
-				at[thing{k.What, k.Name}] = len(all)
-				all = append(all, k)
-				continue
-			}
-			all[i].Bytes += k.Bytes
-			if k.Used.After(all[i].Used) {
-				all[i].Used = k.Used
-			}
-		}
-	}
-	return all
+	return remote.JoinRanks(slices.Concat(kept...)), err
 }
 
 // Sweep implements target.Sweeper.

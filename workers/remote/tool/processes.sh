@@ -13,6 +13,10 @@ marked() {
 # reap: kill all processes of the unit but $spare; true when there is none. Two looks in
 # a row must find nothing: in the middle of an exec a process shows no environment.
 reap() {
+	if [ -n "$far" ]; then
+		[ -e "$u/gone" ]
+		return
+	fi
 	none=0 round=0
 	while [ $none -lt 2 ] && [ $round -lt 25 ]; do
 		round=$((round + 1))
@@ -31,6 +35,10 @@ reap() {
 # alive PID: is it the supervisor of the unit? A number alone is never trusted: it may
 # have been given again.
 alive() {
+	if [ -n "$far" ]; then
+		[ ! -e "$u/gone" ]
+		return
+	fi
 	kill -0 "$1" 2>/dev/null || return 1
 	if [ -r /proc/self/environ ]; then
 		grep -qF "AMLFLOW_PROCESS=$here/$u:" "/proc/$1/environ" 2>/dev/null
@@ -66,7 +74,7 @@ conclude() {
 			first "$u/end" "lost $(now) its supervisor ended without a record of its exit"
 		fi
 	else
-		wished && first "$u/end" "never $at $cause"
+		wished && first "$u/end" "never $at $cause" && { [ -z "$far" ] || : >"$u/gone"; }
 	fi
 }
 

@@ -19,6 +19,11 @@ die() {
 	exit 1
 }
 
+# Verbs that are added to these may set elsewhere, when units run on other machines that
+# share this folder, and unasked: the verbs that are called there, each with a space
+# behind it. To all other verbs far is set: they see no process of a unit.
+elsewhere= unasked= far=
+
 # now: seconds since 1970, with a fraction where date can tell it. A signal to the group
 # of the job may end date, too.
 now() {
@@ -45,10 +50,18 @@ begun() {
 	[ -e "$u/started" ] && read -r pid its_boot its_host begin its_token <"$u/started"
 }
 
-# wished: read why and when the unit was asked to stop.
+# wished: read why and when the unit was asked to stop. "told": somebody else has sent it
+# a signal, whoever lends the machine, say.
 wished() {
 	cause=- at=0
-	[ -e "$u/stop" ] && read -r cause at <"$u/stop"
+	if [ -e "$u/stop" ]; then
+		read -r cause at <"$u/stop"
+	elif [ -e "$u/told" ]; then
+		cause=told
+		read -r at <"$u/told"
+	else
+		return 1
+	fi
 }
 
 # sealed: read where the files of the unit are, and the grace of its process.

@@ -8,7 +8,9 @@ verb_supervise() {
 	unset AMLFLOW_PROCESS # what it calls must not look like the job
 	# A handler, not '': a signal to the group must end the job, which starts with
 	# the default action again, and not the shell that waits for its status.
-	trap : TERM INT HUP QUIT
+	heard=
+	trap 'heard=yes' TERM
+	trap : INT HUP QUIT USR1 USR2
 	confided=$(cat)
 	# Cut off on its way, it would be the half of what the job is to be given.
 	case $confided in *"$nl# whole") ;; *) exit 0 ;; esac
@@ -21,6 +23,7 @@ verb_supervise() {
 	begun && [ "$its_token" = "$2" ] || exit 0
 	flush "$u/started" "$u"
 	exec 3>&-
+	[ ! -e "$u/confided" ] || rm -f "$u"/confided* # they waited there, see above
 	[ ! -e "cleaned/$1" ] || exit 0
 	timeout=0
 	. "./$u/$fill/process.sh"
@@ -33,12 +36,17 @@ verb_supervise() {
 	(
 		# Whoever stops the unit makes this file before the signal. Without the look
 		# a signal that came before the fork would have reached no one.
-		[ -e "$u/stop" ] && exit 143
+		if [ -e "$u/stop" ] || [ -e "$u/told" ]; then exit 143; fi
 		# The trap is gone once the process has taken this shell's place.
 		trap ': >"$mine/unstarted"' EXIT
 		job
 	) >>"$u/log" 2>&1
 	status=$?
+	# Whoever lends the machine may tell all processes at once to end, in any order.
+	if [ -n "$elsewhere" ]; then
+		nap
+		[ -z "$heard" ] || first "$u/told" "$(date +%s)"
+	fi
 	wished
 	# Whoever kills what the job left may take the shell that asks for the time for a
 	# part of it: it carries the mark, too.
@@ -81,7 +89,7 @@ verb_stop() {
 	[ ! -e "$u/stop" ] || new=no
 	first "$u/stop" "$2 $(date +%s)" || die "the disk of the host takes no more"
 	flush "$u/stop" "$u"
-	begun && alive "$pid" || return 0
+	[ -z "$far" ] && begun && alive "$pid" || return 0
 	kill -TERM "-$pid" 2>/dev/null
 	kill -CONT "-$pid" 2>/dev/null # one that is stopped could not act on it
 	[ $new = yes ] && sealed || return 0

@@ -1,4 +1,4 @@
-# verbs.sh: the folders of units, and who calls all this.
+# verbs.sh: the folders of units.
 
 # hello: who and where we are, a line each.
 verb_hello() {
@@ -39,8 +39,9 @@ verb_fill() {
 	vain() { if sealed; then exit 0; else die "$@"; fi; }
 	mkdir "$f" && tar -xof - -C "$f" && [ -e "$f/whole" ] || vain "the files of the job were cut off"
 	mkdir "$f/code" "$f/tmp" "$f/in" "$f/out" || vain "the folder of the job is gone"
-	while read -r what name ref; do
+	while read -r what ref name; do
 		case $what in
+		fresh) discard "$f/$name" && read -r dir <"trees/$ref.at" && mkdir -p "$f/$name" && cp -R "trees/$dir/." "$f/$name/" ;;
 		tree) read -r dir <"trees/$ref.at" && mkdir -p "$f/$name" && cp -R "trees/$dir/." "$f/$name/" ;;
 		file) cp "store/$ref" "$f/$name" ;;
 		folder) mkdir -p "$f/$name" ;;
@@ -101,6 +102,33 @@ verb_fetch() {
 	sealed && cd "$u/$fill/$2" && tar -cf - .
 }
 
+# written ID: what is in the folder of its files that the input names: what time it is
+# there, then of each thing when it was written to, its size, its kind and its path.
+verb_written() {
+	u=jobs/$1
+	IFS= read -r folder
+	sealed && cd "$u/$fill/$folder" 2>/dev/null || return 0
+	# The clock of the file system is the one that counts.
+	clock=$here/$u/clock.$mark
+	: >"$clock"
+	if find "$clock" -printf '%T@\n' 2>/dev/null; then
+		find . -name . -o -printf '%T@ %s %y %p\n'
+	else
+		modified "$clock"
+		find . -name . -o -type d -exec stat -c '%Y %s d %n' {} + -o -type f -exec stat -c '%Y %s f %n' {} + -o -exec stat -c '%Y %s o %n' {} +
+	fi 2>/dev/null
+	rm -f "$clock"
+}
+
+# pick ID: of a folder that the input names, the files and folders named after it, as a tar.
+verb_pick() {
+	u=jobs/$1
+	IFS= read -r folder
+	set --
+	while IFS= read -r name; do set -- "$@" "$name"; done
+	sealed && cd "$u/$fill/$folder" && tar -cf - "$@"
+}
+
 # clean ID: remove it, unless it runs. The mark comes first, for submissions that are
 # under way, and then a look whether one was faster.
 verb_clean() {
@@ -159,20 +187,3 @@ verb_serve() {
 		printf '\n%s %s %s\n' "$mark" "$status" "${said##*"$nl"}"
 	done
 }
-
-# Nobody waits for an answer of these. Others are told where it begins: what stands
-# before it is of the user's login shell.
-case $1 in
-supervise | reap | expire | late | outstay) ;;
-*)
-	IFS= read -r mark || exit 1
-	printf '%s\n' "$mark"
-	printf '%s\n' "$mark" >&2
-	;;
-esac
-verb=$1
-shift
-"verb_$verb" "$@"
-exit
-
-# whole

@@ -1,0 +1,152 @@
+package slurm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strconv"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/ranks"
+	"github.com/amlflow/amlflow/workers/remote"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// Submit implements target.Driver. The folders of all ranks are laid out, then Slurm is
+// asked to queue the job. What runs twice of it, on whatever side, finds the other in the
+// folder; and should Slurm be made to queue it twice, the second job finds it started.
+func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in target.Blobs) error {
+	c, err := d.cluster(t)
+	if err != nil {
+		return err
+	}
+	r, err := c.newRecord(job)
+	if err != nil {
+		return err
+	}
+	leave, err := d.turns.Take(ctx, c.settings.place()+"\n"+job.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for n := range r.Nodes {
+		stage, err := c.lay(ctx, r, job, n, in)
+		if err != nil {
+			return fmt.Errorf("submit job %q: %w", job.ID, c.blame(err))
+		}
+		if n == 0 && (stage == remote.Stopped || stage == remote.Cleaned || stage == remote.Started) {
+			return nil
+		}
+	}
+	if old, ok, err := c.recordOf(ctx, job.ID); err != nil {
+		return err
+	} else if ok {
+		r.Nodes = old.Nodes // the first submission counts
+	}
+	confided := append(jobdir.Process{Secrets: variables(job.Secrets)}.Confided(), "# whole\n"...)
+	_, err = c.call(ctx, func(w io.Writer) error {
+		if err := lines(append(c.settings.request(job, r.Nodes), "")...)(w); err != nil {
+			return err
+		}
+		_, err := w.Write(confided)
+		return err
+	}, "enqueue", job.ID, strconv.Itoa(r.Nodes))
+	if err != nil {
+		return fmt.Errorf("submit job %q: %w", job.ID, err)
+	}
+	return nil
+}
+
+// newRecord checks a job against the target.
+func (c *cluster) newRecord(job target.Job) (record, error) {
+	if !target.ValidID(job.ID) {
+		return record{}, fmt.Errorf("%q cannot name a job: use lower-case letters, digits and . _ - and at most 200 of them: %w", job.ID, target.ErrPermanent)
+	}
+	if (job.Script == "") == (len(job.Command) == 0) {
+		return record{}, fmt.Errorf("job %q must have either a script or a command: %w", job.ID, target.ErrPermanent)
+	}
+	for _, a := range slices.Concat(job.Inputs, job.Outputs) {
+		if !target.ValidID(a.Name) {
+			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
+		}
+	}
+	if e := job.Environment; e != nil && e.Image != "" {
+		return record{}, fmt.Errorf("job %q: target %q runs no container images, and it is to use %q: choose a target that does: %w", job.ID, c.name, e.Image, target.ErrPermanent)
+	}
+	if e := job.Environment; e != nil && e.Python != nil {
+		return record{}, fmt.Errorf("job %q: target %q makes no Python environments: install what the job needs where all nodes see it, and leave `environment` out: %w", job.ID, c.name, target.ErrPermanent)
+	}
+	nodes := max(job.Needs.Nodes, 1)
+	if nodes > c.settings.Nodes {
+		return record{}, fmt.Errorf("target %q lends a job at most %d nodes, and job %q asks for %d: raise `nodes` of the target, or ask for fewer: %w", c.name, c.settings.Nodes, job.ID, nodes, target.ErrPermanent)
+	}
+	r := record{Nodes: nodes, Timeout: job.Timeout, Memory: job.Needs.Memory, Program: c.settings.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint}
+	if len(job.Command) > 0 {
+		r.Program, r.Script = job.Command[0], false
+	}
+	return r, nil
+}
+
+// lay lays out the folder of rank n, unless that was done.
+func (c *cluster) lay(ctx context.Context, r record, job target.Job, n int, in target.Blobs) (remote.Stage, error) {
+	unit := remote.Unit(job.ID, n)
+	stage, err := c.Begin(ctx, unit)
+	if err != nil || stage != remote.Unfilled {
+		return stage, err
+	}
+	facts, err := c.Facts(ctx)
+	if err != nil {
+		return stage, err
+	}
+	err = c.Fill(ctx, unit, func(dir string) (remote.Layout, error) {
+		env := environ(facts, job, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: r.Nodes, Master: "127.0.0.1", Port: somePort()})
+		r.Path = env["PATH"]
+		argv := job.Command
+		if r.Script {
+			argv = []string{r.Program, "-e", path.Join(dir, remote.ScriptFile)}
+		}
+		return remote.Layout{
+			Process:    jobdir.Process{Argv: argv, Env: variables(env), Secrets: variables(job.Secrets), Work: path.Join(dir, "code")},
+			Script:     job.Script,
+			Code:       job.Code,
+			Inputs:     job.Inputs,
+			Outputs:    job.Outputs,
+			Checkpoint: job.Checkpoint,
+			Timeout:    job.Timeout,
+			Grace:      job.Grace,
+			Record:     r,
+		}, nil
+	}, in)
+	return remote.Sealed, err
+}
+
+// environ is all that a rank sees, beside what tool/node.sh lets through: built from
+// nothing, in three layers, of which a later one wins. The first is what the user has where
+// jobs are submitted. The address of the first of several nodes is known once it is lent.
+func environ(facts remote.Facts, job target.Job, p ranks.Place) map[string]string {
+	env := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin"}
+	maps.Copy(env, facts.Env)
+	maps.Copy(env, ranks.Environ(job, p))
+	if p.World > 1 {
+		delete(env, "MASTER_ADDR")
+		delete(env, "MASTER_PORT")
+	}
+	maps.Copy(env, job.Env)
+	return env
+}
+
+// variables lists env as NAME=value, in the order of the names.
+func variables(env map[string]string) []string {
+	list := make([]string, 0, len(env))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, name+"="+env[name])
+	}
+	return list
+}
+
+// somePort is below those that systems hand out by themselves.
+func somePort() int { return 20_000 + rand.IntN(12_000) }
