@@ -183,11 +183,11 @@ func TestStoppedBetweenSealAndLaunch(t *testing.T) {
 
 // supervise runs n supervisors of the unit "u" to their ends, as those who start it at the
 // same time do.
-func supervise(t *testing.T, dir string, n int) {
+func supervise(t *testing.T, m *Machine, dir string, n int) {
 	t.Helper()
 	var all sync.WaitGroup
 	for range n {
-		c := exec.Command("setsid", "--wait", "/bin/sh", "bin/"+digest(), "supervise", "u", token())
+		c := exec.Command("setsid", "--wait", "/bin/sh", "bin/"+m.bin, "supervise", "u", token())
 		c.Dir, c.Stdin = dir, strings.NewReader("secrets() { :; }\n# whole\n")
 		c.Env = []string{"PATH=/usr/bin:/bin", jobdir.Mark + "=" + dir + "/jobs/u:"}
 		all.Go(func() { _ = c.Run() }) // the last thing that one does may be to kill itself
@@ -200,8 +200,8 @@ func TestOfManySupervisorsOneRuns(t *testing.T) {
 	m, dir := here(t)
 	starts := t.TempDir() + "/starts"
 	fill(t, m, "echo x >>"+starts, nil)
-	supervise(t, dir, 20)
-	supervise(t, dir, 1)
+	supervise(t, m, dir, 20)
+	supervise(t, m, dir, 1)
 	if text, err := os.ReadFile(starts); string(text) != "x\n" {
 		t.Errorf("it started %q times, %v", text, err)
 	}
@@ -219,7 +219,7 @@ func TestASupervisorThatComesTooLate(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, stop), []byte("cancelled 1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		supervise(t, dir, 1)
+		supervise(t, m, dir, 1)
 		if text, err := os.ReadFile(starts); err == nil {
 			t.Errorf("%s: it started %q times", name, text)
 		}
