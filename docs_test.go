@@ -75,11 +75,12 @@ func anchors(text string) map[string]bool {
 // The schemas are the home of every key; the reference must not lag behind.
 func TestEveryKeyIsInTheReference(t *testing.T) {
 	for schema, page := range map[string]string{
-		"schema/pipeline.schema.json":        "docs/language.md",
-		"schema/workspace.schema.json":       "docs/language.md",
-		"schema/test.schema.json":            "docs/language.md",
-		"workers/local/settings.schema.json": "docs/targets/local.md",
-		"workers/ssh/settings.schema.json":   "docs/targets/ssh.md",
+		"schema/pipeline.schema.json":          "docs/language.md",
+		"schema/workspace.schema.json":         "docs/language.md",
+		"schema/test.schema.json":              "docs/language.md",
+		"workers/cluster/settings.schema.json": "docs/targets/cluster.md",
+		"workers/local/settings.schema.json":   "docs/targets/local.md",
+		"workers/ssh/settings.schema.json":     "docs/targets/ssh.md",
 	} {
 		text, err := os.ReadFile(schema)
 		if err != nil {

@@ -45,7 +45,8 @@ var plan = []room{
 	{"workers/remote", "workers/target workers/jobdir", ""},
 	{"workers/ssh", "workers/target workers/jobdir workers/ranks workers/remote workers/secrets", "golang.org/x/crypto github.com/kevinburke/ssh_config"},
 	{"workers/cluster/schedule", "", ""},
-	{"workers/builtin", "workers/target workers/local workers/ssh", ""},
+	{"workers/cluster", "workers/target workers/jobdir workers/local workers/cluster/schedule", ""},
+	{"workers/builtin", "workers/target workers/cluster workers/local workers/ssh", ""},
 	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.

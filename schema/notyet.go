@@ -65,7 +65,7 @@ func (l later) named(key string) string {
 }
 
 // kindsToCome are kinds of target that the language has and no driver serves yet.
-var kindsToCome = []string{"cluster", "docker", "slurm", "kubernetes", "azureml", "azure-batch", "databricks", "hdinsight", "aci", "iot-edge"}
+var kindsToCome = []string{"docker", "slurm", "kubernetes", "azureml", "azure-batch", "databricks", "hdinsight", "aci", "iot-edge"}
 
 // comingKey says whether key is to come in this part of the file.
 func comingKey(part, key string) (later, bool) {

@@ -4,6 +4,7 @@ package builtin
 import (
 	"path/filepath"
 
+	"github.com/amlflow/amlflow/workers/cluster"
 	"github.com/amlflow/amlflow/workers/local"
 	"github.com/amlflow/amlflow/workers/ssh"
 	"github.com/amlflow/amlflow/workers/target"
@@ -22,6 +23,7 @@ func Drivers(o Options) map[string]target.Driver {
 	return byKind(
 		local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway},
 		ssh.New(),
+		cluster.New(filepath.Join(o.Home, "cluster")),
 	)
 }
 

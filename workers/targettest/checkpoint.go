@@ -73,7 +73,7 @@ mkdir c; echo two > c/file
 while :; do sleep 0.05; done`)
 	h.submit(t, j, b)
 	ref, mark := h.keptCheckpoint(t, c, j.ID, "", b)
-	if !hasFile(t, b, ref, "c/file") { // it was not settled yet
+	for !hasFile(t, b, ref, "c/file") { // it was not settled yet
 		ref, mark = h.keptCheckpoint(t, c, j.ID, mark, b)
 	}
 	holds(t, b, ref, map[string]string{"b": "one\n", "c/file": "two\n"})

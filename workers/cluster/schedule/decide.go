@@ -10,10 +10,12 @@ import (
 // Decide gives nodes to jobs, asks for more nodes and lets others go. A job that may not
 // start now, as may says, is passed over: it keeps nobody waiting. May is nil for all.
 func (c *Cluster) Decide(now time.Time, may func(id string) bool) {
-	waiting := c.waiting(may)
-	waiting = c.place(waiting)
+	var waiting []int
+	if c.Held == "" {
+		waiting = c.place(c.waiting(may))
+	}
 	want := c.want(waiting)
-	if have := c.count(stays); want > have {
+	if have := c.count(stays); want > have && c.Held == "" {
 		c.grow(min(want-have, c.room()), c.whyGrow(waiting), now)
 	} else {
 		c.shrink(have-want, now)
@@ -171,14 +173,13 @@ type Action struct {
 	Job  Job    // of Start and Stop
 }
 
-// Due lists what is to be done now, in this order. Start is due for every job with nodes,
-// also when it runs.
+// Due lists what is to be done now, in this order.
 func (c *Cluster) Due() (all []Action) {
 	for _, j := range c.Jobs {
 		switch {
 		case j.Stopping && !j.Told:
 			all = append(all, Action{Do: Stop, Job: j})
-		case !j.Waits() && !j.Stopping:
+		case !j.Waits() && !j.Stopping && !j.Begun:
 			all = append(all, Action{Do: Start, Job: j})
 		}
 	}

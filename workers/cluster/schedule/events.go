@@ -71,6 +71,27 @@ func (c *Cluster) Take(id string, now time.Time) {
 	c.Shrank = Change{At: now, Nodes: len(j.On), Why: "the nodes of job " + id + " were taken away"}
 }
 
+// Hold keeps jobs from being given nodes, and takes the nodes of the one that came last
+// away, unless another is ending for that already. Without a reason it ends.
+func (c *Cluster) Hold(why string, now time.Time) {
+	c.Held = why
+	last := -1
+	for i, j := range c.Jobs {
+		if j.Stopping || why == "" {
+			return
+		}
+		if !j.Waits() && (last < 0 || j.Serial > c.Jobs[last].Serial) {
+			last = i
+		}
+	}
+	if last < 0 {
+		return
+	}
+	id := c.Jobs[last].ID
+	c.Take(id, now)
+	c.Shrank.Why = "the nodes of job " + id + " were taken away: " + why
+}
+
 // Resize makes the cluster one of so many nodes now, within its limits. Nodes that are too
 // many leave, those with a job after its end. Later it grows and shrinks as ever.
 func (c *Cluster) Resize(nodes int, now time.Time) {
@@ -91,6 +112,13 @@ func (c *Cluster) Resize(nodes int, now time.Time) {
 				c.Shrank = Change{At: now, Nodes: c.Shrank.since(now) + 1, Why: "it was asked to have " + count(nodes, "node")}
 			}
 		}
+	}
+}
+
+// Begun says that a job was certainly started on its nodes.
+func (c *Cluster) Begun(id string) {
+	if j := c.Find(id); j != nil {
+		j.Begun = true
 	}
 }
 

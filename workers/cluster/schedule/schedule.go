@@ -17,6 +17,7 @@
 //     kept for it.
 //   - There are never more than Max nodes, those included that are on their way in or out,
 //     and none is made for a job that could not start with it.
+//   - While the cluster is held, nothing starts and nothing is made.
 //   - A node that nobody needs leaves after it was idle for so long; Min stay.
 package schedule
 
@@ -58,8 +59,9 @@ type Job struct {
 	Nodes    int       `json:"nodes"` // how many it needs, all at once
 	Priority int       `json:"priority,omitzero"`
 	Queued   time.Time `json:"queued"`
-	Serial   int       `json:"serial"`       // the order of those that came at the same time
-	On       []string  `json:"on,omitempty"` // the nodes that it has, by rank
+	Serial   int       `json:"serial"`         // the order of those that came at the same time
+	On       []string  `json:"on,omitempty"`   // the nodes that it has, by rank
+	Begun    bool      `json:"begun,omitzero"` // it was certainly started on them
 	// Stopping says that a node is taken away from under it, Told that it was asked to end.
 	Stopping bool `json:"stopping,omitzero"`
 	Told     bool `json:"told,omitzero"`
@@ -93,6 +95,7 @@ type Cluster struct {
 	Made   int           `json:"made"`           // how many nodes were ever asked for
 	Came   int           `json:"came"`           // how many jobs ever came
 	Spent  time.Duration `json:"spent"`          // the time of nodes that are gone
+	Held   string        `json:"held,omitempty"` // why no job is given nodes now, for people; empty: they are
 	Grew   Change        `json:"grew"`
 	Shrank Change        `json:"shrank"`
 }

@@ -48,7 +48,10 @@ func TestAnythingMayHappen(t *testing.T) {
 				case 2:
 					w.takeAway(c)
 				case 3:
+					c.Hold("", w.now)
 					c.Resize(rapid.IntRange(0, 8).Draw(r, "size"), w.now)
+				case 4:
+					c.Hold("short of memory", w.now)
 				}
 			})
 		}
@@ -185,5 +188,35 @@ func TestTakenNodesLeave(t *testing.T) {
 	c.Ended("one", start)
 	if due := c.Due(); len(due) != 1 || due[0].Do != Remove {
 		t.Errorf("due: %+v", due)
+	}
+}
+
+// While a cluster is held, one job after another gives its nodes back, the youngest first,
+// and none starts.
+func TestAHeldClusterGivesNodesBack(t *testing.T) {
+	c := ready(2, Limits{Max: 3, Idle: time.Hour})
+	c.Enqueue("old", 1, -1, start)
+	c.Enqueue("young", 1, 0, start)
+	c.Decide(start, nil)
+	c.Enqueue("next", 1, 0, start)
+	for range 2 {
+		c.Hold("short of memory", start)
+		c.Decide(start, nil)
+	}
+	if !c.Find("young").Stopping || c.Find("old").Stopping || on(c, "next") != 0 || len(c.Nodes) != 2 {
+		t.Errorf("got %+v, %+v", c.Jobs, c.Nodes)
+	}
+	c.Ended("young", start)
+	c.Hold("short of memory", start)
+	if !c.Find("old").Stopping || c.Shrank.Why != "the nodes of job old were taken away: short of memory" {
+		t.Errorf("got %+v, %+v", c.Jobs, c.Shrank)
+	}
+	c.Ended("old", start)
+	c.Vanished("n1", start)
+	c.Vanished("n2", start)
+	c.Hold("", start)
+	c.Decide(start, nil)
+	if len(c.Nodes) != 1 {
+		t.Errorf("got %+v", c.Nodes)
 	}
 }

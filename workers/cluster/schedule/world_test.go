@@ -142,6 +142,7 @@ func (w *world) act(c *Cluster, a Action) {
 		if k := w.jobs[a.Job.ID]; k.starts == 0 {
 			k.starts, k.on, k.ends = 1, a.Job.On, w.now.Add(k.takes)
 		}
+		c.Begun(a.Job.ID)
 	case Stop:
 		k := w.jobs[a.Job.ID]
 		k.cut, k.ended = true, k.starts == 0 // one that never started ends at once
@@ -224,7 +225,7 @@ func (w *world) takeAway(c *Cluster) {
 func (w *world) settle(step time.Duration) {
 	w.t.Helper()
 	for range 10_000 {
-		w.tick(step, 0, nil)
+		w.tick(step, 0, func(c *Cluster) { c.Hold("", w.now) })
 		idle := !slices.ContainsFunc(w.known.Nodes, func(n Node) bool { return n.Phase != Ready })
 		if len(w.known.Jobs) == 0 && idle && len(w.known.Nodes) == w.known.Limits.Min {
 			return

@@ -1,0 +1,111 @@
+// Package cluster runs jobs on nodes that are made when jobs wait, and let go when nobody
+// needs them.
+//
+//	targets:
+//	  training:
+//	    kind: cluster
+//	    nodes: { min: 0, max: 4, idle: 2m }
+//	    node: { cpus: 2, memory: 4Gi }
+//	    provider: { kind: local }
+//
+// What is known of a cluster is one file, which is written whole and in one go by whoever
+// holds the lock beside it:
+//
+//	clusters/<name>/state.json   nodes, queue, and why it grew or shrank; see package schedule
+//	clusters/<name>/lock         held during a pass: look, decide, write, act
+//	clusters/<name>/nodes/       what the provider local keeps of its nodes
+//	jobs/ envs/ cleaned/ …       the jobs of all clusters, as in package local
+//
+// A job is laid out when it is submitted, and started when it is given nodes. Package
+// schedule decides, and what it decides is durable before anything is done about it; what
+// is to be done follows from the file, and may be done again. So a pass may die at any
+// point, and the next one, by whatever process, goes on. Passes are made by whoever
+// submits, cancels or looks, and by the background server every few seconds.
+//
+// The values of secrets are in no file. They stay in the memory of the process that a job
+// was submitted to, and a job whose process has died waits until it is submitted again,
+// which whoever follows it does.
+package cluster
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/amlflow/amlflow/workers/local"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+//go:embed settings.schema.json
+var settingsSchema []byte
+
+// Driver runs jobs on clusters that are kept in one folder.
+type Driver struct {
+	dir    string
+	nodes  provider
+	jobs   local.Driver
+	memory *memory
+}
+
+var _ target.Driver = Driver{}
+
+// New returns a driver for the clusters in the folder dir, an absolute path.
+func New(dir string) Driver {
+	return Driver{dir: dir, nodes: shares{free: freeMemory}, jobs: local.Driver{Dir: dir}, memory: newMemory()}
+}
+
+// Kind implements target.Driver.
+func (Driver) Kind() target.Kind {
+	return target.Kind{Name: "cluster", Summary: "nodes that come when jobs wait, and go when nobody needs them", Settings: settingsSchema}
+}
+
+// Can implements target.Driver.
+func (Driver) Can(t target.Target) target.Can {
+	s, err := readSettings(t)
+	if err != nil {
+		s.Nodes.Max = 1
+	}
+	return target.Can{Nodes: s.Nodes.Max, Python: true, Manage: true, Checkpoints: true}
+}
+
+// Check implements target.Driver.
+func (d Driver) Check(ctx context.Context, t target.Target) error {
+	s, err := readSettings(t)
+	if err != nil {
+		return err
+	}
+	if err := d.jobs.Check(ctx, s.place(t.Name)); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.place(t.Name).nodes(), 0o700); err != nil {
+		return fmt.Errorf("nodes cannot be kept in %q: make the folder writable, or choose another state folder: %w", d.dir, err)
+	}
+	_, err = d.place(t.Name).read()
+	return err
+}
+
+// place is the folder of one cluster.
+type place string
+
+func (d Driver) place(name string) place { return place(filepath.Join(d.dir, "clusters", name)) }
+
+func (p place) lock() string  { return filepath.Join(string(p), "lock") }
+func (p place) nodes() string { return filepath.Join(string(p), "nodes") }
+
+// places lists the clusters that were used.
+func (d Driver) places() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(d.dir, "clusters"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && target.ValidID(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}

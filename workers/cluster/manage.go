@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/cluster/schedule"
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+var (
+	_ target.Manager = Driver{}
+	_ target.Keeper  = Driver{}
+)
+
+// Resize implements target.Manager.
+func (d Driver) Resize(ctx context.Context, t target.Target, nodes int) error {
+	s, err := readSettings(t)
+	if err != nil {
+		return err
+	}
+	if nodes < s.Nodes.Min || nodes > s.Nodes.Max {
+		return fmt.Errorf("target %q has between %d and %d nodes, and is to have %d: change `nodes` of the target, or ask for a number in between: %w", t.Name, s.Nodes.Min, s.Nodes.Max, nodes, target.ErrPermanent)
+	}
+	return d.over(ctx, t, func(p *pass) error {
+		p.cluster().Resize(nodes, time.Now())
+		return nil
+	})
+}
+
+// Nodes implements target.Manager.
+func (d Driver) Nodes(ctx context.Context, t target.Target) (target.Fleet, error) {
+	var f target.Fleet
+	if err := d.over(ctx, t, nil); err != nil {
+		return f, err
+	}
+	st, err := d.place(t.Name).read()
+	if err != nil {
+		return f, err
+	}
+	return st.fleet(time.Now()), nil
+}
+
+// fleet is how the nodes are.
+func (st *state) fleet(now time.Time) target.Fleet {
+	c := &st.Cluster
+	f := target.Fleet{Min: c.Limits.Min, Max: c.Limits.Max, NodeHours: c.NodeTime(now).Hours(), Grew: resized(c.Grew), Shrank: resized(c.Shrank), Trouble: st.Trouble}
+	for _, n := range c.Nodes {
+		switch {
+		case n.Phase == schedule.Creating:
+			f.Creating++
+		case n.Phase == schedule.Leaving:
+			f.Leaving++
+		case n.Job != "":
+			f.Busy++
+			fallthrough
+		default:
+			f.Ready++
+		}
+	}
+	for _, j := range c.Jobs {
+		if j.Waits() {
+			f.Queued++
+		}
+	}
+	return f
+}
+
+func resized(h schedule.Change) target.Resized { return target.Resized(h) }
+
+// Keep implements target.Keeper: it makes a pass over every cluster that has nodes, or
+// should have some, and removes what cleaned jobs have left.
+func (d Driver) Keep(ctx context.Context) error {
+	names, err := d.places()
+	errs := []error{err, d.jobs.Keep(ctx)}
+	for _, name := range names {
+		st, err := d.place(name).read()
+		if err == nil && (len(st.Cluster.Nodes) > 0 || len(st.Cluster.Jobs) > 0 || st.Cluster.Limits.Min > 0) {
+			err = d.over(ctx, target.Target{Name: name, Kind: "cluster"}, nil)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

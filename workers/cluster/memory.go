@@ -1,0 +1,54 @@
+package cluster
+
+import (
+	"sync"
+	"time"
+)
+
+// memory is what one process knows and no file does.
+type memory struct {
+	mu     sync.Mutex
+	values map[string]map[string]string // the secrets of jobs that were submitted here and wait
+	passes map[string]time.Time         // when a job that waits last led to a pass, by cluster
+}
+
+func newMemory() *memory {
+	return &memory{values: map[string]map[string]string{}, passes: map[string]time.Time{}}
+}
+
+func (m *memory) keep(id string, secrets map[string]string) {
+	if len(secrets) == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.values[id] = secrets
+}
+
+func (m *memory) secrets(id string) map[string]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.values[id]
+}
+
+func (m *memory) has(id string) bool { return m.secrets(id) != nil }
+
+func (m *memory) forget(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.values, id)
+}
+
+// passEvery bounds how often jobs that wait lead to a pass, however many there are.
+const passEvery = 200 * time.Millisecond
+
+// due reports whether it is time for a pass over a cluster, and that it is made now.
+func (m *memory) due(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.passes[name]) < passEvery {
+		return false
+	}
+	m.passes[name] = time.Now()
+	return true
+}
