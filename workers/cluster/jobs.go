@@ -34,7 +34,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		if len(job.Secrets) > 0 {
 			p.confide(job.ID)
 		}
-		p.cluster().Enqueue(job.ID, job.Needs.Nodes, 0, time.Now())
+		p.cluster().Enqueue(job.ID, job.Needs.Nodes, job.Priority, time.Now())
 		return nil
 	})
 }

@@ -48,6 +48,21 @@ func TestSeveralNodesAllOrNone(t *testing.T) {
 	}
 }
 
+// A job with a higher priority goes first, though it came later.
+func TestPriorityGoesFirst(t *testing.T) {
+	r := newRig(t, `{"nodes": {"max": 1}}`)
+	r.submit(r.job("one", forever, 1))
+	r.submit(r.job("ordinary", "true", 1))
+	urgent := r.job("urgent", "true", 1)
+	urgent.Priority = 1
+	r.submit(urgent)
+	r.cancel("one", target.CauseCancel)
+	ordinary, first := r.until("ordinary", target.Succeeded), r.until("urgent", target.Succeeded)
+	if ordinary.Start.Before(first.End) {
+		t.Errorf("the ordinary one started at %v, and the urgent one ended at %v", ordinary.Start, first.End)
+	}
+}
+
 func TestACancelledJobLeavesTheQueue(t *testing.T) {
 	r := newRig(t, `{"nodes": {"max": 1}}`)
 	r.submit(r.job("one", forever, 1))

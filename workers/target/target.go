@@ -116,6 +116,9 @@ type Job struct {
 	Inputs  []Artifact `json:"inputs,omitempty"`
 	Outputs []Artifact `json:"outputs,omitempty"` // Ref is empty: to be collected
 	Needs   Resources  `json:"needs"`
+	// Priority orders jobs that wait for the same target, the highest first; 0 is ordinary.
+	// Targets without a queue ignore it.
+	Priority int `json:"priority,omitempty"`
 	// Checkpoint is where the job leaves what it could go on from; nil: it does not.
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	// Timeout bounds the job's running time; zero means no bound.
