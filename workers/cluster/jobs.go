@@ -34,7 +34,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		if len(job.Secrets) > 0 {
 			p.confide(job.ID)
 		}
-		p.cluster().Enqueue(job.ID, job.Needs.Nodes, 0, time.Now())
+		p.cluster().Enqueue(job.ID, job.Needs.Nodes, job.Priority, time.Now())
 		return nil
 	})
 }
@@ -75,7 +75,7 @@ func (d Driver) settled(ctx context.Context, t target.Target, id string) (*state
 	if !target.ValidID(t.Name) {
 		return &state{}, nil
 	}
-	known, err := d.place(t.Name).read()
+	known, err := d.memory.look(d.place(t.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (d Driver) settled(ctx context.Context, t target.Target, id string) (*state
 	if err := d.over(ctx, t, nil); err != nil {
 		return nil, err
 	}
-	return d.place(t.Name).read()
+	return d.memory.look(d.place(t.Name))
 }
 
 // why says what a job waits for.
@@ -117,7 +117,7 @@ func (st *state) why(id string, confided bool) string {
 // Cancel implements target.Driver. A job that is preempted loses its nodes, which leave.
 func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why target.Cause) error {
 	if why == target.CausePreempted {
-		known, err := d.place(t.Name).read()
+		known, err := d.memory.look(d.place(t.Name))
 		if err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why targ
 // let gives up what a job has, or waits for, once it has ended.
 func (d Driver) let(ctx context.Context, t target.Target, id string) error {
 	d.memory.forget(id)
-	known, err := d.place(t.Name).read()
+	known, err := d.memory.look(d.place(t.Name))
 	if err != nil || !known.Cluster.Has(id) {
 		return err
 	}

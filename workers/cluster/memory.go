@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -10,10 +12,17 @@ type memory struct {
 	mu     sync.Mutex
 	values map[string]map[string]string // the secrets of jobs that were submitted here and wait
 	passes map[string]time.Time         // when a job that waits last led to a pass, by cluster
+	states map[place]seen               // what was last read of each cluster
+}
+
+// seen is what a file said, and which file it was: one that changes is another file.
+type seen struct {
+	file  os.FileInfo
+	state *state
 }
 
 func newMemory() *memory {
-	return &memory{values: map[string]map[string]string{}, passes: map[string]time.Time{}}
+	return &memory{values: map[string]map[string]string{}, passes: map[string]time.Time{}, states: map[place]seen{}}
 }
 
 func (m *memory) keep(id string, secrets map[string]string) {
@@ -51,4 +60,20 @@ func (m *memory) due(name string) bool {
 	}
 	m.passes[name] = time.Now()
 	return true
+}
+
+// look is place.read for those who change nothing: jobs that are followed ask often, and
+// the file of a large cluster takes a while to read.
+func (m *memory) look(p place) (*state, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	file, err := os.Stat(filepath.Join(string(p), stateFile))
+	if old, ok := m.states[p]; err == nil && ok && os.SameFile(file, old.file) && file.ModTime().Equal(old.file.ModTime()) {
+		return old.state, nil
+	}
+	st, fault := p.read()
+	if err == nil && fault == nil {
+		m.states[p] = seen{file, st}
+	}
+	return st, fault
 }

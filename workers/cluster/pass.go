@@ -83,8 +83,6 @@ func (p *pass) hold(s settings) {
 
 func (p *pass) run(ctx context.Context) error {
 	k := &keeper{place: p.place}
-	// Before the look, which takes a start that somebody died over for the end of the job.
-	p.startAll(ctx)
 	if err := p.lookAtJobs(ctx); err != nil {
 		return err
 	}
@@ -116,16 +114,8 @@ func (p *pass) mayStart(id string) bool {
 
 func (p *pass) cluster() *schedule.Cluster { return &p.state.Cluster }
 
-// startAll starts the jobs that have nodes and have not certainly begun.
-func (p *pass) startAll(ctx context.Context) {
-	for _, a := range p.cluster().Due() {
-		if a.Do == schedule.Start {
-			p.start(ctx, a.Job.ID)
-		}
-	}
-}
-
-// lookAtJobs notices which jobs that have nodes have ended.
+// lookAtJobs notices which jobs that have nodes have ended. One that has not certainly begun
+// is started first: a look takes a start that somebody died over for the end of the job.
 func (p *pass) lookAtJobs(ctx context.Context) error {
 	for _, j := range slices.Clone(p.cluster().Jobs) {
 		if !j.Begun && !j.Told {

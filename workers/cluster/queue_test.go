@@ -48,6 +48,21 @@ func TestSeveralNodesAllOrNone(t *testing.T) {
 	}
 }
 
+// A job with a higher priority goes first, though it came later.
+func TestPriorityGoesFirst(t *testing.T) {
+	r := newRig(t, `{"nodes": {"max": 1}}`)
+	r.submit(r.job("one", forever, 1))
+	r.submit(r.job("ordinary", "true", 1))
+	urgent := r.job("urgent", "true", 1)
+	urgent.Priority = 1
+	r.submit(urgent)
+	r.cancel("one", target.CauseCancel)
+	ordinary, first := r.until("ordinary", target.Succeeded), r.until("urgent", target.Succeeded)
+	if ordinary.Start.Before(first.End) {
+		t.Errorf("the ordinary one started at %v, and the urgent one ended at %v", ordinary.Start, first.End)
+	}
+}
+
 func TestACancelledJobLeavesTheQueue(t *testing.T) {
 	r := newRig(t, `{"nodes": {"max": 1}}`)
 	r.submit(r.job("one", forever, 1))
@@ -121,25 +136,33 @@ func TestNodesAreTakenAway(t *testing.T) {
 	}
 }
 
-// A job with secrets waits for a process that has them, and holds up nobody.
+// A job with secrets waits for a process that has them, and holds up nobody: for the one
+// that it was submitted to, or another to which it is submitted again.
 func TestSecretsAreWithWhoeverSubmitted(t *testing.T) {
 	r := newRig(t, `{"nodes": {"max": 1}}`)
 	r.submit(r.job("one", forever, 1))
-	secret := r.job("secret", `[ "$X_TOKEN" = hidden ]`, 1)
-	secret.Secrets = map[string]string{"X_TOKEN": "hidden"}
-	r.submit(secret)
+	for _, id := range []string{"kept", "again"} {
+		j := r.job(id, `[ "$X_TOKEN" = hidden ]`, 1)
+		j.Secrets = map[string]string{"X_TOKEN": "hidden"}
+		r.submit(j)
+	}
+	first := r.d
 	r.d = New(r.d.dir) // another process
 	r.submit(r.job("two", "true", 1))
-	if st := r.status("secret"); !strings.Contains(st.Reason, "submitted again") {
+	if st := r.status("again"); !strings.Contains(st.Reason, "submitted again") {
 		t.Errorf("got %+v", st)
 	}
 	r.cancel("one", target.CauseCancel)
 	r.until("two", target.Succeeded)
-	if st := r.status("secret"); st.State != target.Waiting {
+	again := r.job("again", `[ "$X_TOKEN" = hidden ]`, 1)
+	again.Secrets = map[string]string{"X_TOKEN": "hidden"}
+	r.submit(again)
+	r.until("again", target.Succeeded)
+	if st := r.status("kept"); st.State != target.Waiting {
 		t.Errorf("got %+v", st)
 	}
-	r.submit(secret)
-	r.until("secret", target.Succeeded)
+	r.d = first
+	r.until("kept", target.Succeeded)
 }
 
 // A smaller cluster lets jobs end, and says of those that have become too large what to do.

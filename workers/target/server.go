@@ -32,9 +32,10 @@ type Server interface {
 	Retire(ctx context.Context, t Target, name string) error
 }
 
-// Keeper is a driver with processes of its own on this computer, which may be
-// killed like any other. Keep brings back those that are still needed; the
-// background server calls it when it starts and every few seconds.
+// Keeper is a driver that has something to do though nobody asks: processes of its own
+// on this computer, which may be killed like any other, or nodes that nobody needs any
+// more. Keep does what is due; the background server calls it when it starts and every
+// few seconds.
 type Keeper interface {
 	Driver
 	Keep(ctx context.Context) error

@@ -119,6 +119,9 @@ type Job struct {
 	Needs   Resources  `json:"needs"`
 	// Launch says how the ranks of the job begin; nil: one on each node. See Can.Launch.
 	Launch *Launch `json:"launch,omitempty"`
+	// Priority orders jobs that wait for the same target, the highest first; 0 is ordinary.
+	// Targets without a queue ignore it.
+	Priority int `json:"priority,omitempty"`
 	// Checkpoint is where the job leaves what it could go on from; nil: it does not.
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	// Timeout bounds the job's running time; zero means no bound.
