@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -188,6 +189,22 @@ func (r *rig) end() {
 		late := time.AfterFunc(10*time.Second, func() { _ = c.Process.Kill() })
 		_ = c.Wait()
 		late.Stop()
+	}
+	r.endSteps()
+}
+
+// endSteps ends those who watched over jobs: they try for ever to tell a controller that
+// is no more how their job ended. They are known by the log of their node.
+func (r *rig) endSteps() {
+	files, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, file := range files {
+		to, err := os.Readlink(file)
+		if err != nil || !strings.HasPrefix(to, filepath.Join(r.dir, "slurmd-")) {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }
 
