@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -51,9 +52,16 @@ func (e *engine) find(ctx context.Context, id string) (f found, err error) {
 	return f, nil
 }
 
+// inspectTries is how often a container is looked at whose process goes away meanwhile.
+const inspectTries = 5
+
 // inspect returns nil for a container that does not exist.
 func (e *engine) inspect(ctx context.Context, container string) (*container.InspectResponse, error) {
 	r, err := e.ContainerInspect(ctx, container, client.ContainerInspectOptions{})
+	// Podman reads about the process of a container that ends just now, and gives up.
+	for tries := 1; err != nil && tries < inspectTries && strings.Contains(err.Error(), "no such process"); tries++ {
+		r, err = e.ContainerInspect(ctx, container, client.ContainerInspectOptions{})
+	}
 	if errdefs.IsNotFound(err) {
 		return nil, nil
 	}
