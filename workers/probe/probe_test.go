@@ -118,13 +118,35 @@ func TestABrokenPromiseIsNamed(t *testing.T) {
 				t.Errorf("the last step is %s: %v", last.Name, last.Err)
 			}
 			if promise == probe.Cancel {
-				_ = d.Cancel(t.Context(), here, "trial.sleep.1", target.CauseCancel)
+				stopped(t, d, "trial.sleep.1")
 				return
 			}
 			if promise != probe.Clean {
 				nothingLeft(t, d)
 			}
 		})
+	}
+}
+
+// stopped cancels a job, and returns when nothing of it is alive.
+func stopped(t *testing.T, d local.Driver, id string) {
+	t.Helper()
+	if err := d.Cancel(t.Context(), here, id, target.CauseCancel); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		hint := d.Wait(here, id)
+		st, err := d.Status(t.Context(), here, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.State.Ended() {
+			return
+		}
+		select {
+		case <-hint:
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 }
 
