@@ -82,16 +82,11 @@ func (s *submission) plan() (record, target.Resources, error) {
 	refuse := func(format string, args ...any) (record, target.Resources, error) {
 		return r, target.Resources{}, fmt.Errorf(format+": %w", append(args, target.ErrPermanent)...)
 	}
-	if (j.Script == "") == (len(j.Command) == 0) {
-		return refuse("it must have either a script or a command")
+	if err := j.Check(); err != nil {
+		return r, target.Resources{}, err
 	}
 	if len(j.Command) > 0 {
 		r.Program = j.Command[0]
-	}
-	for _, a := range append(append([]target.Artifact{}, j.Inputs...), j.Outputs...) {
-		if !target.ValidID(a.Name) {
-			return refuse("%q cannot name an artifact: use lower-case letters, digits and . _ -", a.Name)
-		}
 	}
 	if err := checkVariables(j); err != nil {
 		return refuse("%w", err)

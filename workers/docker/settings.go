@@ -4,11 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
@@ -33,17 +31,17 @@ type address struct {
 // settings is what a workspace may say about a target; see settings.schema.json.
 type settings struct {
 	address
-	Image    string   `json:"image"`
-	Pull     string   `json:"pull"`
-	User     string   `json:"user"`
-	Network  string   `json:"network"`
-	GPUs     int      `json:"gpus"`
-	Volumes  []string `json:"volumes"`
-	ReadOnly bool     `json:"read_only"`
-	CPUs     float64  `json:"cpus"`
-	Memory   amount   `json:"memory"`
-	Shm      amount   `json:"shm"`
-	Pids     int64    `json:"pids"`
+	Image    string       `json:"image"`
+	Pull     string       `json:"pull"`
+	User     string       `json:"user"`
+	Network  string       `json:"network"`
+	GPUs     int          `json:"gpus"`
+	Volumes  []string     `json:"volumes"`
+	ReadOnly bool         `json:"read_only"`
+	CPUs     float64      `json:"cpus"`
+	Memory   jobdir.Bytes `json:"memory"`
+	Shm      jobdir.Bytes `json:"shm"`
+	Pids     int64        `json:"pids"`
 }
 
 func readSettings(t target.Target) (settings, error) {
@@ -120,23 +118,4 @@ func (s settings) grant(name string, need target.Resources) (target.Resources, e
 		need.Memory = most
 	}
 	return need, nil
-}
-
-// amount is one of memory, written as a number or as text such as "4Gi".
-type amount int64
-
-func (b *amount) UnmarshalJSON(text []byte) error {
-	s := strings.Trim(string(text), `"`)
-	number, shift := s, 0
-	for i, unit := range []string{"Ki", "Mi", "Gi", "Ti"} {
-		if n, ok := strings.CutSuffix(s, unit); ok {
-			number, shift = n, 10*(i+1)
-		}
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64>>shift {
-		return fmt.Errorf("%s is not an amount of memory: write bytes, or a number with Ki, Mi, Gi or Ti", text)
-	}
-	*b = amount(n << shift)
-	return nil
 }

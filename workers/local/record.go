@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"unicode/utf8"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
@@ -34,16 +33,8 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	if (job.Script == "") == (len(job.Command) == 0) {
-		return record{}, fmt.Errorf("job %q must have either a script or a command: %w", job.ID, target.ErrPermanent)
-	}
-	for _, a := range append(append([]target.Artifact{}, job.Inputs...), job.Outputs...) {
-		if !target.ValidID(a.Name) {
-			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
-		}
-	}
-	if c := job.Checkpoint; c != nil && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
-		return record{}, fmt.Errorf("%q is no folder for checkpoints: name one inside of the working directory: %w", c.Path, target.ErrPermanent)
+	if err := job.Check(); err != nil {
+		return record{}, err
 	}
 	if n := job.Ranks(); n > mostRanks {
 		return record{}, fmt.Errorf("job %q has %d ranks, and this computer starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, mostRanks, target.ErrPermanent)

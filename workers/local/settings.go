@@ -3,9 +3,6 @@ package local
 import (
 	"encoding/json"
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
@@ -13,11 +10,11 @@ import (
 
 // settings is what a workspace may say about a target; see settings.schema.json.
 type settings struct {
-	Shell  string  `json:"shell"`
-	Nodes  int     `json:"nodes"`
-	CPUs   float64 `json:"cpus"`
-	Memory bytes   `json:"memory"`
-	Log    bytes   `json:"log"`
+	Shell  string       `json:"shell"`
+	Nodes  int          `json:"nodes"`
+	CPUs   float64      `json:"cpus"`
+	Memory jobdir.Bytes `json:"memory"`
+	Log    jobdir.Bytes `json:"log"`
 }
 
 // A log is kept up to mostLog unless the target says otherwise, and up to leastLog
@@ -26,25 +23,6 @@ const (
 	mostLog  = 1 << 30
 	leastLog = 64 << 10
 )
-
-// bytes is an amount of memory or of disk, written as a number or as text such as "4Gi".
-type bytes int64
-
-func (b *bytes) UnmarshalJSON(text []byte) error {
-	s := strings.Trim(string(text), `"`)
-	number, shift := s, 0
-	for i, unit := range []string{"Ki", "Mi", "Gi", "Ti"} {
-		if n, ok := strings.CutSuffix(s, unit); ok {
-			number, shift = n, 10*(i+1)
-		}
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64>>shift {
-		return fmt.Errorf("%s is not an amount of memory: write bytes, or a number with Ki, Mi, Gi or Ti", text)
-	}
-	*b = bytes(n << shift)
-	return nil
-}
 
 func readSettings(t target.Target) (settings, error) {
 	s := settings{Shell: "sh", Nodes: 1, Log: mostLog}

@@ -42,13 +42,8 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 
 // newRecord checks a job against the target.
 func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
-	if (job.Script == "") == (len(job.Command) == 0) {
-		return record{}, fmt.Errorf("job %q must have either a script or a command: %w", job.ID, target.ErrPermanent)
-	}
-	for _, a := range slices.Concat(job.Inputs, job.Outputs) {
-		if !target.ValidID(a.Name) {
-			return record{}, fmt.Errorf("%q cannot name an artifact: use lower-case letters, digits and . _ -: %w", a.Name, target.ErrPermanent)
-		}
+	if err := job.Check(); err != nil {
+		return record{}, err
 	}
 	if e := job.Environment; e != nil && e.Image != "" {
 		return record{}, fmt.Errorf("job %q: target %q runs no container images, and it is to use %q: choose a target that does: %w", job.ID, t.Name, e.Image, target.ErrPermanent)

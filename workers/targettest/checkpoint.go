@@ -1,6 +1,8 @@
 package targettest
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ var checkpointQuestions = []question{
 	{"CheckpointsMatchCan", checkpointsMatchCan},
 	{"CheckpointsAreKeptWhileItRuns", checkpointsWhileItRuns},
 	{"CheckpointsGoOn", checkpointsGoOn},
+	{"CheckpointsStayInside", checkpointsStayInside},
 	{"PreemptedJobsFail", preemptedJobsFail},
 }
 
@@ -101,6 +104,19 @@ func checkpointsGoOn(t *testing.T, h Harness) {
 		t.Errorf("the second ended with %+v, log %q", st, h.log(t, second.ID))
 	}
 	holds(t, b, ref, map[string]string{"step": "7\n"})
+}
+
+// A folder for checkpoints that is not inside of the working directory is refused.
+func checkpointsStayInside(t *testing.T, h Harness) {
+	h.checkpointer(t)
+	for i, path := range []string{"../out", "/etc", ".", "a/../.."} {
+		j := h.saving(fmt.Sprintf("outside-%d", i), "true")
+		j.Checkpoint.Path = path
+		if err := h.Driver.Submit(t.Context(), h.Target, j, &Blobs{}); !errors.Is(err, target.ErrPermanent) {
+			t.Errorf("%q: %v", path, err)
+			h.abandon(j.ID)
+		}
+	}
 }
 
 // A job that is preempted may leave a checkpoint within its grace, and has failed.
