@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ func (m *Machine) PutCheckpoints(ctx context.Context, out target.Blobs, unit str
 	if err := checkUnit(unit); err != nil {
 		return "", mark, err
 	}
-	dir := "code/" + c.Path
+	dir := path.Join("code", c.Path)
 	before, err := m.written(ctx, unit, dir, running)
 	if err != nil {
 		return "", mark, err

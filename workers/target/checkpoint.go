@@ -82,6 +82,9 @@ func (cs checkpoints) mark() string {
 
 // whole lists the newest checkpoints of dir that may be taken, the newest first.
 func whole(dir string, keep int, running bool) (checkpoints, error) {
+	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("the folder for checkpoints is a folder no longer: the job has put a file or a link in its place: %w", ErrPermanent)
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

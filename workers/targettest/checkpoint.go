@@ -17,6 +17,7 @@ var checkpointQuestions = []question{
 	{"CheckpointsAreKeptWhileItRuns", checkpointsWhileItRuns},
 	{"CheckpointsGoOn", checkpointsGoOn},
 	{"CheckpointsStayInside", checkpointsStayInside},
+	{"CheckpointsFollowNoLink", checkpointsFollowNoLink},
 	{"PreemptedJobsFail", preemptedJobsFail},
 }
 
@@ -116,6 +117,18 @@ func checkpointsStayInside(t *testing.T, h Harness) {
 			t.Errorf("%q: %v", path, err)
 			h.abandon(j.ID)
 		}
+	}
+}
+
+// A job that puts a link in place of its folder gets nothing of what is behind it kept.
+func checkpointsFollowNoLink(t *testing.T, h Harness) {
+	c, b := h.checkpointer(t), &Blobs{}
+	j := h.saving("linked", `mkdir elsewhere; echo x > elsewhere/file; rm -r "$AMLFLOW_CHECKPOINT"; ln -s "$PWD/elsewhere" "$AMLFLOW_CHECKPOINT"; exit 3`)
+	if st := h.run(t, j, b); st.Exit != 3 {
+		t.Fatalf("it ended with %+v, log %q", st, h.log(t, j.ID))
+	}
+	if ref, _, err := c.Checkpoint(t.Context(), h.Target, j.ID, "", b); ref != "" {
+		t.Errorf("it kept %s, %v", ref, err)
 	}
 }
 

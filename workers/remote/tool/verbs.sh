@@ -102,12 +102,17 @@ verb_fetch() {
 	sealed && cd "$u/$fill/$2" && tar -cf - .
 }
 
+# enter FOLDER: go to a folder of the unit's files; not where a link of the job leads.
+enter() {
+	cd "$u/$fill/$1" 2>/dev/null && [ "$(pwd -P)" = "$here/$u/$fill/$1" ]
+}
+
 # written ID: what is in the folder of its files that the input names: what time it is
 # there, then of each thing when it was written to, its size, its kind and its path.
 verb_written() {
 	u=jobs/$1
 	IFS= read -r folder
-	sealed && cd "$u/$fill/$folder" 2>/dev/null || return 0
+	sealed && enter "$folder" || return 0
 	# The clock of the file system is the one that counts.
 	clock=$here/$u/clock.$mark
 	: >"$clock"
@@ -126,7 +131,7 @@ verb_pick() {
 	IFS= read -r folder
 	set --
 	while IFS= read -r name; do set -- "$@" "$name"; done
-	sealed && cd "$u/$fill/$folder" && tar -cf - "$@"
+	sealed && enter "$folder" && tar -cf - "$@"
 }
 
 # clean ID: remove it, unless it runs. The mark comes first, for submissions that are
