@@ -64,6 +64,8 @@ type Deployment struct {
 	Path        string            `json:"path"`            // path of an instance that the sample is sent to
 	Ready       time.Duration     `json:"ready,omitempty"` // how long an instance may take to be ready
 	Sample      *Sample           `json:"sample,omitempty"`
+	// Serving is for a Router; a Server that is none refuses what differs from zero.
+	Serving
 }
 
 // Sample is a request that a deployment must answer before any traffic moves.

@@ -38,6 +38,7 @@ type Can struct {
 	Python bool // jobs and deployments may ask for a Python environment
 	Manage bool // the driver is a Manager: amlflow creates and resizes the target
 	Serve  bool // the driver is a Server: models can be deployed here
+	Route  bool // the driver is a Router: requests can be split between versions
 	// Checkpoints: the driver is a Checkpointer, and jobs here may have checkpoints.
 	Checkpoints bool
 }
