@@ -194,13 +194,15 @@ func (a *Activities) tools(s Submission) (target.Driver, target.Blobs, error) {
 // end waits for the end of a job and gathers what it left.
 func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs, v veil) (Outcome, error) {
 	k := newKeeper(d, s, v.over(blobs))
-	stop := k.watch(ctx)
+	m := newReporter(ctx, d, s, v)
+	stop, hush := k.watch(ctx), m.watch(ctx)
 	st, err := follow(ctx, d, s.Target, s.Job.ID)
 	stop()
+	hush()
 	if err != nil {
 		return Outcome{}, v.error(err)
 	}
-	o, err := collect(ctx, d, s, st, v.over(blobs), v)
+	o, err := collect(ctx, d, s, st, v.over(blobs), v, m)
 	if err == nil {
 		k.last(ctx, &o)
 	}

@@ -24,7 +24,7 @@ const (
 
 // collect gathers what a job left and holds it against what it promised. Secrets
 // are hidden at once in what is not hidden afterwards: what may be cut short.
-func collect(ctx context.Context, d target.Driver, s Submission, st target.Status, blobs target.Blobs, v veil) (Outcome, error) {
+func collect(ctx context.Context, d target.Driver, s Submission, st target.Status, blobs target.Blobs, v veil, m *reporter) (Outcome, error) {
 	st = believed(st)
 	o := Outcome{Status: st}
 	if st.State == target.Lost {
@@ -38,6 +38,7 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 		}
 		return fail(o, "its results could not be collected: "+words(err)), nil
 	}
+	m.last(r.Metrics)
 	o.Artifacts, o.Log, o.Logs = r.Artifacts, r.Log, r.Logs
 	o.Metrics = v.metrics(lastMetrics(r.Metrics))
 	if st.State == target.Succeeded {
