@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -9,16 +10,26 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"sync"
 	"time"
 )
 
 // call is one request on its way to an instance.
 type call struct {
-	version *version
+	version *version // in its inflight
+	table   *table
+	rest    string // the path behind the name of the endpoint
 	scores  bool   // it asks for a score, which may be asked for twice
 	held    bool   // body is all of its body
 	body    []byte // when held
 	at      *instance
+	failed  map[*version]bool // had nobody to answer
+
+	began      time.Time
+	status     int  // of the answer; 0: there was none
+	whole      bool // the answer has been sent, or was refused in words
+	unmeasured bool // the client is to blame
 }
 
 var errNoneReady = errors.New("no instance is ready; it is being started again")
@@ -36,35 +47,41 @@ var transport = &http.Transport{
 	DisableCompression:    true, // what the client accepts is between it and the instance
 }
 
-// rewrite makes the request one for the path of an instance; which instance is
+// rewrite makes the request one for an instance; which, and with which path, is
 // decided by RoundTrip.
-func (c *call) rewrite(p *httputil.ProxyRequest, path string) {
+func (c *call) rewrite(p *httputil.ProxyRequest) {
 	p.SetXForwarded()
-	out := p.Out.URL
-	out.Scheme, out.Host = "http", "instance"
-	plain, err := url.PathUnescape(path)
-	if err != nil {
-		plain = path
-	}
-	out.Path, out.RawPath = plain, path
+	p.Out.URL.Scheme, p.Out.URL.Host = "http", "instance"
 	if c.held {
 		p.Out.ContentLength = int64(len(c.body))
 		p.Out.TransferEncoding = nil
 	}
 }
 
-// RoundTrip sends the request to the instance with the fewest requests. One
-// that could not take it is left out, and another is asked.
+// RoundTrip sends the request to an instance of the version, and when it has none that
+// could answer, to one of another version that has a share.
 func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
+	for {
+		resp, again, err := c.ask(r)
+		if err == nil || !again || !c.elsewhere() {
+			return resp, err
+		}
+	}
+}
+
+// ask sends the request to the instance of the version with the fewest requests. One
+// that could not take it is left out, and another is asked. If all fail, again tells
+// whether it may be sent to those of another version.
+func (c *call) ask(r *http.Request) (resp *http.Response, again bool, err error) {
 	tried := map[*instance]bool{}
 	last := errNoneReady
 	for {
 		if c.at = c.version.pick(tried); c.at == nil {
-			return nil, last
+			return nil, true, last
 		}
 		resp, err := transport.RoundTrip(c.to(r))
 		if err == nil {
-			return resp, nil
+			return resp, false, nil
 		}
 		unreached := isDial(err)
 		if r.Context().Err() == nil {
@@ -73,7 +90,7 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 		tried[c.at] = true
 		c.leave()
 		if r.Context().Err() != nil || !unreached && !c.repeatable(r) {
-			return nil, err
+			return nil, false, err
 		}
 		if last = err; unreached {
 			last = errNoneReady
@@ -81,11 +98,43 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
+// elsewhere moves the request to another version that has a share of the requests and
+// was not asked yet. The one that failed is charged with it, so that its figures tell.
+func (c *call) elsewhere() bool {
+	for _, s := range c.table.seats {
+		if s.version == c.version || c.failed[s.version] || !s.anyReady() {
+			continue
+		}
+		if c.failed == nil {
+			c.failed = map[*version]bool{}
+		}
+		c.failed[c.version] = true
+		c.version.meter.answered(time.Since(c.began), true)
+		s.inflight.Add(1)
+		c.version.inflight.Add(-1)
+		c.version = s.version
+		return true
+	}
+	return false
+}
+
+func (v *version) anyReady() bool {
+	return slices.ContainsFunc(v.instances, (*instance).ready)
+}
+
 // to returns the request as it is sent to the chosen instance.
 func (c *call) to(r *http.Request) *http.Request {
 	out := r.Clone(r.Context())
 	out.URL.Host = c.at.address()
 	out.Host = out.URL.Host
+	path := c.rest
+	if c.scores {
+		path = c.version.Path
+	}
+	out.URL.Path, out.URL.RawPath = path, path
+	if plain, err := url.PathUnescape(path); err == nil {
+		out.URL.Path = plain
+	}
 	switch {
 	case c.held && len(c.body) > 0:
 		out.Body = io.NopCloser(bytes.NewReader(c.body))
@@ -108,6 +157,36 @@ func (c *call) repeatable(r *http.Request) bool {
 	}
 	return c.held && c.scores
 }
+
+// answered looks at the answer of an instance before the client gets it.
+func (c *call) answered(resp *http.Response) error {
+	c.status = resp.StatusCode
+	return nil
+}
+
+// over counts the request, and takes it off all accounts.
+func (c *call) over(ctx context.Context) {
+	c.leave()
+	// Nobody is to blame for a client that did not wait.
+	if gone := ctx.Err() != nil && !c.whole; !gone && !c.unmeasured {
+		c.version.meter.answered(time.Since(c.began), c.status == 0 || c.status >= 500 || !c.whole)
+	}
+	c.version.inflight.Add(-1)
+}
+
+// buffers are lent to copy answers.
+var buffers bufferPool
+
+type bufferPool struct{ pool sync.Pool }
+
+func (b *bufferPool) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, 32<<10)
+}
+
+func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }
 
 func isDial(err error) bool {
 	var op *net.OpError

@@ -80,6 +80,8 @@ func check(d target.Deployment) error {
 		return fmt.Errorf("the score file %q is outside the code folder", d.Score)
 	case !strings.HasPrefix(d.Health, "/") || !strings.HasPrefix(d.Path, "/"):
 		return fmt.Errorf("the paths %q and %q must start with a slash", d.Health, d.Path)
+	case d.Access != target.Open && d.Access != target.Keyed:
+		return fmt.Errorf("%q is no way to guard an endpoint: there is \"\" and %q", d.Access, target.Keyed)
 	case d.Instances > maxInstances:
 		return fmt.Errorf("%d instances are too many for one machine: at most %d", d.Instances, maxInstances)
 	}
@@ -140,16 +142,22 @@ func deliver(ctx context.Context, dir string, d target.Deployment, in target.Blo
 // publish gives the wish its number and its place. The caller holds the lock.
 func (f Folder) publish(dir string, w wish) error {
 	home := f.endpoint(w.Endpoint)
-	h, err := readHistory(home)
+	h, r, err := f.records(w.Endpoint)
 	if err != nil {
 		return err
 	}
+	w.Seq = r.Noted + 1
 	for _, d := range h {
 		if w.Seq <= d.Seq {
 			w.Seq = d.Seq + 1
 		}
 		if !d.retired && d.Target != w.Target {
 			return fmt.Errorf("target %q already serves an endpoint of this name: remove it there, or choose another name: %w", d.Target, target.ErrPermanent)
+		}
+	}
+	if w.Access == target.Keyed {
+		if _, err := f.makeKeys(w.Endpoint); err != nil {
+			return err
 		}
 	}
 	w.At = time.Now()

@@ -2,33 +2,53 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
 )
 
 // endpoint is one name in this process. Only the loop of the gateway changes
-// it; requests read live.
+// it; requests read the table.
 type endpoint struct {
-	name string
-	live atomic.Pointer[version]
+	name  string
+	table atomic.Pointer[table]
 
+	versions map[string]*version // all that answer, or are ready to
 	trial    *trial
 	sweeping map[string]bool // deployments whose processes are being ended
+	rev      int64           // of the routing that the table follows
+	noted    int             // the number of the last deployment that the history tells of
 }
 
-// acquire returns the version that answers now, or nil. The caller must release
-// it by inflight.Add(-1).
-func (e *endpoint) acquire() *version {
+func newEndpoint(name string) *endpoint {
+	return &endpoint{name: name, versions: map[string]*version{}, sweeping: map[string]bool{}, rev: -1}
+}
+
+func (e *endpoint) idle() bool {
+	return len(e.versions) == 0 && e.trial == nil && len(e.sweeping) == 0
+}
+
+// acquire returns the version that is to answer the request, or nil, and the table
+// that says so. The caller must release it by inflight.Add(-1).
+func (e *endpoint) acquire(r *http.Request) (*version, *table) {
 	for {
-		v := e.live.Load()
+		t := e.table.Load()
+		v := t.choose(sticky(t, r))
 		if v == nil {
-			return nil
+			return nil, t
 		}
 		v.inflight.Add(1)
-		if e.live.Load() == v {
-			return v // drain sees us from now on
+		if e.table.Load() == t {
+			return v, t // drain sees us from now on
 		}
 		v.inflight.Add(-1)
 	}
+}
+
+func sticky(t *table, r *http.Request) string {
+	if name := t.stickyHeader(); name != "" {
+		return r.Header.Get(name)
+	}
+	return ""
 }
 
 // converge brings the endpoint nearer to what is on disk. It is called again
@@ -42,32 +62,52 @@ func (g *gateway) converge(ctx context.Context, e *endpoint) error {
 	if err := g.judge(ctx, e); err != nil {
 		return err
 	}
-	h, err := readHistory(g.endpoint(e.name))
+	h, r, err := g.records(e.name)
 	if err != nil {
 		return err
 	}
-	live := h.live()
-	g.adopt(ctx, e, live)
+	p := h.roles(r)
+	if err := g.adopt(ctx, e, h, p, r); err != nil {
+		return err
+	}
 	g.follow(ctx, e, h.coming())
 	for _, d := range h {
-		over := d.end != nil && !d.swept && (live == nil || d.ID != live.ID)
-		if over || d.retired {
+		if d.retired || d.end != nil && !d.swept && !p.alive[d.ID] {
 			g.sweep(ctx, e, d, nil)
 		}
 	}
 	return g.prune(h)
 }
 
-// adopt makes the live deployment of the records the one that answers here. It
-// differs when a gateway has died, or when the endpoint was retired.
-func (g *gateway) adopt(ctx context.Context, e *endpoint, d *deployment) {
-	v := e.live.Load()
-	switch {
-	case d == nil && v != nil:
-		g.dismiss(ctx, e, e.live.Swap(nil))
-	case d != nil && (v == nil || v.ID != d.ID):
-		v = newVersion(*d, &g.ports, g.log)
-		v.keep(ctx)
-		g.dismiss(ctx, e, e.live.Swap(v))
+// adopt makes the roles on record those of this process. They differ when somebody
+// has decided something, or when a gateway has died.
+func (g *gateway) adopt(ctx context.Context, e *endpoint, h history, p roles, r routing) error {
+	for id := range p.alive {
+		if e.versions[id] == nil {
+			v := g.version(*h.find(id))
+			g.keep(ctx, v)
+			e.versions[id] = v
+		}
 	}
+	k, err := g.readKeys(e.name)
+	if err = ignoreMissing(err); err != nil {
+		return err
+	}
+	if next := newTable(p, e.versions, k); e.table.Load() == nil || next.form != e.table.Load().form {
+		e.table.Store(next)
+		g.log.Info("the requests are shared", "endpoint", e.name, "between", next)
+	}
+	for id, v := range e.versions {
+		if !p.alive[id] && (e.trial == nil || e.trial.version != v) {
+			delete(e.versions, id)
+			g.sweep(ctx, e, v.deployment, v)
+		}
+	}
+	if e.rev != r.Rev && r.Rev > 0 {
+		if err := writeQuick(g.path(routingDir), e.name+appliedEnd, applied{Rev: r.Rev}); err != nil {
+			return err
+		}
+		e.rev = r.Rev
+	}
+	return g.remember(ctx, e, h)
 }

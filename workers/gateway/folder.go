@@ -24,7 +24,9 @@ import (
 //	wishes.lock, start.lock           held while wishes are written; while a gateway is started
 //	making/ID/                        a deployment whose code and model are being delivered
 //	gone/ID                           an empty file: it was retired and must not come again
-//	endpoints/NAME/deployments/ID/    wish.json, end.json, retired, swept, code/, model, serve.*
+//	routing/NAME.json, NAME.applied   what was decided about an endpoint, and its history; up to where the gateway follows
+//	keys/NAME.json                    the two keys of an endpoint that asks for one
+//	endpoints/NAME/deployments/ID/    wish.json, end.json, retired, swept, figures, code/, model, serve.*
 //	  instances/N/                    now.json, log, tmp/, and one process folder for each start
 const (
 	lockFile    = "lock"

@@ -41,9 +41,10 @@ const (
 // gateway is the process.
 type gateway struct {
 	Folder
-	log   *slog.Logger
-	ports ports
-	front front
+	log    *slog.Logger
+	ports  ports
+	front  front
+	meters meters
 
 	endpoints map[string]*endpoint // used by the loop only
 	then      chan func()          // what the loop is to do when work beside it is done
@@ -106,6 +107,7 @@ func (g *gateway) serve(ctx context.Context, pipe, lock *os.File) error {
 		g.log.Error("look at the wishes", "error", err)
 	}
 	g.running.Go(func() { g.listen(working) })
+	g.running.Go(func() { g.measure(working) })
 	resign := func() {
 		pipe.Close()
 		lock.Close()
@@ -116,6 +118,7 @@ func (g *gateway) serve(ctx context.Context, pipe, lock *os.File) error {
 	g.running.Wait()
 	resign()
 	<-answered
+	g.meters.flush(g.log)
 	return err
 }
 
@@ -166,7 +169,7 @@ func (g *gateway) look(ctx context.Context) error {
 	}
 	for _, name := range names {
 		if g.endpoints[name] == nil {
-			g.endpoints[name] = &endpoint{name: name, sweeping: map[string]bool{}}
+			g.endpoints[name] = newEndpoint(name)
 		}
 	}
 	var errs []error
@@ -180,10 +183,6 @@ func (g *gateway) look(ctx context.Context) error {
 	}
 	g.front.route(g.endpoints)
 	return errors.Join(errs...)
-}
-
-func (e *endpoint) idle() bool {
-	return e.live.Load() == nil && e.trial == nil && len(e.sweeping) == 0
 }
 
 // leave ends the gateway when nothing needs it. Wishes are written under the

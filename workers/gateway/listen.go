@@ -146,8 +146,8 @@ func (g *gateway) keepPort(l net.Listener, err error) (net.Listener, error) {
 func (g *gateway) relied() bool {
 	names, err := g.names()
 	for _, name := range names {
-		h, e := readHistory(g.endpoint(name))
-		if err != nil || e != nil || h.live() != nil {
+		h, r, e := g.records(name)
+		if err != nil || e != nil || len(h.roles(r).shares) > 0 {
 			return true
 		}
 	}

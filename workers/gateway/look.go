@@ -79,7 +79,7 @@ func (f Folder) list(belongs func(deployment) bool) ([]target.Endpoint, error) {
 	running := nudge(f.Dir)
 	list := []target.Endpoint{}
 	for _, name := range names {
-		h, err := readHistory(f.endpoint(name))
+		h, r, err := f.records(name)
 		if err != nil {
 			return nil, fmt.Errorf("look at endpoint %q: %w", name, err)
 		}
@@ -87,7 +87,7 @@ func (f Folder) list(belongs func(deployment) bool) ([]target.Endpoint, error) {
 		if len(h) == 0 {
 			continue
 		}
-		e := describe(h)
+		e := describe(h, h.roles(r))
 		e.URL = f.url(name)
 		switch {
 		case running && reason != "":
@@ -102,14 +102,14 @@ func (f Folder) list(belongs func(deployment) bool) ([]target.Endpoint, error) {
 
 // describe tells how an endpoint is from the records of its deployments, of
 // which there is at least one.
-func describe(h history) target.Endpoint {
+func describe(h history, p roles) target.Endpoint {
 	last := &h[len(h)-1]
 	e := target.Endpoint{Name: last.Endpoint, Target: last.Target, State: target.Failed}
 	shown := last
 	if d := h.coming(); d != nil {
 		e.State, e.Coming, shown = target.Waiting, d.ID, d
 	}
-	if d := h.live(); d != nil {
+	if d := p.main(); d != nil {
 		e.Live, e.Since, shown = d.ID, d.end.At, d
 	}
 	e.Run, e.Stage, e.Model = shown.Run, shown.Stage, shown.Model
@@ -117,10 +117,28 @@ func describe(h history) target.Endpoint {
 	if e.Live != "" {
 		e.State, e.Reason = health(e.Instances)
 	}
+	for n := range h {
+		if d := &h[n]; p.alive[d.ID] {
+			e.Versions = append(e.Versions, p.version(d))
+		}
+	}
+	if e.Live == "" && e.Coming == "" && len(e.Versions) > 0 {
+		e.State, e.Reason = target.Waiting, "what is ready is held: it takes no requests until a split gives it some"
+	}
 	if end := last.end; end != nil && end.State == target.Failed && e.Reason == "" {
 		e.Reason = fmt.Sprintf("%s is not live: %s", last.ID, end.Reason)
 	}
 	return e
+}
+
+// version describes a deployment that is ready.
+func (p roles) version(d *deployment) target.Version {
+	v := target.Version{
+		Deployment: d.ID, Weight: p.weight(d.ID), Mirror: p.mirror != nil && p.mirror.ID == d.ID, Held: d.Held,
+		Run: d.Run, Stage: d.Stage, Model: d.Model, Since: d.end.At, Instances: readInstances(*d),
+	}
+	v.State, v.Reason = health(v.Instances)
+	return v
 }
 
 // health sums up the instances of a live deployment.
@@ -162,7 +180,7 @@ func (f Folder) ReadEndpoint(_ context.Context, on, name string, instance int, o
 	if !validName(name) {
 		return offset, fmt.Errorf("%.80q cannot name an endpoint: %w", name, target.ErrPermanent)
 	}
-	h, err := readHistory(f.endpoint(name))
+	h, r, err := f.records(name)
 	if err != nil {
 		return offset, err
 	}
@@ -170,7 +188,7 @@ func (f Folder) ReadEndpoint(_ context.Context, on, name string, instance int, o
 	if len(h) == 0 {
 		return offset, fmt.Errorf("there is no endpoint %q on target %q: %w", name, on, target.ErrPermanent)
 	}
-	d := h.live()
+	d := h.roles(r).main()
 	if d == nil {
 		d = &h[len(h)-1]
 	}

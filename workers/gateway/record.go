@@ -52,11 +52,6 @@ func (d deployment) succeeded() bool {
 // history is the deployments of one endpoint, oldest first.
 type history []deployment
 
-// live returns the deployment that answers, or nil.
-func (h history) live() *deployment {
-	return h.last(deployment.succeeded)
-}
-
 // coming returns the deployment that is to be tried, or nil.
 func (h history) coming() *deployment {
 	return h.last(deployment.pending)
@@ -78,8 +73,7 @@ func (h history) current() history {
 
 // work reports whether a gateway has something to do or to keep alive here.
 func (h history) work() bool {
-	return h.live() != nil || h.coming() != nil ||
-		slices.ContainsFunc(h, func(d deployment) bool { return d.retired || !d.swept })
+	return slices.ContainsFunc(h, func(d deployment) bool { return d.retired || !d.swept })
 }
 
 // readHistory reads the deployments of the endpoint in dir.
@@ -155,11 +149,16 @@ func writeQuick(dir, name string, v any) error {
 	if err != nil {
 		return err
 	}
+	return replaceQuick(dir, name, append(text, '\n'))
+}
+
+// replaceQuick puts a file in its place whole.
+func replaceQuick(dir, name string, text []byte) error {
 	f, err := os.CreateTemp(dir, "."+name+".*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, name))
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/httputil"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -117,33 +118,57 @@ func (g *gateway) show(w http.ResponseWriter, _ *http.Request, name string) {
 	}
 }
 
-// forward sends the request to an instance of the version that answers now.
+// forward sends the request to an instance of the version whose turn it is.
 func (g *gateway) forward(w http.ResponseWriter, r *http.Request, e *endpoint, rest string, below bool) {
-	v := e.acquire()
+	v, t := e.acquire(r)
 	if v == nil {
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("no deployment of endpoint %q is live yet", e.name))
 		return
 	}
-	defer v.inflight.Add(-1)
-	c := &call{version: v, scores: !below || rest == "score"}
-	defer c.leave()
+	if t.guarded && !v.asksHealth(r, rest) {
+		if !t.keys.open(r.Header.Get("Authorization")) {
+			v.inflight.Add(-1)
+			challenge(w, r, e.name)
+			return
+		}
+		r.Header.Del("Authorization") // it is for the gateway, and no business of a model
+	}
+	c := &call{version: v, table: t, rest: "/" + rest, scores: !below || rest == "score", began: time.Now()}
+	defer c.over(r.Context())
 	if err := c.hold(w, r); err != nil {
+		c.unmeasured = true
 		refuseError(w, err)
 		return
 	}
-	path := "/" + rest
-	if c.scores {
-		path = v.Path
-	}
 	proxy := httputil.ReverseProxy{
-		Rewrite:       func(p *httputil.ProxyRequest) { c.rewrite(p, path) },
-		Transport:     c,
-		FlushInterval: -1, // answers may be streams
-		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, err error) { refuseError(w, err) },
-		ErrorLog:      silent,
+		Rewrite:        c.rewrite,
+		Transport:      c,
+		FlushInterval:  -1, // answers may be streams
+		ModifyResponse: c.answered,
+		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, err error) { refuseError(w, err) },
+		ErrorLog:       silent,
+		BufferPool:     &buffers,
 	}
 	proxy.ServeHTTP(w, r)
+	c.whole = true
+}
+
+// asksHealth reports whether the request asks how the endpoint is, which needs no key.
+func (v *version) asksHealth(r *http.Request, rest string) bool {
+	return "/"+rest == v.Health && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+}
+
+// challenge refuses a request that has no key, or a wrong one (RFC 6750, section 3).
+func challenge(w http.ResponseWriter, r *http.Request, name string) {
+	value := fmt.Sprintf("Bearer realm=%q", name)
+	words := fmt.Sprintf("endpoint %q asks for a key: send the header \"Authorization: Bearer KEY\"", name)
+	if r.Header.Get("Authorization") != "" {
+		value += `, error="invalid_token"`
+		words = fmt.Sprintf("this is no key of endpoint %q, or no longer: send the header \"Authorization: Bearer KEY\" with one of its two keys", name)
+	}
+	w.Header().Set("WWW-Authenticate", value)
+	refuse(w, http.StatusUnauthorized, words)
 }
 
 // hold reads a small body whole, so that it can be sent to a second instance.

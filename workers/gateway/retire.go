@@ -38,9 +38,20 @@ func (f Folder) Retire(ctx context.Context, on, name string) error {
 	}
 	var marked []string
 	err := f.locked(ctx, wishesLock, func() error {
-		h, err := readHistory(f.endpoint(name))
+		h, r, err := f.records(name)
 		if err != nil {
 			return err
+		}
+		if len(h.current()) > 0 && h[0].Target == on {
+			r.remember(h)
+			r.Split = nil
+			if err := f.removeKeys(name); err != nil {
+				return err
+			}
+			r.note(target.Change{What: "retire", Why: "the endpoint was removed"})
+			if err := f.writeRouting(name, &r); err != nil {
+				return err
+			}
 		}
 		for _, d := range h {
 			if d.Target != on {

@@ -14,13 +14,6 @@ import (
 // keepEnded is how many deployments that are over are remembered per endpoint.
 const keepEnded = 20
 
-// dismiss ends the version that answered before, if there was one.
-func (g *gateway) dismiss(ctx context.Context, e *endpoint, old *version) {
-	if old != nil {
-		g.sweep(ctx, e, old.deployment, old)
-	}
-}
-
 // sweep ends the processes of a deployment beside the loop, once. v is its
 // version when requests may still be on their way to it.
 func (g *gateway) sweep(ctx context.Context, e *endpoint, d deployment, v *version) {
@@ -32,6 +25,7 @@ func (g *gateway) sweep(ctx context.Context, e *endpoint, d deployment, v *versi
 		if v != nil {
 			v.drain(ctx)
 			v.release()
+			g.meters.drop(v.meter, g.log)
 		}
 		err := ctx.Err()
 		if err == nil {

@@ -64,13 +64,20 @@ func (g *gateway) settle(ctx context.Context, e *endpoint, t *trial) error {
 	if o.State != target.Succeeded {
 		return conclude(t.version.dir, o)
 	}
-	old := e.live.Swap(t.version)
+	old := e.table.Load()
+	if !t.version.Held {
+		k, err := g.readKeys(e.name)
+		if err = ignoreMissing(err); err != nil {
+			return err
+		}
+		e.table.Store(alone(t.version, k))
+	}
 	if err := conclude(t.version.dir, o); err != nil {
-		e.live.Store(old)
+		e.table.Store(old)
 		return err
 	}
-	t.version.keep(ctx)
-	g.dismiss(ctx, e, old)
+	e.versions[t.version.ID] = t.version
+	g.keep(ctx, t.version)
 	return nil
 }
 
@@ -89,7 +96,7 @@ func (g *gateway) follow(ctx context.Context, e *endpoint, d *deployment) {
 	if d == nil {
 		return
 	}
-	t := &trial{version: newVersion(*d, &g.ports, g.log), done: make(chan struct{}), since: time.Now()}
+	t := &trial{version: g.version(*d), done: make(chan struct{}), since: time.Now()}
 	var trying context.Context
 	trying, t.cancel = context.WithCancel(ctx)
 	e.trial = t

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,22 +20,24 @@ type version struct {
 	instances []*instance
 	inflight  atomic.Int64 // requests that may still be sent to an instance
 	turns     atomic.Uint32
+	meter     *meter
 
 	stop    context.CancelFunc // ends the keeping, not the processes
 	keepers sync.WaitGroup
 }
 
-func newVersion(d deployment, p *ports, log *slog.Logger) *version {
-	v := &version{deployment: d, stop: func() {}}
-	log = log.With("endpoint", d.Endpoint, "deployment", d.ID)
+func (g *gateway) version(d deployment) *version {
+	v := &version{deployment: d, stop: func() {}, meter: newMeter(d.dir)}
+	log := g.log.With("endpoint", d.Endpoint, "deployment", d.ID)
 	for n := range d.Instances {
-		v.instances = append(v.instances, newInstance(&v.deployment, n, p, log))
+		v.instances = append(v.instances, newInstance(&v.deployment, n, &g.ports, log))
 	}
 	return v
 }
 
-// keep keeps all instances alive until release.
-func (v *version) keep(ctx context.Context) {
+// keep keeps all instances alive, and measures them, until release.
+func (g *gateway) keep(ctx context.Context, v *version) {
+	g.meters.add(v.meter)
 	ctx, v.stop = context.WithCancel(ctx)
 	for _, i := range v.instances {
 		v.keepers.Go(func() { i.keep(ctx) })

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/gateway"
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
@@ -24,6 +25,13 @@ import (
 const workerDir, workerJob, workerStep = "LOCAL_TEST_DIR", "LOCAL_TEST_JOB", "LOCAL_TEST_STEP"
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(gatewayDir); dir != "" {
+		if err := gateway.Main(context.Background(), dir, os.Stderr); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
 	if os.Getenv(workerDir) == "" {
 		os.Exit(m.Run())
 	}

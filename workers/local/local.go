@@ -73,7 +73,7 @@ func (d Driver) Can(t target.Target) target.Can {
 		s.Nodes = 1
 	}
 	_, serves := any(d).(target.Server)
-	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Launch: true, Serve: serves, Checkpoints: true}
+	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Launch: true, Serve: serves, Route: serves, Checkpoints: true}
 }
 
 // Check implements target.Driver.

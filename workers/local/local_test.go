@@ -26,7 +26,13 @@ func TestExam(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			targettest.Run(t, func(t *testing.T) targettest.Harness {
 				dir := t.TempDir()
-				return targettest.Harness{Driver: Driver{Dir: dir}, Target: local(settings), Host: host(), Shared: t.TempDir(), Folder: dir, Local: true, Skip: withoutVenv()}
+				h := targettest.Harness{Driver: Driver{Dir: dir}, Target: local(settings), Host: host(), Shared: t.TempDir(), Folder: dir, Local: true, Skip: withoutVenv()}
+				if name == "plain" {
+					g := &gateways{}
+					t.Cleanup(g.kill)
+					h.Driver, h.KillServing = Driver{Dir: dir, StartGateway: g.start}, func(*testing.T) { g.kill() }
+				}
+				return h
 			})
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/amlflow/amlflow/workers/gateway"
 	"github.com/amlflow/amlflow/workers/target"
@@ -15,7 +16,7 @@ import (
 // gateway for all targets of the kind; see package gateway.
 
 var (
-	_ target.Server = Driver{}
+	_ target.Router = Driver{}
 	_ target.Keeper = Driver{}
 )
 
@@ -73,4 +74,24 @@ func (d Driver) ReadEndpoint(ctx context.Context, t target.Target, name string, 
 // Retire implements target.Server.
 func (d Driver) Retire(ctx context.Context, t target.Target, name string) error {
 	return d.endpoints().Retire(ctx, t.Name, name)
+}
+
+// Split implements target.Router.
+func (d Driver) Split(ctx context.Context, t target.Target, s target.Split) error {
+	return d.endpoints().Split(ctx, t.Name, s)
+}
+
+// Measured implements target.Router.
+func (d Driver) Measured(ctx context.Context, t target.Target, endpoint, deployment string, since time.Time) (target.Figures, error) {
+	return d.endpoints().Measured(ctx, t.Name, endpoint, deployment, since)
+}
+
+// Changes implements target.Router.
+func (d Driver) Changes(ctx context.Context, _ target.Target, endpoint string) ([]target.Change, error) {
+	return d.endpoints().Changes(ctx, endpoint)
+}
+
+// Keys implements target.Router.
+func (d Driver) Keys(ctx context.Context, t target.Target, endpoint string, rotate int) ([2]string, error) {
+	return d.endpoints().Keys(ctx, t.Name, endpoint, rotate)
 }

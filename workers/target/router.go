@@ -23,7 +23,10 @@ type Router interface {
 	Split(ctx context.Context, t Target, s Split) error
 	// Measured tells how a version has answered since a moment, as exactly as the
 	// target remembers; what it no longer remembers it leaves out and says so in From.
-	// It survives whatever happens to processes of the target.
+	// Of long ago it may remember a little more than was asked for: then From is
+	// earlier. What was just answered may take a moment to be counted. It survives
+	// whatever happens to processes of the target, but for the last second before it.
+	// It is an error (ErrPermanent) to ask for a deployment that the target forgot.
 	Measured(ctx context.Context, t Target, endpoint, deployment string, since time.Time) (Figures, error)
 	// Changes lists what was decided about an endpoint, the oldest first: deployments
 	// that went live, splits, keys, and why. It outlives the deployments.
@@ -76,6 +79,7 @@ type Figures struct {
 	P99      float64   `json:"p99_ms"`
 	// Compared are copies of requests that both the mirror and the version that
 	// answered the client gave an answer to; Agreed are those where they were equal.
+	// All copies that a mirror got are among its Requests.
 	Compared int64 `json:"compared,omitempty"`
 	Agreed   int64 `json:"agreed,omitempty"`
 	// Reported are the means of the numbers that run(data) has reported by name.

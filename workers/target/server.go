@@ -98,6 +98,24 @@ type Endpoint struct {
 	Since     time.Time  `json:"since,omitzero"`
 	Instances []Instance `json:"instances"`
 	Reason    string     `json:"reason,omitempty"`
+	// Versions are all deployments that are ready, the oldest first; a Server that is
+	// no Router may leave them out. Live is the one with the largest share.
+	Versions []Version `json:"versions,omitempty"`
+}
+
+// Version is one of the deployments of an endpoint that are ready.
+type Version struct {
+	Deployment string     `json:"deployment"`
+	Weight     float64    `json:"weight"` // its share of the requests, from 0 to 1
+	Mirror     bool       `json:"mirror,omitempty"`
+	Held       bool       `json:"held,omitempty"`
+	State      State      `json:"state"`
+	Run        string     `json:"run,omitempty"`
+	Stage      string     `json:"stage,omitempty"`
+	Model      Ref        `json:"model,omitempty"`
+	Since      time.Time  `json:"since,omitzero"` // when it was ready
+	Instances  []Instance `json:"instances"`
+	Reason     string     `json:"reason,omitempty"`
 }
 
 // Instance is one process that answers for an endpoint.

@@ -77,8 +77,9 @@ func optionalInterfacesMatchCan(t *testing.T, h Harness) {
 	_, manages := h.Driver.(target.Manager)
 	_, serves := h.Driver.(target.Server)
 	can := h.Driver.Can(h.Target)
-	if can.Manage != manages || can.Serve && !serves {
-		t.Errorf("Can says manage=%v serve=%v, the methods say %v and %v", can.Manage, can.Serve, manages, serves)
+	_, routes := h.Driver.(target.Router)
+	if can.Manage != manages || can.Serve && !serves || can.Route && (!routes || !can.Serve) {
+		t.Errorf("Can says manage=%v serve=%v route=%v, the methods say %v, %v and %v", can.Manage, can.Serve, can.Route, manages, serves, routes)
 	}
 	if can.Nodes < 1 {
 		t.Errorf("Can says %d nodes", can.Nodes)

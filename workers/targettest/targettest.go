@@ -33,6 +33,9 @@ type Harness struct {
 	// Image is a container image with a POSIX shell that the target can run; a target
 	// that says it runs images needs one.
 	Image string
+	// KillServing ends all processes at once that answer for endpoints, but for the
+	// instances behind them; nil: nothing serves endpoints here.
+	KillServing func(t *testing.T)
 	// Local says that jobs run under the kernel of the test, so that processes
 	// can be looked up by their ids.
 	Local bool
@@ -49,7 +52,7 @@ type question struct {
 
 // Run examines a driver. lend is called once for each question.
 func Run(t *testing.T, lend func(t *testing.T) Harness) {
-	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions, managerQuestions} {
+	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions, managerQuestions, routerQuestions} {
 		for _, q := range part {
 			t.Run(q.name, func(t *testing.T) {
 				h := lend(t)
