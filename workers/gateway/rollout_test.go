@@ -144,7 +144,7 @@ func TestARolloutThatFailsChangesNothing(t *testing.T) {
 		return nil
 	})
 	fast := func(d *target.Deployment) { d.Ready = 500 * time.Millisecond }
-	soon := func(d *target.Deployment) { d.Ready = 3 * time.Second } // python is up by then
+	soon := func(d *target.Deployment) { d.Ready = 6 * time.Second } // python is up by then
 	cases := []struct {
 		name, score string
 		alter       func(*target.Deployment)
@@ -160,7 +160,7 @@ func TestARolloutThatFailsChangesNothing(t *testing.T) {
 		{"no file", "", func(d *target.Deployment) { d.Score = "other.py" }, `the score file "other.py" is not in the code folder`, ""},
 		{"no python", answering("1"), func(d *target.Deployment) { d.Host["PATH"] = "/nowhere" }, `python3 is not in the PATH "/nowhere": install it`, ""},
 		{"never ready", "import time\ndef init(): time.sleep(60)\ndef run(data): pass\n", fast, "was not ready within 500ms: GET /health: nothing listens on $PORT", ""},
-		{"slow sample", "import time\ndef run(data): time.sleep(60)\n", soon, "did not answer the sample within 3s", ""},
+		{"slow sample", "import time\ndef run(data): time.sleep(60)\n", soon, "did not answer the sample within 6s", ""},
 		{"sick", answering("1"), func(d *target.Deployment) { soon(d); d.Health = "/sick" }, `GET /sick: it answered 404 {"error"`, ""},
 		{"script ends", "", func(d *target.Deployment) { d.Score, d.Script = "", "echo I give up; exit 7" }, "ended by itself with exit status 7", "I give up"},
 		{"no command", "", func(d *target.Deployment) { d.Score, d.Script = "", "no-such-server" }, "exit status 127", "no-such-server"},
