@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -59,8 +60,27 @@ func newSerialPlace(t *testing.T) *place {
 	p := &place{T: t, blobs: &blobs{text: map[target.Ref][]byte{}}}
 	p.Dir = filepath.Join(t.TempDir(), "gateway")
 	p.Folder.Start = p.startProcess
+	p.env = []string{fmt.Sprintf("%s=%d", PortVariable, ownPort(t))}
 	t.Cleanup(p.end)
 	return p
+}
+
+var lastPort atomic.Int32
+
+// ownPort returns a port for one gateway. It is none that the system gives to others,
+// so that nobody takes it while the gateway is dead.
+func ownPort(t *testing.T) int {
+	const first, many = 10_000, 20_000
+	lastPort.CompareAndSwap(0, int32(os.Getpid()*41%many))
+	for range 100 {
+		port := first + int(lastPort.Add(1))%many
+		if l, err := bindTo(port); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 // blobs keeps content in memory.
