@@ -50,11 +50,12 @@ var plan = []room{
 	{"workers/docker", "workers/target workers/jobdir", "github.com/moby/moby/client github.com/moby/moby/api github.com/containerd/errdefs"},
 	{"workers/cluster/schedule", "", ""},
 	{"workers/cluster", "workers/target workers/jobdir workers/local workers/cluster/schedule", ""},
-	{"workers", "workers/target workers/mask", "go.temporal.io/sdk"},
+	{"workers/registry", "workers/target", ""},
+	{"workers", "workers/target workers/mask workers/registry", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
 	{"engine/plan", "engine/unified schema schema/diag schema/expr workers/target", ""},
-	{"engine/flow", "engine/plan schema/diag workers workers/target", "go.temporal.io/sdk go.temporal.io/api"},
+	{"engine/flow", "engine/plan schema/diag workers workers/registry workers/target", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine/stretch", "engine/flow engine/plan workers workers/target", "go.temporal.io/sdk"},
 	{"engine/rehearsal", "engine/plan engine/flow schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk"},
 	{"engine/blob", "workers/target", ""},
@@ -64,7 +65,7 @@ var plan = []room{
 	{"engine/imports", "schema schema/diag specs", ""},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
 	{"engine/server", "engine/cluster", "go.temporal.io/sdk go.temporal.io/api"},
-	{"engine", "engine/... schema schema/diag schema/expr workers workers/target workers/mask workers/secrets", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
+	{"engine", "engine/... schema schema/diag schema/expr workers workers/registry workers/target workers/mask workers/secrets", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
 
 	// The door: it puts the pieces together.
 	{"cmd/amlflow/startup", "", ""},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/amlflow/amlflow/engine/blob"
 	"github.com/amlflow/amlflow/engine/imports"
+	"github.com/amlflow/amlflow/workers/registry"
 	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -160,6 +161,13 @@ func (s *sweeper) store(ctx context.Context, dir string) error {
 	}
 	if err := b.SweepRecords(ctx, s.o.DryRun, s.before(), told(LeftRecord)); err != nil {
 		return err
+	}
+	models, err := registry.Open(dir).Artifacts()
+	if err != nil {
+		return err
+	}
+	for _, ref := range models {
+		s.roster.refs[ref] = true
 	}
 	held, err := s.roster.hold(ctx, b, s.before())
 	if err != nil {

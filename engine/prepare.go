@@ -15,6 +15,7 @@ import (
 	"github.com/amlflow/amlflow/engine/snapshot"
 	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers/registry"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -75,6 +76,9 @@ func Prepare(ctx context.Context, file string, o PrepareOptions) (*Prepared, dia
 	}
 	p.Store = StoreOf(p.Workspace, o.Home)
 	choices := plan.Options{Profile: o.Profile, Params: o.Params, Targets: o.Targets, NoCache: o.NoCache, Drivers: o.Drivers, Files: os.DirFS(dir)}
+	if o.Purpose > ToRehearse {
+		choices.Models = newModels(registry.Open(p.Store))
+	}
 	made, more := plan.Compile(p.Pipeline, p.Workspace, choices) // mistakes first: taking the code may take long
 	if o.Purpose == ToCheck {
 		more = withoutMissing(more)
@@ -240,21 +244,26 @@ func (p *Prepared) given(ctx context.Context, made *plan.Plan, why Purpose) (map
 		}
 		path := fmt.Sprint(made.Params[param.Name])
 		ref, err := take(ctx, blobs, path, param.Type)
+		if name, which, named := registry.Parse(path); named && errors.Is(err, errAbsent) {
+			ref, err = p.registered(name, which)
+		}
 		if err != nil {
 			findings = append(findings, diag.Finding{Pos: p.Pipeline.Source.KeyAt(param.Path), Path: param.Path, Width: len(param.Name), Severity: diag.Error, Code: "param-value",
-				Message: fmt.Sprintf("the parameter %q cannot take %q: %v", param.Name, path, err), Hint: fmt.Sprintf("give the path of a %s with -p %s=PATH", param.Type, param.Name)})
+				Message: fmt.Sprintf("the parameter %q cannot take %q: %v", param.Name, path, err), Hint: fmt.Sprintf("give the path of a %s with -p %s=PATH, or a model of the registry with -p %s=NAME@VERSION", param.Type, param.Name, param.Name)})
 		}
 		refs[param.Name] = ref
 	}
 	return refs, findings, nil
 }
 
+var errAbsent = errors.New("it is not there")
+
 // take stores one file or folder, and returns its name.
 func take(ctx context.Context, blobs target.Blobs, path string, t schema.Type) (target.Ref, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", errors.New("it is not there")
+		return "", errAbsent
 	case err != nil:
 		return "", err
 	case t == schema.File && !info.Mode().IsRegular():

@@ -25,6 +25,7 @@ var rules = []struct {
 	{"expressions use what there is, where it is known, as what it is", (*checker).expressions},
 	{"what templates and pipelines are given fits them", (*checker).uses},
 	{"stages run over something", (*checker).fanOut},
+	{"models are outputs, under names that can be", (*checker).models},
 	{"secrets are the workspace's", (*checker).secrets},
 	{"who approves is known", (*checker).approvers},
 	{"needs name stages that can be waited for", (*checker).needs},

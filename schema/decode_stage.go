@@ -28,7 +28,7 @@ func (s *Source) stage(path, name string) Stage {
 	st.Cache = s.cache(st.At("cache"))
 	st.Code, st.Timeout = s.text(st.At("code")), s.duration(st.At("timeout"))
 	st.Resources = Resources{CPUs: s.text(st.At("resources/cpus")), Memory: s.text(st.At("resources/memory")), Nodes: s.text(st.At("resources/nodes"))}
-	st.Checkpoint = s.checkpoint(path + "/checkpoint")
+	st.Checkpoint, st.Register = s.checkpoint(path+"/checkpoint"), s.register(path+"/register")
 	st.Launch = s.launch(st.At("launch"))
 	st.Retry = s.retry(st.At("retry"))
 	return st
@@ -141,6 +141,14 @@ func (s *Source) checkpoint(path string) *Checkpoint {
 		c.Folder = "checkpoints"
 	}
 	return c
+}
+
+func (s *Source) register(path string) *Register {
+	if !s.said(path) {
+		return nil
+	}
+	v, _ := s.Value(path)
+	return &Register{None: v == false, Names: s.named(path)}
 }
 
 // launch reads the name of a kind, or a kind with how many processes it starts.

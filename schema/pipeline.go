@@ -85,6 +85,7 @@ type Stage struct {
 	Inputs      []Named
 	Outputs     []Declared
 	Metrics     []Declared
+	Register    *Register // nil: nothing is said
 	Env         []Named
 	Secrets     []Named // variable and name of a secret
 	Environment Environment
@@ -140,6 +141,12 @@ type Named struct {
 type Declared struct {
 	Name string
 	Type Type
+}
+
+// Register says which outputs the registry of models keeps.
+type Register struct {
+	None  bool    // none at all
+	Names []Named // of models, by output
 }
 
 // Matrix is what a stage is multiplied by.

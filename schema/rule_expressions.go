@@ -41,7 +41,7 @@ func (c *checker) expressions() {
 		}
 		c.script(place{path: s.Path + "/run", text: s.Run, stage: s, bare: true})
 		if s.Deploy != nil {
-			c.text(place{path: s.Path + "/deploy/model", text: s.Deploy.Model, stage: s, want: expr.Type{Kind: expr.Artifact}})
+			c.deployed(s)
 			c.script(place{path: s.Path + "/deploy/run", text: s.Deploy.Run, stage: s, bare: true})
 		}
 		if s.Approve != nil {

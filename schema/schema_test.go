@@ -22,7 +22,7 @@ var homes = map[string]map[string]string{
 	"Param":    {"type": "Type", "default": "Default", "description": "Description", "minimum": "Minimum", "maximum": "Maximum", "pattern": "Pattern", "enum": "Enum"},
 	"Stage": {"run": "Run", "command": "Command", "deploy": "Deploy", "target": "Target", "needs": "Needs", "if": "If", "inputs": "Inputs", "outputs": "Outputs", "metrics": "Metrics",
 		"env": "Env", "code": "Code", "resources": "Resources", "timeout": "Timeout", "retry": "Retry", "approve": "Approve", "pipeline": "Pipeline", "uses": "Uses", "with": "With",
-		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint", "launch": "Launch"},
+		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint", "launch": "Launch", "register": "Register"},
 	"Matrix":      {"include": "Include", "exclude": "Exclude"},
 	"Until":       {"when": "When", "attempts": "Attempts", "every": "Every"},
 	"Approve":     {"by": "By", "message": "Message", "timeout": "Timeout"},

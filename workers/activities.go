@@ -139,7 +139,8 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	}
 	old, why, ok := Recall(ctx, blobs, s)
 	if ok && !begun(ctx, d, s) {
-		return old, nil
+		err = enter(ctx, blobs, s, &old)
+		return old, err
 	}
 	if s.Job.Secrets, err = a.values(ctx, s); err != nil {
 		return withoutSecrets(ctx, d, s, err)
@@ -153,6 +154,7 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	o.Fresh = why
 	if err == nil {
 		remember(ctx, blobs, s, o)
+		err = enter(ctx, blobs, s, &o)
 	}
 	return o, err
 }
@@ -178,7 +180,11 @@ func (a *Activities) Stop(ctx context.Context, s Submission) (Outcome, error) {
 	if err != nil {
 		return blindly(ctx, d, s, err)
 	}
-	return end(ctx, d, s, blobs, newVeil(secrets))
+	o, err := end(ctx, d, s, blobs, newVeil(secrets))
+	if err == nil {
+		err = enter(ctx, blobs, s, &o)
+	}
+	return o, err
 }
 
 // tools are what a submission needs: the driver of its target and its store.

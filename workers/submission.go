@@ -19,6 +19,8 @@ type Submission struct {
 	// Secrets are fetched by the worker, just before the job is submitted.
 	Secrets []Secret `json:"secrets,omitempty"`
 	Cache   *Cache   `json:"cache,omitempty"` // nil: results of earlier runs are not used
+	// Models are outputs that the registry keeps; nil: none.
+	Models *Registration `json:"models,omitempty"`
 	// Others tells that the stage could run on other targets.
 	Others bool `json:"others,omitempty"`
 }
@@ -67,9 +69,10 @@ type Outcome struct {
 	URL       string                `json:"url,omitempty"`     // of an endpoint
 	Answer    json.RawMessage       `json:"answer,omitempty"`  // to the sample request
 	// Checkpoint is what another attempt may begin from, of one that did not succeed.
-	Checkpoint target.Ref `json:"checkpoint,omitempty"`
-	Reused     *Reused    `json:"reused,omitempty"`
-	Fresh      string     `json:"fresh,omitempty"` // why nothing could be reused
+	Checkpoint target.Ref        `json:"checkpoint,omitempty"`
+	Models     map[string]string `json:"models,omitempty"` // how the registry knows artifacts, by output
+	Reused     *Reused           `json:"reused,omitempty"`
+	Fresh      string            `json:"fresh,omitempty"` // why nothing could be reused
 }
 
 // CauseOutput is the cause of a job that ended well without what it promised.

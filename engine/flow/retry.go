@@ -148,7 +148,7 @@ func (r *retry) otherCode(s *plan.Stage) string {
 func essence(s *plan.Stage) plan.Stage {
 	e := *s
 	e.At, e.Places, e.Targets, e.Asks, e.Retry, e.Timeout, e.Grace, e.Cache = diag.Pos{}, nil, nil, target.Resources{}, plan.Retry{}, 0, 0, nil
-	e.Code = ""
+	e.Code, e.Models = "", nil
 	return e
 }
 

@@ -168,7 +168,7 @@ func (r *run) record(w World, u *unit, o workers.Outcome) {
 		exit := o.Exit
 		p.Exit = &exit
 	}
-	p.Metrics, p.Outputs = o.Metrics, outputsOf(s, o)
+	p.Metrics, p.Outputs, p.Models = o.Metrics, outputsOf(s, o), o.Models
 	if o.State != target.Succeeded {
 		r.pointTo(s, p, blame(o.Cause))
 	}

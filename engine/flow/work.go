@@ -98,6 +98,9 @@ func pending(s *plan.Stage) (m map[string]string, depths map[string]int) {
 	if s.Deploy != nil && s.Deploy.Model != nil {
 		add("deploy/model", *s.Deploy.Model)
 	}
+	for _, v := range s.Models {
+		add("register/"+v.Name, v.Value)
+	}
 	if s.Approve != nil && s.Approve.Message != nil {
 		add("approve/message", *s.Approve.Message)
 	}
@@ -159,6 +162,9 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 		sub.Metrics[m.Name] = m.Type
 	}
 	sub.Job, sub.Secrets = job, secretsOf(s, r.in.Dir)
+	if sub.Models, err = r.models(u, val); err != nil {
+		return "", "", nil, err
+	}
 	u.p.Secrets = sub.Secrets
 	if s.Cache != nil && s.Until == nil && u.p.Attempts <= 1 {
 		sub.Cache = &workers.Cache{Run: r.root(), Stage: r.path(s.Name), Item: u.p.Label, MaxAge: time.Duration(s.Cache.MaxAge)}

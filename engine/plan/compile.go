@@ -22,6 +22,7 @@ type Options struct {
 	NoCache map[string]bool          // stages that do not use earlier results; "" stands for every stage
 	Drivers map[string]target.Driver // by kind
 	Files   fs.FS                    // the pipeline's folder
+	Models  Models                   // the registry; nil: what is named in it is not looked up
 }
 
 // compiler turns one pipeline into a plan, and keeps every mistake on the way.

@@ -35,6 +35,9 @@ func (b *staging) deploy(l *layer) {
 	}
 	if d.Model != "" {
 		model := b.read(l, b.text(l, at+"/model", d.Model)).Value
+		if m, v := b.ofRegistry(l, at+"/model", d.Model, model, true); m != nil {
+			out.Named, model = m, v
+		}
 		out.Model = &model
 	}
 	out.Script = b.script(l, at+"/run", d.Run)

@@ -52,6 +52,7 @@ type Stage struct {
 	Inputs     []Input             `json:"inputs,omitempty"`
 	Outputs    []Output            `json:"outputs,omitempty"`
 	Metrics    []Output            `json:"metrics,omitempty"`
+	Models     []Var               `json:"models,omitempty"` // what the registry keeps: the model's name, by output
 	Code       target.Ref          `json:"code,omitempty"`
 	Runtime    *target.Environment `json:"environment,omitempty"`
 	Asks       target.Resources    `json:"resources"`
@@ -187,6 +188,7 @@ type Input struct {
 	Name     string `json:"name"`
 	Artifact bool   `json:"artifact,omitempty"`
 	List     bool   `json:"list,omitempty"`
+	Model    *Model `json:"model,omitempty"` // it is one of the registry
 	Value
 }
 
@@ -200,6 +202,7 @@ type Output struct {
 type Deploy struct {
 	Endpoint  string         `json:"endpoint"`
 	Model     *Value         `json:"model,omitempty"`
+	Named     *Model         `json:"named,omitempty"` // Model is one of the registry
 	Score     string         `json:"score,omitempty"`
 	Script    string         `json:"script,omitempty"`
 	Sample    *target.Sample `json:"sample,omitempty"`

@@ -58,6 +58,7 @@ func (b *staging) does() {
 		}
 		out.Script = b.script(l, s.Path+"/run", s.Run)
 		out.Outputs, out.Metrics = declared(s.Outputs), declared(s.Metrics)
+		b.registered()
 	}
 }
 
@@ -106,7 +107,11 @@ func (b *staging) variables() {
 		if r.Expr != "" {
 			b.late("inputs/"+in.Name, in)
 		}
-		b.out.Inputs = append(b.out.Inputs, Input{Name: in.Name, Artifact: r.artifact, List: r.artifacts, Value: r.Value})
+		given := Input{Name: in.Name, Artifact: r.artifact, List: r.artifacts, Value: r.Value}
+		if m, v := b.ofRegistry(in.layer, in.Path, in.Text, r.Value, false); m != nil {
+			given.Artifact, given.Model, given.Value = true, m, v
+		}
+		b.out.Inputs = append(b.out.Inputs, given)
 	}
 	var env []Var
 	for _, e := range b.merged(func(s *schema.Stage) []schema.Named { return s.Env }) {

@@ -79,6 +79,28 @@ func (p *play) nameParams(made *plan.Plan) {
 	made.Attach(nil, given)
 }
 
+// nameModels names the models of the registry that a plan uses, which nobody has looked up:
+// "digits@production" is called so.
+func (p *play) nameModels(made *plan.Plan) {
+	name := func(m *plan.Model, v *plan.Value) {
+		if m != nil && m.Artifact == "" {
+			v.Known = string(p.names.ref(fmt.Sprint(v.Known), target.Model))
+		}
+	}
+	for i := range made.Stages {
+		s := &made.Stages[i]
+		for k := range s.Inputs {
+			name(s.Inputs[k].Model, &s.Inputs[k].Value)
+		}
+		if s.Deploy != nil && s.Deploy.Model != nil {
+			name(s.Deploy.Named, s.Deploy.Model)
+		}
+		if s.Nested != nil {
+			p.nameModels(s.Nested.Plan)
+		}
+	}
+}
+
 func fileOr(t schema.Type) string {
 	if t == schema.File {
 		return target.File

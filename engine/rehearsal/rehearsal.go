@@ -53,6 +53,7 @@ func Run(ctx context.Context, t *schema.Test, c *schema.Case, p *plan.Plan, o Op
 	}
 	play := newPlay(t, c, o)
 	play.nameParams(p)
+	play.nameModels(p)
 	ungroup(p)
 	if err := play.perform(p); err != nil {
 		return Result{}, err
