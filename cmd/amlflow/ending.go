@@ -14,6 +14,7 @@ import (
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -26,6 +27,7 @@ func (p *program) ending(r *flow.Progress, made *engine.Prepared) {
 		p.say("%s", clean(r.Error))
 	}
 	p.results(r)
+	p.dangers(r)
 	for i := range r.Stages {
 		if s := &r.Stages[i]; s.Status == target.Failed || s.Status == target.Lost {
 			p.failure(p.err, p.colourErr, r, s)
@@ -44,6 +46,9 @@ func (p *program) results(r *flow.Progress) {
 		if m := metrics(s.Metrics); m != "" {
 			rows = append(rows, []string{s.Name, m})
 		}
+		for _, output := range slices.Sorted(maps.Keys(s.Models)) {
+			rows = append(rows, []string{s.Name, "model " + s.Models[output]})
+		}
 		if s.URL != "" {
 			rows = append(rows, []string{s.Name, p.paintOut(cyan, s.URL)})
 		}
@@ -52,6 +57,17 @@ func (p *program) results(r *flow.Progress) {
 		rows = append(rows, []string{"output", name + " " + value(r.Outputs[name])})
 	}
 	table(p.out, rows)
+}
+
+// dangers says which of the models that a run made run code when they are loaded.
+func (p *program) dangers(r *flow.Progress) {
+	for _, s := range r.Stages {
+		for _, n := range s.Notes {
+			if len(s.Models) > 0 && strings.Contains(n, workers.RunsCode) {
+				p.say("%s %s", p.paintErr(yellow, "note:"), clean(n))
+			}
+		}
+	}
 }
 
 func metrics(m map[string]float64) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/amlflow/amlflow/engine/server"
 	"github.com/amlflow/amlflow/schema"
 	"github.com/amlflow/amlflow/schema/diag"
+	"github.com/amlflow/amlflow/workers/registry"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -114,6 +115,8 @@ var codes = []struct {
 	{server.ErrNotStarted, exitUnreachable},
 	{engine.ErrNotFound, exitNotFound},
 	{engine.ErrNoEndpoint, exitNotFound},
+	{registry.ErrUnknown, exitNotFound},
+	{registry.ErrHeld, exitConflict},
 	{engine.ErrAmbiguous, exitConflict},
 	{engine.ErrMayNot, exitNotAllowed},
 	{engine.ErrNotWaiting, exitConflict},

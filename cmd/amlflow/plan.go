@@ -98,7 +98,7 @@ func (p *program) showPlan(made *engine.Prepared, forecast []flow.Foresight, ove
 		rows = p.nestedRows(rows, &pl.Stages[i], "  ")
 	}
 	table(p.out, rows)
-	if why := append(foreseen(pl, forecast), reasons(made, over)...); len(why) > 0 {
+	if why := append(append(foreseen(pl, forecast), reasons(made, over)...), pinned(pl)...); len(why) > 0 {
 		p.print("")
 		for _, w := range why {
 			p.print("%s", clean(w))
@@ -192,6 +192,9 @@ func does(s *plan.Stage) string {
 	switch {
 	case s.Deploy != nil:
 		what = "deploys " + s.Deploy.Endpoint
+		if m := s.Deploy.Named; m != nil {
+			what = fmt.Sprintf("deploys %s with %s", s.Deploy.Endpoint, m)
+		}
 	case s.Approve != nil:
 		what = "asks " + or(strings.Join(s.Approve.By, ", "), "somebody")
 	case s.Nested != nil:

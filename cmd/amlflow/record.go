@@ -53,15 +53,16 @@ type stageRecord struct {
 	Answer any          `json:"answer,omitempty"`
 	At     diag.Pos     `json:"at"`
 
-	Because  string          `json:"because,omitempty"`
-	Reused   *workers.Reused `json:"reused,omitempty"`
-	Fresh    string          `json:"fresh,omitempty"`
-	Approval *flow.Approval  `json:"approval,omitempty"`
-	Count    *flow.Count     `json:"count,omitempty"`
-	Label    string          `json:"item,omitempty"`
-	Items    []stageRecord   `json:"items,omitempty"`
-	Lists    map[string]any  `json:"metric_lists,omitempty"`
-	Pipeline *runRecord      `json:"pipeline,omitempty"`
+	Because  string            `json:"because,omitempty"`
+	Reused   *workers.Reused   `json:"reused,omitempty"`
+	Fresh    string            `json:"fresh,omitempty"`
+	Approval *flow.Approval    `json:"approval,omitempty"`
+	Count    *flow.Count       `json:"count,omitempty"`
+	Label    string            `json:"item,omitempty"`
+	Items    []stageRecord     `json:"items,omitempty"`
+	Lists    map[string]any    `json:"metric_lists,omitempty"`
+	Models   map[string]string `json:"models,omitempty"` // how the registry knows its outputs
+	Pipeline *runRecord        `json:"pipeline,omitempty"`
 }
 
 // stageRecords is a JSON object in the order of the plan.
@@ -115,6 +116,7 @@ func stageOf(s *flow.StageProgress) stageRecord {
 		Why: s.Why, Notes: s.Notes, Tail: s.Tail, URL: s.URL, Answer: s.Answer, At: s.At,
 	}
 	r.Because, r.Reused, r.Fresh, r.Approval, r.Count, r.Label, r.Lists = s.Because, s.Reused, s.Fresh, s.Approval, s.Count, s.Label, s.Lists
+	r.Models = s.Models
 	for i := range s.Items {
 		r.Items = append(r.Items, stageOf(&s.Items[i]))
 	}
