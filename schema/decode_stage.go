@@ -27,7 +27,7 @@ func (s *Source) stage(path, name string) Stage {
 	st.Environment = s.environment(st.At("environment"))
 	st.Cache = s.cache(st.At("cache"))
 	st.Code, st.Timeout = s.text(st.At("code")), s.duration(st.At("timeout"))
-	st.Resources = Resources{CPUs: s.text(st.At("resources/cpus")), Memory: s.text(st.At("resources/memory")), Nodes: s.text(st.At("resources/nodes"))}
+	st.Resources = Resources{CPUs: s.text(st.At("resources/cpus")), Memory: s.text(st.At("resources/memory")), GPUs: s.text(st.At("resources/gpus")), Nodes: s.text(st.At("resources/nodes"))}
 	st.Checkpoint, st.Register = s.checkpoint(path+"/checkpoint"), s.register(path+"/register")
 	st.Launch = s.launch(st.At("launch"))
 	st.Retry = s.retry(st.At("retry"))
@@ -44,7 +44,7 @@ func (s *Source) inherit(st *Stage) {
 	for _, key := range onwards {
 		st.defaults[key] = !s.said(st.Path+"/"+key) && s.said("/defaults/"+key)
 	}
-	for _, key := range []string{"resources/cpus", "resources/memory", "resources/nodes"} {
+	for _, key := range []string{"resources/cpus", "resources/memory", "resources/gpus", "resources/nodes"} {
 		st.defaults[key] = !s.said(st.Path+"/"+key) && s.said("/defaults/"+key)
 	}
 }

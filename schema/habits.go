@@ -137,11 +137,11 @@ var habits = map[string]map[string]string{
 		"vault":                                    "write `env: VARIABLE`, and set it from the vault before `amlflow run`",
 	}),
 	"resources": spread(map[string]string{
-		"ram mem":                           "write `memory: 4Gi`",
-		"cores vcpu vcpus":                  "write `cpus: N`",
-		"instances workers replicas":        "write `nodes: N`",
-		"requests limits":                   "write `cpus: 2` and `memory: 4Gi` directly under `resources:`",
-		"nvidia.com/gpu accelerators cuda ": "leave it out: a local stage sees what the computer has",
+		"ram mem":                    "write `memory: 4Gi`",
+		"cores vcpu vcpus":           "write `cpus: N`",
+		"instances workers replicas": "write `nodes: N`",
+		"requests limits":            "write `cpus: 2` and `memory: 4Gi` directly under `resources:`",
+		"gpu nvidia.com/gpu accelerators accelerator cuda": "write `gpus: N`",
 	}),
 	"launch": spread(map[string]string{
 		"type name launcher backend framework distribution":  "write `kind: torchrun`, or another kind",

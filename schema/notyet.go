@@ -35,8 +35,6 @@ var notYet = map[string]map[string]later{
 		"concurrent": {what: "limits on requests", cure: "leave it out"},
 	},
 	"resources": {
-		"gpus": {what: "GPUs", cure: "leave it out; a local stage sees what the computer has"},
-		"gpu":  {what: "GPUs", cure: "leave it out; a local stage sees what the computer has"},
 		"disk": {what: "disk space", cure: "leave it out"},
 	},
 	"pipeline": {

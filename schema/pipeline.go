@@ -214,6 +214,7 @@ type Cache struct {
 // Empty means that nothing was said.
 type Resources struct {
 	CPUs   string // a number of cores: "2", "0.5"
+	GPUs   string // a whole number
 	Memory string // bytes, or with Ki Mi Gi Ti K M G T: "512Mi"
 	Nodes  string // a whole number of machines
 }

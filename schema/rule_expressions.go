@@ -61,6 +61,7 @@ func (c *checker) decided(s *Stage) {
 		c.text(place{path: s.At(key), text: text, stage: s, early: true, want: expr.Type{Kind: want}})
 	}
 	now("resources/cpus", s.Resources.CPUs, expr.Number)
+	now("resources/gpus", s.Resources.GPUs, expr.Int)
 	now("resources/nodes", s.Resources.Nodes, expr.Int)
 	c.text(place{path: s.At("resources/memory"), text: s.Resources.Memory, stage: s, early: true, size: true})
 	if s.Launch != nil {

@@ -30,7 +30,7 @@ var homes = map[string]map[string]string{
 	"Environment": {"python": "Python", "image": "Image"},
 	"Python":      {"version": "Version", "requirements": "Requirements", "packages": "Packages"},
 	"Cache":       {"max_age": "MaxAge"},
-	"Resources":   {"cpus": "CPUs", "memory": "Memory", "nodes": "Nodes"},
+	"Resources":   {"cpus": "CPUs", "gpus": "GPUs", "memory": "Memory", "nodes": "Nodes"},
 	"Checkpoint":  {"path": "Folder", "keep": "Keep"},
 	"Retry":       {"attempts": "Attempts", "backoff": "Backoff", "on": "On", "budgets": "Budgets", "grow_memory": "Grow"},
 	"Deploy": {"endpoint": "Endpoint", "model": "Model", "score": "Score", "run": "Run", "sample": "Sample", "answer": "Answer", "instances": "Instances", "health": "Health",

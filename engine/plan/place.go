@@ -64,6 +64,14 @@ func (b *staging) asks(seen func(*layer) *layer) (asks target.Resources) {
 			b.bad(l, path, "bad-amount", fmt.Sprintf("a stage cannot run on %v nodes", v), "write a whole number from 1 on")
 		}
 	}
+	l, path = at("gpus")
+	if text, ok := b.now(l, path, l.s.Resources.GPUs); ok && text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > 1000 {
+			b.bad(l, path, "bad-amount", fmt.Sprintf("a node cannot have %.20q GPUs", text), "write a whole number from 0 on")
+		}
+		asks.GPUs = n
+	}
 	l, path = at("memory")
 	text, ok := b.now(l, path, l.s.Resources.Memory)
 	if !ok || text == "" {

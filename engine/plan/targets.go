@@ -146,7 +146,7 @@ func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
 	}
 	if p.Asks.GPUs > 0 && !can.GPU {
 		at := b.says("resources/gpus")
-		lacks(at, at.s.At("resources/gpus"), "asks for GPUs", "name a target that has them")
+		lacks(at, at.s.At("resources/gpus"), "asks for GPUs", b.gpuCure(t))
 	}
 	if p.Image != "" && !can.Images {
 		at := b.says("environment")
@@ -208,4 +208,12 @@ func nearest(name string, known []string, what string) string {
 		known = append(known[:8], "…")
 	}
 	return fmt.Sprintf("the %s are: %s", what, strings.Join(known, ", "))
+}
+
+// gpuCure says what to do about a target that lends no GPUs.
+func (b *staging) gpuCure(t target.Target) string {
+	if t.Kind == "local" || t.Kind == "docker" {
+		return fmt.Sprintf("name a target that has them, or set `gpus: N` on %q in the workspace", t.Name)
+	}
+	return "name a target that has them"
 }

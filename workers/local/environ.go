@@ -14,6 +14,7 @@ import (
 func (f folder) environ(n int, r record) []string {
 	env := hostPart(r.Job.Host)
 	maps.Copy(env, f.contractPart(n, r))
+	maps.Copy(env, r.visible(n))
 	maps.Copy(env, r.Job.Env)
 	if r.Venv != "" {
 		pyenv.Activate(env, r.Venv)

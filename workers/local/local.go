@@ -15,6 +15,7 @@
 //	    metrics.jsonl          the metrics it reports; those of rank 0 count
 //	    script, tmp/           the stage's script, and TMPDIR
 //	jobs/<id>/ranks/<n>/       the process folder of each other rank, with the same in it
+//	gpus/lending.json          who has which GPUs, and who waits for some
 //	envs/<digest>/             Python environments, used by every job that asks for the same, see package pyenv
 //	cleaned/<id>               an empty file: the job was cleaned and must not start again
 //	removed/<time>.<id>        the folder of a cleaned job, which is removed when nothing starts
@@ -73,11 +74,11 @@ func (d Driver) Can(t target.Target) target.Can {
 		s.Nodes = 1
 	}
 	_, serves := any(d).(target.Server)
-	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Launch: true, Serve: serves, Route: serves, Checkpoints: true}
+	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Launch: true, GPU: len(s.GPUs) > 0, Serve: serves, Route: serves, Checkpoints: true}
 }
 
 // Check implements target.Driver.
-func (d Driver) Check(_ context.Context, t target.Target) error {
+func (d Driver) Check(ctx context.Context, t target.Target) error {
 	s, err := readSettings(t)
 	if err != nil {
 		return err
@@ -87,6 +88,9 @@ func (d Driver) Check(_ context.Context, t target.Target) error {
 	}
 	if _, err := os.Stat("/bin/sh"); err != nil {
 		return fmt.Errorf("this computer has no /bin/sh, which watches over jobs: install a POSIX shell: %w", err)
+	}
+	if err := s.GPUs.present(ctx, t.Name); err != nil {
+		return err
 	}
 	if err := d.writable(); err != nil {
 		return fmt.Errorf("jobs cannot be kept in %q: make the folder writable, or choose another state folder: %w", d.Dir, err)

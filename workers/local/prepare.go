@@ -32,7 +32,7 @@ func (d Driver) Prepare(ctx context.Context, t target.Target, job target.Job, in
 	if err := f.process(0, r).Check(); err != nil {
 		return fmt.Errorf("job %q: %w: %w", job.ID, err, target.ErrPermanent)
 	}
-	return d.submit(ctx, f, r, in, func(context.Context, record) error { return nil })
+	return d.submit(ctx, f, r, in, stay)
 }
 
 // Start starts a job that was prepared, once and for all, with the values of its secrets.
@@ -51,5 +51,10 @@ func (d Driver) Start(ctx context.Context, id string, secrets map[string]string)
 		return fmt.Errorf("start job %q: %w", id, ErrUnprepared)
 	}
 	r.Job.Secrets = secrets
+	if r.waits() {
+		if r.Lent, err = d.lent(id); err != nil || len(r.Lent) == 0 {
+			return fmt.Errorf("start job %q without its GPUs: %w", id, errors.Join(err, ErrUnprepared))
+		}
+	}
 	return d.submit(ctx, f, r, nil, f.start)
 }

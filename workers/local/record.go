@@ -21,6 +21,8 @@ type record struct {
 	Port  int              `json:"port"`           // MASTER_PORT of all ranks
 	Boot  string           `json:"boot"`           // the run of the machine in which the folder was filled
 	Venv  string           `json:"venv,omitempty"` // the Python environment
+	GPUs  devices          `json:"gpus,omitempty"` // all that the target lends
+	Lent  []string         `json:"-"`              // those of the job, once it has them
 	// Confided tells that the job was given secrets, so that what it left is removed at
 	// once.
 	Confided bool `json:"confided,omitempty"`
@@ -43,7 +45,7 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
 	}
 	needs, err := s.grant(t.Name, job.Needs)
-	return record{Raw: raw(job.Env), Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), Boot: jobdir.BootID(), Confided: len(job.Secrets) > 0}, err
+	return record{Raw: raw(job.Env), Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), GPUs: s.GPUs, Boot: jobdir.BootID(), Confided: len(job.Secrets) > 0}, err
 }
 
 // read reads job.json and reports whether it is whole. It is not while it is being

@@ -14,6 +14,7 @@ type settings struct {
 	Nodes  int          `json:"nodes"`
 	CPUs   float64      `json:"cpus"`
 	Memory jobdir.Bytes `json:"memory"`
+	GPUs   devices      `json:"gpus"`
 	Log    jobdir.Bytes `json:"log"`
 }
 
@@ -49,8 +50,10 @@ func (s settings) grant(name string, need target.Resources) (target.Resources, e
 	switch {
 	case need.Nodes > s.Nodes:
 		return refuse("has %d nodes, the job asks for %d: raise `nodes` of the target, or ask for fewer", s.Nodes, need.Nodes)
-	case need.GPUs > 0:
-		return refuse("lends no GPUs, the job asks for %d: choose a target that has some", need.GPUs)
+	case need.GPUs > 0 && len(s.GPUs) == 0:
+		return refuse("lends no GPUs, the job asks for %d: set `gpus` of the target, or choose one that has some", need.GPUs)
+	case need.GPUs*need.Nodes > len(s.GPUs):
+		return refuse("lends %s, the job asks for %d: raise `gpus` of the target, or ask for fewer", plural(len(s.GPUs), "GPU"), need.GPUs*need.Nodes)
 	case s.CPUs > 0 && need.CPUs > s.CPUs:
 		return refuse("has %g cpus, the job asks for %g: raise `cpus` of the target, or ask for fewer", s.CPUs, need.CPUs)
 	case most > 0 && need.Memory > most:

@@ -16,7 +16,7 @@ import (
 // Status implements target.Driver. It also does what has become due: it stops
 // a job that outlasts its timeout, and the other ranks of one that has failed, and
 // shortens logs.
-func (d Driver) Status(_ context.Context, t target.Target, id string) (target.Status, error) {
+func (d Driver) Status(ctx context.Context, t target.Target, id string) (target.Status, error) {
 	f, err := d.folder(id)
 	if err != nil || !f.exists() {
 		return unknown(), nil
@@ -40,6 +40,10 @@ func (d Driver) Status(_ context.Context, t target.Target, id string) (target.St
 	views, err := f.look(r.Job.Ranks())
 	if err = errors.Join(err, f.trim(r)); err != nil {
 		return target.Status{}, err
+	}
+	if r.waits() && !f.started() && !jobdir.Stopping(f.rank(0)) {
+		why, err := d.borrow(ctx, f, r)
+		return target.Status{State: target.Waiting, Reason: why}, err
 	}
 	if slices.ContainsFunc(views, func(v jobdir.View) bool { return !ranks.Ended(v) }) {
 		return f.statusOfRunning(r, views)

@@ -93,6 +93,7 @@ func (d Driver) clean(f folder, id string, lock *os.File) error {
 	if err != nil {
 		return err
 	}
+	betray(id)
 	views, err := f.look(r.Job.Ranks())
 	if err != nil {
 		return err

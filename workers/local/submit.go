@@ -33,8 +33,17 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if err != nil {
 		return err
 	}
-	return d.submit(ctx, f, r, in, f.start)
+	if !r.waits() {
+		return d.submit(ctx, f, r, in, f.start)
+	}
+	if err := d.submit(ctx, f, r, in, stay); err != nil {
+		return err
+	}
+	return d.queue(ctx, f, job)
 }
+
+// stay is what is next for a job that has to wait.
+func stay(context.Context, record) error { return nil }
 
 // started reports whether every rank of the job was started already.
 func (f folder) started() bool {
@@ -92,11 +101,11 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs,
 		return nil
 	}
 	step("locked")
-	secrets := r.Job.Secrets // they are in no record, so that of an earlier submission lacks them
+	secrets, lent := r.Job.Secrets, r.Lent // they are in no record, so that of an earlier submission lacks them
 	if r, err = f.fill(ctx, d.environments(), r, in, lock); err != nil {
 		return fmt.Errorf("prepare job %q: %w", r.Job.ID, err)
 	}
-	r.Job.Secrets = secrets
+	r.Job.Secrets, r.Lent = secrets, lent
 	step("filled")
 	return next(ctx, r)
 }
