@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
 )
@@ -24,15 +23,21 @@ type call struct {
 	held    bool   // body is all of its body
 	body    []byte // when held
 	at      *instance
+	sent    int               // to instances that broke off
 	failed  map[*version]bool // had nobody to answer
 
+	copied     *shadow
+	clock      *time.Timer // ends it
 	began      time.Time
+	lasted     time.Duration
 	status     int  // of the answer; 0: there was none
 	whole      bool // the answer has been sent, or was refused in words
 	unmeasured bool // the client is to blame
 }
 
-var errNoneReady = errors.New("no instance is ready; it is being started again")
+// maxSent is how often a request is sent that instances break off: it may be what kills
+// them.
+const maxSent = 3
 
 // silent drops what a proxy has to say: clients are told, and instances are watched.
 var silent = log.New(io.Discard, "", 0)
@@ -74,10 +79,16 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 // whether it may be sent to those of another version.
 func (c *call) ask(r *http.Request) (resp *http.Response, again bool, err error) {
 	tried := map[*instance]bool{}
-	last := errNoneReady
 	for {
-		if c.at = c.version.pick(tried); c.at == nil {
-			return nil, true, last
+		if len(tried) > 0 && !c.version.places.others(tried) {
+			// Whether one that broke off is dead is known soon.
+			if err := sleep(r.Context(), lookEvery*3/2); err != nil {
+				return nil, false, err
+			}
+			clear(tried)
+		}
+		if c.at, err = c.version.places.take(r.Context(), tried); err != nil {
+			return nil, errors.Is(err, errNoneReady), err
 		}
 		resp, err := transport.RoundTrip(c.to(r))
 		if err == nil {
@@ -89,11 +100,14 @@ func (c *call) ask(r *http.Request) (resp *http.Response, again bool, err error)
 		}
 		tried[c.at] = true
 		c.leave()
-		if r.Context().Err() != nil || !unreached && !c.repeatable(r) {
-			return nil, false, err
+		if c.sent++; unreached {
+			c.sent--
 		}
-		if last = err; unreached {
-			last = errNoneReady
+		if r.Context().Err() != nil {
+			return nil, false, context.Cause(r.Context())
+		}
+		if !unreached && (!c.repeatable(r) || c.sent >= maxSent) {
+			return nil, false, err
 		}
 	}
 }
@@ -102,7 +116,7 @@ func (c *call) ask(r *http.Request) (resp *http.Response, again bool, err error)
 // was not asked yet. The one that failed is charged with it, so that its figures tell.
 func (c *call) elsewhere() bool {
 	for _, s := range c.table.seats {
-		if s.version == c.version || c.failed[s.version] || !s.anyReady() {
+		if s.version == c.version || c.failed[s.version] || !s.places.anyReady() {
 			continue
 		}
 		if c.failed == nil {
@@ -116,10 +130,6 @@ func (c *call) elsewhere() bool {
 		return true
 	}
 	return false
-}
-
-func (v *version) anyReady() bool {
-	return slices.ContainsFunc(v.instances, (*instance).ready)
 }
 
 // to returns the request as it is sent to the chosen instance.
@@ -161,15 +171,38 @@ func (c *call) repeatable(r *http.Request) bool {
 // answered looks at the answer of an instance before the client gets it.
 func (c *call) answered(resp *http.Response) error {
 	c.status = resp.StatusCode
+	if numbers := reported(resp.Header); numbers != nil {
+		c.version.meter.reported(numbers)
+	}
+	if c.copied != nil {
+		c.copied.listen(resp)
+	}
+	if !c.scores && c.clock != nil {
+		c.clock.Stop() // it may be a stream, which takes what it takes
+	}
 	return nil
 }
 
+// took stops the watch: what follows is no part of the answer.
+func (c *call) took() {
+	if c.lasted == 0 {
+		c.lasted = time.Since(c.began)
+	}
+}
+
 // over counts the request, and takes it off all accounts.
-func (c *call) over(ctx context.Context) {
+func (c *call) over(client context.Context) {
+	c.took()
 	c.leave()
+	if c.clock != nil {
+		c.clock.Stop()
+	}
+	if c.copied != nil && c.status == 0 {
+		close(c.copied.own)
+	}
 	// Nobody is to blame for a client that did not wait.
-	if gone := ctx.Err() != nil && !c.whole; !gone && !c.unmeasured {
-		c.version.meter.answered(time.Since(c.began), c.status == 0 || c.status >= 500 || !c.whole)
+	if gone := client.Err() != nil && !c.whole; !gone && !c.unmeasured {
+		c.version.meter.answered(c.lasted, c.status == 0 || c.status >= 500 || !c.whole)
 	}
 	c.version.inflight.Add(-1)
 }
@@ -193,30 +226,10 @@ func isDial(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// pick chooses the ready instance that answers the fewest requests, and counts
-// this one there.
-func (v *version) pick(without map[*instance]bool) *instance {
-	var best *instance
-	turn := int(v.turns.Add(1))
-	for n := range v.instances {
-		i := v.instances[(turn+n)%len(v.instances)] // the first of equals takes turns
-		if without[i] || !i.ready() {
-			continue
-		}
-		if best == nil || i.pending.Load() < best.pending.Load() {
-			best = i
-		}
-	}
-	if best != nil {
-		best.pending.Add(1)
-	}
-	return best
-}
-
 // leave takes the request off the account of its instance.
 func (c *call) leave() {
 	if c.at != nil {
-		c.at.pending.Add(-1)
+		c.version.places.leave(c.at)
 		c.at = nil
 	}
 }

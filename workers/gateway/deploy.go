@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -82,8 +83,24 @@ func check(d target.Deployment) error {
 		return fmt.Errorf("the paths %q and %q must start with a slash", d.Health, d.Path)
 	case d.Access != target.Open && d.Access != target.Keyed:
 		return fmt.Errorf("%q is no way to guard an endpoint: there is \"\" and %q", d.Access, target.Keyed)
-	case d.Instances > maxInstances:
-		return fmt.Errorf("%d instances are too many for one machine: at most %d", d.Instances, maxInstances)
+	case max(d.Instances, most(d)) > maxInstances:
+		return fmt.Errorf("%d instances are too many for one machine: at most %d", max(d.Instances, most(d)), maxInstances)
+	}
+	return checkServing(d.Serving)
+}
+
+func checkServing(s target.Serving) error {
+	if l := s.Limits; min(l.Concurrent, l.Queue) < 0 || min(l.Timeout, l.Drain) < 0 {
+		return fmt.Errorf("the limits %+v must not be negative", l)
+	}
+	if c := s.Scale; c != nil && (c.Min < 0 || c.Max < max(c.Min, 1) || c.Delay < 0 || !(c.Utilisation >= 0 && c.Utilisation <= 1)) {
+		return fmt.Errorf("the scale %+v cannot be: 0 <= min <= max, max >= 1, 0 <= utilisation <= 1", *c)
+	}
+	if b := s.Batch; b != nil && (b.Max < 1 || b.Wait < 0) {
+		return fmt.Errorf("the batching %+v cannot be: max is 1 or more, and the wait not negative", *b)
+	}
+	if s.OpenAPI != nil && !json.Valid(s.OpenAPI) {
+		return errors.New("the OpenAPI description is not JSON")
 	}
 	return nil
 }

@@ -98,6 +98,7 @@ func (g *gateway) adopt(ctx context.Context, e *endpoint, h history, p roles, r 
 		g.log.Info("the requests are shared", "endpoint", e.name, "between", next)
 	}
 	for id, v := range e.versions {
+		v.answers.Store(p.weight(id) > 0 || p.mirror != nil && p.mirror.ID == id)
 		if !p.alive[id] && (e.trial == nil || e.trial.version != v) {
 			delete(e.versions, id)
 			g.sweep(ctx, e, v.deployment, v)

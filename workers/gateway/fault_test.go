@@ -291,3 +291,10 @@ func TestALogIsReadOnFromAnyOffset(t *testing.T) {
 		}
 	}
 }
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}

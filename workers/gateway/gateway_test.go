@@ -161,9 +161,15 @@ func (p *place) end() {
 
 func (p *place) await(what string, done func() bool) {
 	p.Helper()
+	p.awaitOr(what, done, func() string { return "" })
+}
+
+// awaitOr is await that says how it is when it has waited in vain.
+func (p *place) awaitOr(what string, done func() bool, how func() string) {
+	p.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !done(); {
 		if time.Now().After(deadline) {
-			p.Fatalf("waited in vain for %s", what)
+			p.Fatalf("waited in vain for %s %s", what, how())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

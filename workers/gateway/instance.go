@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -58,14 +59,19 @@ type instance struct {
 	ports   *ports
 	log     *slog.Logger
 	pending atomic.Int64  // requests that it is answering
+	failed  atomic.Bool   // its last start came to nothing
 	doubt   chan struct{} // a request could not reach it: look now
+	changed func()        // called after it became ready, or cannot be hoped for
+
+	leave context.CancelFunc // ends its keeping
+	left  chan struct{}      // closed when that has ended
 
 	mu  sync.Mutex
 	now start
 }
 
 func newInstance(of *deployment, n int, p *ports, log *slog.Logger) *instance {
-	i := &instance{number: n, of: of, dir: instanceDir(of.dir, n), ports: p, doubt: make(chan struct{}, 1)}
+	i := &instance{number: n, of: of, dir: instanceDir(of.dir, n), ports: p, doubt: make(chan struct{}, 1), changed: func() {}}
 	i.log = log.With("instance", n)
 	// A torn or missing record is one of an instance that never started.
 	_ = readJSON(i.dir, nowFile, &i.now)
@@ -87,10 +93,18 @@ func (i *instance) view() start {
 
 func (i *instance) ready() bool { return i.view().Ready }
 
+// promising reports whether it is ready, or may soon be.
+func (i *instance) promising() bool { return !i.failed.Load() }
+
 func (i *instance) address() string { return "127.0.0.1:" + strconv.Itoa(i.view().Port) }
 
 // change alters the record, in memory and for those who look from outside.
 func (i *instance) change(alter func(*start)) {
+	i.record(alter)
+	i.changed()
+}
+
+func (i *instance) record(alter func(*start)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	was := i.now

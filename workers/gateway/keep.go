@@ -12,8 +12,11 @@ import (
 // keep keeps the instance alive until ctx ends; the process then goes on.
 func (i *instance) keep(ctx context.Context) {
 	pause := firstBackoff
+	doubted := false
 	for {
 		err := i.up(ctx)
+		// One that was ready before has died; it is no start that came to nothing.
+		i.failed.Store(err != nil && !doubted)
 		if err == nil {
 			began := time.Now()
 			if err = i.watch(ctx); time.Since(began) > lastBackoff {
@@ -23,7 +26,7 @@ func (i *instance) keep(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errDoubt) {
+		if doubted = errors.Is(err, errDoubt); doubted {
 			continue
 		}
 		i.log.Warn("the instance is restarted", "reason", err, "after", pause)

@@ -115,7 +115,7 @@ func describe(h history, p roles) target.Endpoint {
 	e.Run, e.Stage, e.Model = shown.Run, shown.Stage, shown.Model
 	e.Instances = readInstances(*shown)
 	if e.Live != "" {
-		e.State, e.Reason = health(e.Instances)
+		e.State, e.Reason = shown.health(e.Instances)
 	}
 	for n := range h {
 		if d := &h[n]; p.alive[d.ID] {
@@ -137,12 +137,15 @@ func (p roles) version(d *deployment) target.Version {
 		Deployment: d.ID, Weight: p.weight(d.ID), Mirror: p.mirror != nil && p.mirror.ID == d.ID, Held: d.Held,
 		Run: d.Run, Stage: d.Stage, Model: d.Model, Since: d.end.At, Instances: readInstances(*d),
 	}
-	v.State, v.Reason = health(v.Instances)
+	v.State, v.Reason = d.health(v.Instances)
 	return v
 }
 
-// health sums up the instances of a live deployment.
-func health(instances []target.Instance) (target.State, string) {
+// health sums up the instances of a deployment that is ready.
+func (d *deployment) health(instances []target.Instance) (target.State, string) {
+	if len(instances) == 0 && d.Scale != nil && d.Scale.Min == 0 {
+		return target.Running, "no instance runs while nobody asks; the next request starts one"
+	}
 	state, reason := target.Failed, "no instance runs"
 	for _, i := range instances {
 		switch i.State {
@@ -160,7 +163,7 @@ func health(instances []target.Instance) (target.State, string) {
 
 func readInstances(d deployment) []target.Instance {
 	list := []target.Instance{}
-	for n := range d.Instances {
+	for _, n := range d.shown() {
 		i := target.Instance{Number: n, State: target.Waiting}
 		var s start
 		if err := readJSON(instanceDir(d.dir, n), nowFile, &s); err == nil {
@@ -169,6 +172,22 @@ func readInstances(d deployment) []target.Instance {
 		list = append(list, i)
 	}
 	return list
+}
+
+// shown are the numbers of the instances that there are, or are to be.
+func (d *deployment) shown() []int {
+	if d.Scale != nil && d.end != nil {
+		return d.recorded()
+	}
+	return d.numbers()
+}
+
+// most is how many instances there may be.
+func most(d target.Deployment) int {
+	if d.Scale != nil {
+		return max(d.Scale.Max, d.Scale.Min, 1)
+	}
+	return d.Instances
 }
 
 // ReadEndpoint copies the log of one instance of the endpoint from byte offset
@@ -192,8 +211,8 @@ func (f Folder) ReadEndpoint(_ context.Context, on, name string, instance int, o
 	if d == nil {
 		d = &h[len(h)-1]
 	}
-	if instance < 0 || instance >= d.Instances {
-		return offset, fmt.Errorf("endpoint %q has the instances 0 to %d, and no %d: %w", name, d.Instances-1, instance, target.ErrPermanent)
+	if most := most(d.Deployment); instance < 0 || instance >= most {
+		return offset, fmt.Errorf("endpoint %q has the instances 0 to %d, and no %d: %w", name, most-1, instance, target.ErrPermanent)
 	}
 	path := logPath(instanceDir(d.dir, instance))
 	if info, err := os.Lstat(path); err == nil && info.Size() < offset {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -69,12 +68,26 @@ func (i *instance) trySample(ctx context.Context) (json.RawMessage, error) {
 		return nil, i.answers("answered the sample with %d %s", resp.StatusCode, brief(text))
 	case len(text) > sampleLimit:
 		return nil, i.answers("answered the sample with more than %d bytes", sampleLimit)
+	case !json.Valid(text) && i.of.Bytes:
+		return i.takeBytes(text)
 	case !json.Valid(text):
 		return nil, i.answers("answered the sample with what is not JSON: %s", brief(text))
 	case s.Answer != nil && !sameJSON(text, s.Answer):
 		return nil, i.answers("answered the sample with %s, and the answer wanted is %s", brief(text), brief(onOneLine(s.Answer)))
 	}
 	return text, nil
+}
+
+// takeBytes judges an answer to the sample that is not JSON. It is kept as text.
+func (i *instance) takeBytes(text []byte) (json.RawMessage, error) {
+	kept, err := json.Marshal(string(text))
+	if err != nil {
+		return nil, err
+	}
+	if want := i.of.Sample.Answer; want != nil && !sameJSON(kept, want) {
+		return nil, i.answers("answered the sample with %s, and the answer wanted is %s", brief(text), brief(onOneLine(want)))
+	}
+	return kept, nil
 }
 
 // brief shortens an answer for a message.
@@ -96,60 +109,4 @@ func onOneLine(text []byte) []byte {
 		return text
 	}
 	return b.Bytes()
-}
-
-// sameJSON reports whether a and b are the same JSON value: the order of keys
-// does not count, nor how a number is written.
-func sameJSON(a, b []byte) bool {
-	va, errA := decode(a)
-	vb, errB := decode(b)
-	return errA == nil && errB == nil && sameValue(va, vb)
-}
-
-func decode(text []byte) (v any, err error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	return v, d.Decode(&v)
-}
-
-func sameValue(a, b any) bool {
-	switch a := a.(type) {
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for k, v := range a {
-			if w, ok := b[k]; !ok || !sameValue(v, w) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		b, ok := b.([]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for i := range a {
-			if !sameValue(a[i], b[i]) {
-				return false
-			}
-		}
-		return true
-	case json.Number:
-		b, ok := b.(json.Number)
-		return ok && sameNumber(string(a), string(b))
-	}
-	return a == b
-}
-
-// sameNumber compares whole numbers exactly and others as doubles, as JSON
-// programs read them.
-func sameNumber(a, b string) bool {
-	if strings.ContainsAny(a+b, ".eE") {
-		x, errX := strconv.ParseFloat(a, 64)
-		y, errY := strconv.ParseFloat(b, 64)
-		return errX == nil && errY == nil && x == y
-	}
-	return a == b || a == "-"+b && b == "0" || b == "-"+a && a == "0"
 }

@@ -35,8 +35,19 @@ func (d *deployment) process(number int, home string, port int) (jobdir.Process,
 	if err != nil {
 		return p, err
 	}
-	p.Argv = []string{python, "-u", filepath.Join(d.dir, scoreFile), d.Score}
+	p.Argv = append([]string{python, "-u", filepath.Join(d.dir, scoreFile), d.Score}, d.serveArgs()...)
 	return p, nil
+}
+
+// serveArgs are the options of serve.py.
+func (d *deployment) serveArgs() (args []string) {
+	if d.Bytes {
+		args = append(args, "--bytes")
+	}
+	if b := d.Batch; b != nil {
+		args = append(args, "--batch", strconv.Itoa(b.Max), strconv.FormatFloat(b.Wait.Seconds(), 'f', -1, 64))
+	}
+	return args
 }
 
 func findPython(path string) (string, error) {

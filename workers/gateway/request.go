@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -136,22 +137,47 @@ func (g *gateway) forward(w http.ResponseWriter, r *http.Request, e *endpoint, r
 	}
 	c := &call{version: v, table: t, rest: "/" + rest, scores: !below || rest == "score", began: time.Now()}
 	defer c.over(r.Context())
+	if below && rest == openAPI && r.Method == http.MethodGet && v.describes() {
+		c.unmeasured = true
+		g.describe(w, r, v, t)
+		return
+	}
 	if err := c.hold(w, r); err != nil {
 		c.unmeasured = true
 		refuseError(w, err)
 		return
 	}
+	c.shadow(r)
+	ctx, late := context.WithCancelCause(r.Context())
+	defer late(nil)
+	c.clock = time.AfterFunc(v.timeout(), func() { late(errLate) })
 	proxy := httputil.ReverseProxy{
 		Rewrite:        c.rewrite,
 		Transport:      c,
 		FlushInterval:  -1, // answers may be streams
 		ModifyResponse: c.answered,
-		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, err error) { refuseError(w, err) },
+		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, err error) { c.refuse(w, err) },
 		ErrorLog:       silent,
 		BufferPool:     &buffers,
 	}
-	proxy.ServeHTTP(w, r)
+	proxy.ServeHTTP(w, r.WithContext(ctx))
 	c.whole = true
+}
+
+// errLate ends a request that takes too long.
+var errLate = errors.New("the answer took too long")
+
+// refuse answers in place of the instances.
+func (c *call) refuse(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, errFull):
+		c.unmeasured = true
+		c.version.meter.rejected()
+	case errors.Is(err, errLate):
+		err = fmt.Errorf("%w: there was none within %v", errLate, c.version.timeout())
+	}
+	c.whole = true
+	refuseError(w, err)
 }
 
 // asksHealth reports whether the request asks how the endpoint is, which needs no key.
@@ -200,6 +226,11 @@ func refuseError(w http.ResponseWriter, err error) {
 		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body may have at most %d bytes", long.Limit))
 	case errors.Is(err, errBody):
 		refuse(w, http.StatusBadRequest, err.Error())
+	case errors.Is(err, errFull):
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusTooManyRequests, err.Error())
+	case errors.Is(err, errLate):
+		refuse(w, http.StatusGatewayTimeout, err.Error())
 	case errors.Is(err, errNoneReady):
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusServiceUnavailable, err.Error())

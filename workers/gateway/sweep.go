@@ -45,7 +45,7 @@ func (g *gateway) remove(ctx context.Context, d deployment) error {
 		if err := d.sweep(func(dir string) error { return stopFolder(ctx, dir) }); err != nil {
 			return err
 		}
-		for n := range d.Instances {
+		for _, n := range d.recorded() {
 			var s start
 			_ = readJSON(instanceDir(d.dir, n), nowFile, &s)
 			g.ports.release(s.Port)

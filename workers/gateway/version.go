@@ -4,6 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,37 +16,106 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 )
 
-// drainFor bounds how long the requests to an old version may go on.
-const drainFor = 30 * time.Second
+// The defaults of target.Limits.
+const (
+	drainFor       = 30 * time.Second // bounds how long the requests to an old version may go on
+	defaultQueue   = 100
+	defaultTimeout = 5 * time.Minute
+)
 
 // version is a deployment with its instances in this process.
 type version struct {
 	deployment
-	instances []*instance
-	inflight  atomic.Int64 // requests that may still be sent to an instance
-	turns     atomic.Uint32
-	meter     *meter
+	places   *places
+	inflight atomic.Int64 // requests that may still be sent to an instance
+	copies   atomic.Int64 // of requests, that it answers as a mirror
+	answers  atomic.Bool  // it has a share of the requests
+	meter    *meter
+	ports    *ports
+	log      *slog.Logger
 
+	ctx     context.Context    // of the keeping
 	stop    context.CancelFunc // ends the keeping, not the processes
 	keepers sync.WaitGroup
 }
 
 func (g *gateway) version(d deployment) *version {
-	v := &version{deployment: d, stop: func() {}, meter: newMeter(d.dir)}
-	log := g.log.With("endpoint", d.Endpoint, "deployment", d.ID)
-	for n := range d.Instances {
-		v.instances = append(v.instances, newInstance(&v.deployment, n, &g.ports, log))
+	v := &version{deployment: d, stop: func() {}, meter: newMeter(d.dir), ports: &g.ports}
+	v.log = g.log.With("endpoint", d.Endpoint, "deployment", d.ID)
+	v.places = &places{each: d.Limits.Concurrent, queue: d.Limits.Queue, grows: d.Scale != nil}
+	if v.places.queue <= 0 {
+		v.places.queue = defaultQueue
+	}
+	for _, n := range d.numbers() {
+		v.places.add(v.instance(n))
 	}
 	return v
 }
 
-// keep keeps all instances alive, and measures them, until release.
+func (v *version) instance(n int) *instance {
+	i := newInstance(&v.deployment, n, v.ports, v.log)
+	i.changed = v.places.changed
+	return i
+}
+
+// numbers are those of the instances that there are, or that are to be the first.
+func (d *deployment) numbers() []int {
+	if d.Scale == nil {
+		return count(d.Instances)
+	}
+	if d.end == nil { // one at least has to answer the sample
+		return count(max(min(d.Instances, d.Scale.Max), d.Scale.Min, 1))
+	}
+	if found := d.recorded(); len(found) > d.Scale.Min {
+		return found
+	}
+	return count(d.Scale.Min)
+}
+
+func count(n int) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	return numbers
+}
+
+// recorded are the numbers of the instances that have a record, in order.
+func (d *deployment) recorded() []int {
+	var found []int
+	entries, _ := os.ReadDir(filepath.Join(d.dir, instancesDir))
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && exists(instanceDir(d.dir, n), nowFile) {
+			found = append(found, n)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// keep keeps all instances alive, as many as there are to be, and measures them, until
+// release.
 func (g *gateway) keep(ctx context.Context, v *version) {
 	g.meters.add(v.meter)
-	ctx, v.stop = context.WithCancel(ctx)
-	for _, i := range v.instances {
-		v.keepers.Go(func() { i.keep(ctx) })
+	v.ctx, v.stop = context.WithCancel(ctx)
+	for _, i := range v.places.all() {
+		v.tend(i)
 	}
+	if v.Scale != nil {
+		s := newScaling(v)
+		v.keepers.Go(s.run)
+	}
+}
+
+// tend keeps one instance alive until release, or until it is told to leave.
+func (v *version) tend(i *instance) {
+	var ctx context.Context
+	ctx, i.leave = context.WithCancel(v.ctx)
+	i.left = make(chan struct{})
+	v.keepers.Go(func() {
+		defer close(i.left)
+		i.keep(ctx)
+	})
 }
 
 // release ends the keeping; the processes go on.
@@ -52,10 +126,24 @@ func (v *version) release() {
 
 // drain waits for the requests that were sent here before traffic moved on.
 func (v *version) drain(ctx context.Context) {
-	limit, cancel := context.WithTimeout(ctx, drainFor)
+	limit, cancel := context.WithTimeout(ctx, v.drainFor())
 	defer cancel()
 	for v.inflight.Load() > 0 && sleep(limit, 5*time.Millisecond) == nil {
 	}
+}
+
+func (v *version) drainFor() time.Duration {
+	if v.Limits.Drain > 0 {
+		return v.Limits.Drain
+	}
+	return drainFor
+}
+
+func (v *version) timeout() time.Duration {
+	if v.Limits.Timeout > 0 {
+		return v.Limits.Timeout
+	}
+	return defaultTimeout
 }
 
 // try starts all instances, and sends the sample to each. It returns the answer
@@ -63,9 +151,10 @@ func (v *version) drain(ctx context.Context) {
 func (v *version) try(ctx context.Context) (json.RawMessage, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	answers := make([]json.RawMessage, len(v.instances))
+	all := v.places.all()
+	answers := make([]json.RawMessage, len(all))
 	var wg sync.WaitGroup
-	for n, i := range v.instances {
+	for n, i := range all {
 		wg.Go(func() {
 			answer, err := i.try(ctx)
 			if err != nil {

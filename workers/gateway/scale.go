@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// lookAtLoad is how often the load is compared with the number of instances.
+const lookAtLoad = 200 * time.Millisecond
+
+// scaling makes the number of instances of a version follow its load.
+type scaling struct {
+	*version
+	decide *scaler
+	wanted chan struct{} // a request waits
+	area   float64       // of the load, when it was looked at the last time
+	at     time.Time
+}
+
+func newScaling(v *version) *scaling {
+	s := &scaling{version: v, decide: newScaler(*v.Scale, v.Limits.Concurrent), wanted: make(chan struct{}, 1), at: time.Now()}
+	v.places.wants = func() {
+		select {
+		case s.wanted <- struct{}{}:
+		default:
+		}
+	}
+	return s
+}
+
+func (s *scaling) run() {
+	tick := time.NewTicker(lookAtLoad)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.wanted:
+			// Only the first instance is worth more than the pace.
+			if len(s.places.all()) > 0 {
+				continue
+			}
+		case <-tick.C:
+		}
+		s.look()
+	}
+}
+
+// look starts or stops instances, if there are to be more or fewer.
+func (s *scaling) look() {
+	waiting, now, area := s.places.load()
+	at := time.Now()
+	load := float64(now)
+	if past := at.Sub(s.at).Seconds(); past > 0 {
+		load = max((area-s.area)/past, min(load, float64(waiting)))
+	}
+	s.area, s.at = area, at
+	have := s.places.all()
+	want := s.decide.want(at, load, waiting, len(have))
+	if !s.answers.Load() {
+		want = max(want, 1) // what is kept or held is to answer at once
+	}
+	for range want - len(have) {
+		s.start()
+	}
+	if want < len(have) {
+		for _, i := range have[max(want, 0):] {
+			s.log.Info("fewer instances are needed", "stop", i.number, "want", want)
+			s.places.remove(i)
+			s.keepers.Go(func() { s.dismiss(i) })
+		}
+	}
+}
+
+// start adds an instance with the lowest number that is free.
+func (s *scaling) start() {
+	taken := s.recorded()
+	for _, i := range s.places.all() {
+		taken = append(taken, i.number)
+	}
+	n := 0
+	for slices.Contains(taken, n) {
+		n++
+	}
+	s.log.Info("more instances are needed", "start", n)
+	i := s.instance(n)
+	s.tend(i)
+	s.places.add(i)
+}
+
+// dismiss stops an instance that is out of rotation, after it has answered what it
+// was asked. A gateway that dies meanwhile finds it again, and decides anew.
+func (s *scaling) dismiss(i *instance) {
+	limit, cancel := context.WithTimeout(s.ctx, s.drainFor())
+	defer cancel()
+	for i.pending.Load() > 0 && sleep(limit, 5*time.Millisecond) == nil {
+	}
+	if s.ctx.Err() != nil {
+		return
+	}
+	i.leave()
+	<-i.left
+	folder, port := i.folder(), i.view().Port
+	if err := stopFolder(s.ctx, folder); err != nil {
+		if s.ctx.Err() == nil {
+			s.log.Error("stop an instance", "instance", i.number, "error", err)
+		}
+		return
+	}
+	// Without its record it is none any more; its log stays.
+	_ = os.Remove(filepath.Join(i.dir, nowFile))
+	_ = os.RemoveAll(folder)
+	s.ports.release(port)
+}
