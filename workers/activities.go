@@ -219,12 +219,14 @@ func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs,
 // the driver gives a hint.
 func follow(ctx context.Context, d target.Driver, t target.Target, id string) (target.Status, error) {
 	pause, last := lookFirst, time.Time{}
+	queue := newQueue(ctx)
 	for {
 		hint := hintOf(d, t, id) // before the look, so that no end falls between the two
 		st, err := d.Status(ctx, t, id)
 		if err != nil || st.State.Ended() {
 			return st, err
 		}
+		queue.look(st)
 		if time.Since(last) >= beat {
 			life(ctx).beat(st.State)
 			last = time.Now()

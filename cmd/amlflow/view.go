@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,6 +104,8 @@ func (p *program) news(s *flow.StageProgress) string {
 	out := state(p.colourErr, s.Status)
 	switch {
 	case s.Status == target.Running && s.Target == "":
+	case queued(s):
+		out = "queued on " + s.Target
 	case s.Status == target.Running:
 		out += " on " + s.Target
 		if s.Attempts > 1 {
@@ -115,7 +118,7 @@ func (p *program) news(s *flow.StageProgress) string {
 	if s.Reused != nil {
 		reused = "reused from run " + s.Reused.Run
 	}
-	for _, more := range []string{reused, counted(s.Count), s.Why, s.Error, metrics(s.Metrics), s.URL} {
+	for _, more := range []string{reused, counted(s.Count), strings.TrimPrefix(s.Why, flow.Queued), s.Error, metrics(s.Metrics), s.URL} {
 		if more != "" {
 			out += "  " + clean(more)
 		}
@@ -161,12 +164,23 @@ func tenths(c *flow.Count) int {
 	return 10 * (c.Succeeded + c.Failed + c.Skipped + c.Cancelled) / c.Total
 }
 
-// why leaves out the count of tries, so that each of many is not news.
+// why leaves out the count of tries and of those in front, so that each of many is not
+// news.
 func why(s *flow.StageProgress) string {
-	if s.Status == target.Running && s.Why != "" && s.Approval == nil {
+	switch {
+	case s.Status != target.Running || s.Approval != nil:
+		return s.Why
+	case strings.HasPrefix(s.Why, "trying again"):
 		return "trying again"
+	case queued(s):
+		return "queued"
 	}
 	return s.Why
+}
+
+// queued reports whether a stage was handed to its target and waits there for its turn.
+func queued(s *flow.StageProgress) bool {
+	return s.Status == target.Running && strings.HasPrefix(s.Why, flow.Queued)
 }
 
 // reported follows what stages report while they run.

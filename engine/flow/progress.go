@@ -13,6 +13,10 @@ import (
 // Skipped is the state of a stage that was not meant to run.
 const Skipped target.State = "skipped"
 
+// Queued begins the reason why a stage that was handed to its target waits there. The
+// stage is running all the while: its job is there, and starts by itself.
+const Queued = "queued: "
+
 // Progress is a run as it stands, and its record once it has ended.
 type Progress struct {
 	Run       string          `json:"run"`

@@ -322,6 +322,14 @@ func (s *stretch) checkpoint(t thread, p *flow.StageProgress, ref target.Ref) {
 	s.loom.stir()
 }
 
+// queued says of a stage that was handed to its target why it does not run there yet.
+func (s *stretch) queued(t thread, p *flow.StageProgress, why string) {
+	if why != "" {
+		why = flow.Queued + why
+	}
+	s.note(t, p, why)
+}
+
 // note says of a stage what somebody could not do for it.
 func (s *stretch) note(t thread, p *flow.StageProgress, why string) {
 	s.loom.mu.Lock()

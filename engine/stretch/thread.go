@@ -83,6 +83,7 @@ func (t thread) Attempt(task flow.Task) (out workers.Outcome) {
 		}
 		defer t.s.by.free()
 		out = t.persist(task.Progress, func(ctx context.Context, try int) (workers.Outcome, error) {
+			ctx = workers.OnWaiting(ctx, func(why string) { t.s.queued(t, task.Progress, why) })
 			ctx = workers.OnCheckpoint(ctx, func(ref target.Ref) { t.s.checkpoint(t, task.Progress, ref) })
 			return t.s.by.Activities.Try(ctx, task.Do, task.Work, try)
 		})

@@ -221,9 +221,9 @@ func (l *lending) grant(id string, of []string, wants int, now time.Time) (why s
 		before += w.Wants
 	}
 	if before+wants > len(free) {
-		why = fmt.Sprintf("waits for %s: %d of %d free", plural(wants, "GPU"), len(free), len(of))
+		why = fmt.Sprintf("it wants %s, and %d of %d free", plural(wants, "GPU"), len(free), len(of))
 		if place > 0 {
-			why += fmt.Sprintf(", and %s before it", plural(place, "job"))
+			why += fmt.Sprintf("; %s before it", plural(place, "job"))
 		}
 		return why
 	}

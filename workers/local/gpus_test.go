@@ -100,7 +100,7 @@ func TestEachJobHasItsGPUsToItself(t *testing.T) {
 	if slices.Sort(got); !slices.Equal(got, []string{"0", "1"}) {
 		t.Errorf("two jobs see %q", got)
 	}
-	l.waits("c", "waits for 1 GPU: 0 of 2 free")
+	l.waits("c", "it wants 1 GPU, and 0 of 2 free")
 	had := l.sees("b", "0")
 	l.end("b")
 	if got := l.sees("c", "0"); got != had {
@@ -115,8 +115,8 @@ func TestTheFirstThatWaitsForGPUsIsServedFirst(t *testing.T) {
 	l.sees("a", "0")
 	l.submit("wide", 2, 1)
 	l.submit("late", 1, 1)
-	l.waits("wide", "waits for 2 GPUs: 1 of 2 free")
-	l.waits("late", "and 1 job before it")
+	l.waits("wide", "it wants 2 GPUs, and 1 of 2 free")
+	l.waits("late", "1 job before it")
 	l.end("a")
 	if got := l.sees("wide", "0"); got != "GPU-x,GPU-y" {
 		t.Errorf("it sees %q", got)
