@@ -54,8 +54,9 @@ var plan = []room{
 	{"workers", "workers/target workers/mask workers/registry", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
-	{"engine/plan", "engine/unified schema schema/diag schema/expr workers/target", ""},
-	{"engine/flow", "engine/plan schema/diag workers workers/registry workers/target", "go.temporal.io/sdk go.temporal.io/api"},
+	{"engine/tune", "", ""},
+	{"engine/plan", "engine/tune engine/unified schema schema/diag schema/expr workers/target", ""},
+	{"engine/flow", "engine/plan engine/tune schema/diag workers workers/registry workers/target", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine/stretch", "engine/flow engine/plan workers workers/target", "go.temporal.io/sdk"},
 	{"engine/rehearsal", "engine/plan engine/flow schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk"},
 	{"engine/blob", "workers/target", ""},

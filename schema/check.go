@@ -26,6 +26,7 @@ var rules = []struct {
 	{"what templates and pipelines are given fits them", (*checker).uses},
 	{"stages run over something", (*checker).fanOut},
 	{"models are outputs, under names that can be", (*checker).models},
+	{"stages tune what they declare", (*checker).sweeps},
 	{"secrets are the workspace's", (*checker).secrets},
 	{"who approves is known", (*checker).approvers},
 	{"needs name stages that can be waited for", (*checker).needs},

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -84,7 +85,21 @@ var cured = map[string]func(given any, text string) string{
 	"retry/on/*": func(_ any, text string) string { return "write \"exit " + text + "\"" },
 	"retry":      func(_ any, text string) string { return fmt.Sprintf("write { attempts: %s }", text) },
 	"until":      untilCure,
-	"approve":    approveCure,
+	"sweep/space/*": func(given any, text string) string {
+		if isList(given) {
+			return fmt.Sprintf("write { choice: %s }, or { uniform: %s } for anything between", compact(given), compact(given))
+		}
+		return "write a distribution, such as { uniform: [0, 1] } or { choice: [a, b] }"
+	},
+	"sweep/objective": func(_ any, text string) string {
+		return fmt.Sprintf("write { minimize: %s } or { maximize: %s }", or(text, "METRIC"), or(text, "METRIC"))
+	},
+	"sweep/algorithm": func(_ any, text string) string { return kindCure(text, "tpe", "random", "grid", "sobol") },
+	"sweep/stop":      func(_ any, text string) string { return kindCure(text, "asha", "bandit", "median", "truncation") },
+	"sweep/limits": func(_ any, text string) string {
+		return fmt.Sprintf("write { trials: %s }", or(text, "20"))
+	},
+	"approve": approveCure,
 	"matrix": func(given any, text string) string {
 		if text != "" {
 			return fmt.Sprintf("give it a name: { NAME: %s }", quotedIf(text))
@@ -180,6 +195,15 @@ var cured = map[string]func(given any, text string) string{
 	"target": func(given any, text string) string {
 		return "write the name of a target, which " + FileName + " describes"
 	},
+}
+
+// kindCure is for the name of a kind where a map with it belongs.
+func kindCure(text, otherwise string, others ...string) string {
+	kind := or(otherWords[strings.ToLower(text)], strings.ToLower(text)).(string)
+	if !slices.Contains(others, kind) {
+		kind = otherwise
+	}
+	return fmt.Sprintf("write { kind: %s }", kind)
 }
 
 func or(v any, otherwise string) any {

@@ -14,7 +14,7 @@ func (s *Source) stage(path, name string) Stage {
 	st.Needs, st.Parallel = s.list(path+"/needs"), s.text(path+"/parallel")
 	st.Inputs, st.Outputs, st.Metrics = s.named(path+"/inputs"), s.declared(path+"/outputs"), s.declared(path+"/metrics")
 	st.Matrix, st.Each, st.Until = s.matrix(path+"/matrix"), s.each(path+"/each"), s.until(path+"/until")
-	st.Concurrency = s.concurrency(path + "/concurrency")
+	st.Concurrency, st.Sweep = s.concurrency(path+"/concurrency"), s.sweep(path+"/sweep")
 	if s.said(path + "/deploy") {
 		st.Deploy = s.deploy(path + "/deploy")
 	}

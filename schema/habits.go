@@ -70,7 +70,46 @@ var habits = map[string]map[string]string{
 		"continueonerror allowfailure ignorefailed":                                                "write `if: ${{ always() }}` in the stages that go on",
 		"artifacts produces": "write `outputs: { NAME: folder }`",
 		"distributed distribution launcher torchrun horovod mpi nprocpernode processespernode": "write `launch: { kind: torchrun, processes_per_node: N }`",
+		"tune tuning hyperparameters hyperparameter hpo hparams searchspace hyperdrive":        "write `sweep: { space: { NAME: { uniform: [0, 1] } }, objective: { minimize: METRIC } }` beside `run:`",
 		"anyof prefer": "write `target: { any_of: [NAME, …] }`",
+	}),
+	"sweep": spread(map[string]string{
+		"params parameters parameterspace searchspace hyperparameters samplingspace":       "write `space: { NAME: { uniform: [0, 1] } }`",
+		"goal metric primarymetric minimize maximize direction mode":                       "write `objective: { minimize: METRIC }`",
+		"sampler sampling samplingalgorithm method searchalgorithm strategy seed":          "write `algorithm: { kind: tpe }`",
+		"pruner earlytermination earlystop earlystopping scheduler policy termination":     "write `stop: { kind: asha }`",
+		"trials ntrials numtrials maxtrials maxtotaltrials count runs budget numsamples":   "write `limits: { trials: N }`",
+		"parallel maxparallel concurrency maxconcurrent maxconcurrenttrials njobs workers": "write `limits: { parallel: N }`",
+		"timeout time maxtime duration":                                                    "write `limits: { time: 1h }`",
+	}),
+	"distribution": spread(map[string]string{
+		"categorical values enum options oneof":            "write `choice: [VALUE, …]`",
+		"randint integer intuniform range lograndint qint": "write `int: [LEAST, GREATEST]`, or `log_int`",
+		"float double real uniformfloat min max":           "write `uniform: [LEAST, GREATEST]`",
+		"gaussian randn":                                   "write `normal: [MEAN, DEVIATION]`",
+		"loggaussian lognorm":                              "write `log_normal: [MEAN, DEVIATION]`",
+		"log reciprocal logscale":                          "write `log_uniform: [LEAST, GREATEST]`",
+	}),
+	"objective": spread(map[string]string{
+		"min minimise goal": "write `minimize: METRIC`",
+		"max maximise":      "write `maximize: METRIC`",
+		"metric name":       "write `minimize: METRIC`, or maximize",
+	}),
+	"stop": spread(map[string]string{
+		"graceperiod minresource minbudget minsteps":      "write `min: N`",
+		"reductionfactor eta":                             "write `factor: N`",
+		"maxt maxresource maxbudget maxsteps":             "write `max: N`",
+		"evaluationinterval frequency every":              "write `interval: N`",
+		"delayevaluation warmup warmupsteps nwarmupsteps": "write `delay: N`",
+		"truncationpercentage percentage quantile":        "write `percent: N`",
+		"slack": "write `slack_factor: N` or `slack_amount: N`",
+		"minsamples minsamplesrequired nstartuptrials startup": "write `min_trials: N`",
+	}),
+	"sweep_limits": spread(map[string]string{
+		"maxtrials maxtotaltrials ntrials numtrials count":               "write `trials: N`",
+		"maxconcurrenttrials concurrency maxparallel concurrent workers": "write `parallel: N`",
+		"timeout maxtime duration maxdurationminutes":                    "write `time: 1h`",
+		"maxfailures failed maxfailed errors":                            "write `failures: N`",
 	}),
 	"defaults": spread(map[string]string{
 		"run command script uses pipeline deploy approve steps":  "it says what a stage does, and belongs into each stage",
@@ -214,7 +253,8 @@ func works(key string) bool {
 // otherWords are values that other tools have for those of an enum.
 var otherWords = map[string]string{"float": "number", "double": "number", "decimal": "number", "str": "string", "text": "string", "long": "integer",
 	"dir": "folder", "directory": "folder", "array": "list", "path": "file",
-	"success": "succeeded", "ok": "succeeded", "passed": "succeeded", "completed": "succeeded", "failure": "failed", "error": "failed", "canceled": "cancelled"}
+	"success": "succeeded", "ok": "succeeded", "passed": "succeeded", "completed": "succeeded", "failure": "failed", "error": "failed", "canceled": "cancelled",
+	"bayesian": "tpe", "bayes": "tpe", "hyperopt": "tpe", "optuna": "tpe", "hyperband": "asha", "halving": "asha", "successive_halving": "asha", "medianstopping": "median"}
 
 // foreign recognises files of other tools, by a key that they have and none of ours.
 func (sh *shaper) foreign() diag.Findings {

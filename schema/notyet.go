@@ -18,7 +18,6 @@ type later struct {
 // that they stand in: a definition of the schema, or the kind of file itself.
 var notYet = map[string]map[string]later{
 	"stage": {
-		"sweep":         {what: "hyperparameter tuning", cure: "write one stage for each setting, and compare their metrics"},
 		"batch":         {what: "batch scoring", cure: "score the folder in a `run` stage"},
 		"queue_timeout": {what: "a bound on waiting for a place", cure: "bound the whole attempt with `timeout`"},
 	},
@@ -51,7 +50,7 @@ var notYet = map[string]map[string]later{
 }
 
 // namesToCome are names of expressions that belong to what is to come.
-var namesToCome = map[string]string{"trial": "hyperparameter tuning", "endpoint": "watching an endpoint"}
+var namesToCome = map[string]string{"endpoint": "watching an endpoint"}
 
 // named is what the finding calls the key.
 func (l later) named(key string) string {

@@ -77,6 +77,7 @@ type Stage struct {
 	Prefer      string   // of any_of: "cheapest" or "first"
 	Needs       []string
 	If          string // "" or one ${{ expression }}
+	Sweep       *Sweep // nil: it runs once
 	Matrix      *Matrix
 	Each        *Each
 	Parallel    string // of Matrix and Each: a whole number, may be an expression over params; "" means no bound
@@ -103,6 +104,10 @@ type Stage struct {
 
 	defaults map[string]bool // keys, as At takes them, that come from the pipeline's defaults
 }
+
+// Several reports whether the stage runs more than once, each time with something that
+// its expressions see: a matrix, each, or a sweep.
+func (s *Stage) Several() bool { return s.Matrix != nil || s.Each != nil || s.Sweep != nil }
 
 // At is the JSON pointer of a key of the stage, "timeout" or "env/NAME": where it
 // is written, which may be among the pipeline's defaults.

@@ -236,7 +236,7 @@ func (c *checker) compile(p place, src string, want expr.Type) (*expr.Compiled, 
 		return expr.Compile(src, c.p.UntilScope(p.stage), want)
 	case p.alone:
 		return expr.Compile(src, c.p.shared(p.stage), want)
-	case p.stage != nil && (p.stage.Matrix != nil || p.stage.Each != nil):
+	case p.stage != nil && p.stage.Several():
 		return expr.Compile(src, c.p.Scope(p.stage), want)
 	}
 	key := compiled{src, p.stage != nil && c.p.inFinally(p.stage), want.Kind}

@@ -143,7 +143,7 @@ func (c *checker) needCure(name string, known []string) string {
 	switch {
 	case i < 0 || stage == name:
 		return c.nearest.hint(name, known, "stages")
-	case c.all[i].Matrix != nil || c.all[i].Each != nil:
+	case c.all[i].Several():
 		return fmt.Sprintf("write %s, which stands for all that it runs: one of them cannot be waited for alone", stage)
 	}
 	return "write " + stage

@@ -9,12 +9,12 @@ var alien = []struct {
 	keys []string
 }{
 	{"approve", "a stage that waits for a person runs nothing: say it in a stage that needs this one",
-		[]string{"target", "inputs", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "checkpoint", "retry", "matrix", "each", "until", "concurrency"}},
+		[]string{"target", "inputs", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "checkpoint", "retry", "matrix", "each", "until", "sweep", "concurrency"}},
 	{"pipeline", "say it in the stages of the pipeline that it names",
-		[]string{"target", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "checkpoint", "timeout", "until"}},
+		[]string{"target", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "checkpoint", "timeout", "until", "sweep"}},
 	{"pipeline", "give it in `with`, and declare it among the params of the pipeline", []string{"inputs"}},
 	{"uses", "say it in the template: what it gives is its promise, and not its user's", []string{"outputs", "metrics"}},
-	{"deploy", "say it in a stage that runs something", []string{"cache", "checkpoint", "register", "until", "matrix", "each", "launch"}},
+	{"deploy", "say it in a stage that runs something", []string{"cache", "checkpoint", "register", "until", "matrix", "each", "sweep", "launch"}},
 }
 
 // suits refuses keys that would have no effect.
@@ -81,7 +81,11 @@ func (c *checker) beside(s *Stage) {
 		alone("with", "`uses` or `pipeline`")
 	}
 	if !c.p.Source.said(s.Path+"/matrix") && !c.p.Source.said(s.Path+"/each") {
-		alone("parallel", "`matrix` or `each`")
+		if c.valueOf(s.Path+"/sweep") != nil && c.valueOf(s.Path+"/parallel") != nil {
+			c.key("no-effect", s.Path+"/parallel", "write it among the `limits` of the sweep", "`parallel` has no effect without `matrix` or `each`")
+		} else {
+			alone("parallel", "`matrix` or `each`")
+		}
 	}
 	if s.Matrix != nil && s.Each != nil {
 		c.key("two-kinds", s.Path+"/each", "put one of them into a stage of its own", "stage %q has both `matrix` and `each`", s.Name)
@@ -90,7 +94,7 @@ func (c *checker) beside(s *Stage) {
 
 // ofUser refuses in a template what only the pipeline that uses it can say.
 func (c *checker) ofUser(s *Stage) {
-	for _, key := range []string{"matrix", "each", "parallel", "needs"} {
+	for _, key := range []string{"matrix", "each", "sweep", "parallel", "needs"} {
 		if path := s.Path + "/" + key; c.valueOf(path) != nil {
 			c.key("no-effect", path, "say it in the stage that uses the template", "a template says what one stage does; `%s` is for the pipeline that uses it", key)
 		}

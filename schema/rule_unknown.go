@@ -122,7 +122,7 @@ func (c *checker) ofMany(p place, e expr.Error) string {
 // said reports whether a name is missing only because the key that brings it was
 // written as other tools have it, which is a finding already.
 func (c *checker) said(p place, e expr.Error) bool {
-	if e.Code != expr.CodeName || len(e.Parent) > 0 || p.stage == nil || e.Name != "matrix" && e.Name != "each" {
+	if e.Code != expr.CodeName || len(e.Parent) > 0 || p.stage == nil || e.Name != "matrix" && e.Name != "each" && e.Name != "trial" {
 		return false
 	}
 	return slices.ContainsFunc(c.p.Source.Keys(p.stage.Path), func(key string) bool {
@@ -134,6 +134,7 @@ func (c *checker) said(p place, e expr.Error) bool {
 var only = map[string]struct{ where, cure string }{
 	"matrix":  {"a stage with `matrix`", "add `matrix: { NAME: [VALUE, …] }` to the stage, or use params"},
 	"each":    {"a stage with `each`", "add `each: [VALUE, …]` to the stage, or use params"},
+	"trial":   {"a stage with `sweep`", "add `sweep: { space: { NAME: { uniform: [0, 1] } }, … }` to the stage, or use params"},
 	"outputs": {"`until.when`", "results of a stage are read as stages.NAME.outputs.NAME"},
 	"metrics": {"`until.when`", "results of a stage are read as stages.NAME.metrics.NAME"},
 	"attempt": {"`until.when`", "a script counts its attempts itself; `until` is for repeating a stage"},
@@ -163,6 +164,10 @@ func (c *checker) unknown(p place, e expr.Error) (code diag.Code, message, hint 
 		return c.unknownTop(p, e, hint)
 	case len(path) == 1 && path[0] == "matrix":
 		return what("unknown-name", "the matrix has no %q", e.Name)
+	case len(path) == 1 && path[0] == "trial":
+		return what("unknown-name", "the space of the sweep has no %q", e.Name)
+	case len(path) == 3 && path[0] == "stages" && path[2] == "trial":
+		return what("unknown-name", "the space of the sweep of %q has no %q", path[1], e.Name)
 	case len(path) >= 2 && path[0] == "each":
 		return what("unknown-name", "the items of `each` have no %q", e.Name)
 	case len(path) == 1 && path[0] == "outputs":

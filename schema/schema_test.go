@@ -22,7 +22,12 @@ var homes = map[string]map[string]string{
 	"Param":    {"type": "Type", "default": "Default", "description": "Description", "minimum": "Minimum", "maximum": "Maximum", "pattern": "Pattern", "enum": "Enum"},
 	"Stage": {"run": "Run", "command": "Command", "deploy": "Deploy", "target": "Target", "needs": "Needs", "if": "If", "inputs": "Inputs", "outputs": "Outputs", "metrics": "Metrics",
 		"env": "Env", "code": "Code", "resources": "Resources", "timeout": "Timeout", "retry": "Retry", "approve": "Approve", "pipeline": "Pipeline", "uses": "Uses", "with": "With",
-		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint", "launch": "Launch", "register": "Register"},
+		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint", "launch": "Launch", "register": "Register", "sweep": "Sweep"},
+	"Sweep":     {"space": "Space", "objective": "Metric", "algorithm": "Algorithm", "stop": "Stop", "limits": "Limits"},
+	"Algorithm": {"kind": "Kind", "seed": "Seed", "startup": "Startup", "candidates": "Candidates"},
+	"StopRule": {"kind": "Kind", "interval": "Interval", "delay": "Delay", "slack_factor": "SlackFactor", "slack_amount": "SlackAmount", "min_trials": "MinTrials", "percent": "Percent",
+		"min": "Min", "factor": "Factor", "max": "Max"},
+	"SweepLimits": {"trials": "Trials", "parallel": "Parallel", "time": "Time", "failures": "Failures"},
 	"Matrix":      {"include": "Include", "exclude": "Exclude"},
 	"Until":       {"when": "When", "attempts": "Attempts", "every": "Every"},
 	"Approve":     {"by": "By", "message": "Message", "timeout": "Timeout"},
@@ -47,7 +52,7 @@ var homes = map[string]map[string]string{
 var apart = map[string][]string{
 	"Pipeline": {"Source", "sources", "Import", "scope", "alone", "later", "early", "broken"}, "Template": {"Source", "sources", "Import", "alone"}, "Param": {"Name", "Path"},
 	"Stage":  {"Name", "Path", "AnyOf", "Prefer", "Template", "Nested", "defaults"},
-	"Matrix": {"Axes"}, "Concurrency": {"Path"}, "Cache": {"Use"},
+	"Matrix": {"Axes"}, "Concurrency": {"Path"}, "Cache": {"Use"}, "Sweep": {"Maximize"},
 	"Workspace": {"Source", "Dir"}, "Target": {"Name", "Path", "Settings"}, "Secret": {"Name", "Path"}, "Profile": {"Name", "Path"},
 }
 
@@ -61,6 +66,7 @@ func TestSchemaAndTypesAgree(t *testing.T) {
 		{Pipeline{}, p, ""}, {Param{}, p, "/$defs/param"}, {Stage{}, p, "/$defs/stage"}, {Resources{}, p, "/$defs/resources"}, {Checkpoint{}, p, "/$defs/checkpoint"}, {Retry{}, p, "/$defs/retry"}, {Deploy{}, p, "/$defs/deploy"},
 		{Template{}, templateForm(), ""}, {Matrix{}, p, "/$defs/matrix"}, {Until{}, p, "/$defs/until"}, {Approve{}, p, "/$defs/approve"}, {Concurrency{}, p, "/$defs/concurrency"},
 		{Environment{}, p, "/$defs/environment"}, {Python{}, p, "/$defs/environment/properties/python"}, {Cache{}, p, "/$defs/cache"},
+		{Sweep{}, p, "/$defs/sweep"}, {Algorithm{}, p, "/$defs/algorithm"}, {StopRule{}, p, "/$defs/stop"}, {SweepLimits{}, p, "/$defs/sweep_limits"},
 		{Workspace{}, w, ""}, {Target{}, w, "/$defs/target"}, {Secret{}, w, "/$defs/secret"}, {Profile{}, w, "/$defs/profile"}, {Engine{}, w, "/properties/engine"}, {TLS{}, w, "/properties/engine/properties/tls"},
 	} {
 		typ := reflect.TypeOf(c.of)

@@ -24,7 +24,7 @@ type scopeOnce struct {
 // this scope compiles in it again.
 func (p *Pipeline) Scope(stage *Stage) expr.Scope {
 	shared := p.shared(stage)
-	if stage == nil || stage.Matrix == nil && stage.Each == nil {
+	if stage == nil || !stage.Several() {
 		return shared
 	}
 	if own, ok := p.scope.own[stage.Path]; ok {
@@ -38,6 +38,9 @@ func (p *Pipeline) Scope(stage *Stage) expr.Scope {
 		own.Names["each"] = expr.Type{Kind: expr.Object, Fields: map[string]expr.Type{
 			"item": p.item(stage.Each, shared), "index": {Kind: expr.Int, Moment: expr.RunTime},
 		}}
+	}
+	if stage.Sweep != nil {
+		own.Names["trial"] = stage.Sweep.trial(true)
 	}
 	p.scope.own[stage.Path] = own
 	return own
@@ -126,7 +129,7 @@ func (p *Pipeline) names(lists ...[]Stage) expr.Scope {
 // sharedResults are the results of s. Of ten thousand stages most have the same as
 // others: alike keeps those of each kind once.
 func (p *Pipeline) sharedResults(s *Stage, alike map[string]expr.Type) expr.Type {
-	if s.Run == "" && len(s.Command) == 0 || p.broken {
+	if s.Run == "" && len(s.Command) == 0 || s.Sweep != nil || p.broken {
 		return p.results(s, true)
 	}
 	key := strings.Builder{}
@@ -159,6 +162,9 @@ func (p *Pipeline) results(s *Stage, whole bool) expr.Type {
 		fields["outputs"], fields["metrics"] = lists(fields["outputs"]), lists(fields["metrics"])
 		item := unknown
 		fields["items"] = expr.Type{Kind: expr.List, Elem: &item, Moment: expr.RunTime}
+	}
+	if s.Sweep != nil {
+		fields["trial"] = s.Sweep.trial(false)
 	}
 	return expr.Type{Kind: expr.Object, Fields: fields}
 }

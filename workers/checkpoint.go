@@ -88,7 +88,7 @@ func (k *keeper) look(ctx context.Context) {
 
 // last keeps what a job has left that has ended, and adds it to what became of it.
 func (k *keeper) last(ctx context.Context, o *Outcome) {
-	if k.driver == nil || o.State == target.Succeeded {
+	if k.driver == nil || o.State == target.Succeeded && !k.sub.GoesOn {
 		return
 	}
 	_ = beating(ctx, func(ctx context.Context) error { k.look(ctx); return nil })

@@ -21,6 +21,9 @@ type Submission struct {
 	Cache   *Cache   `json:"cache,omitempty"` // nil: results of earlier runs are not used
 	// Models are outputs that the registry keeps; nil: none.
 	Models *Registration `json:"models,omitempty"`
+	// GoesOn tells that another job may go on from this one's checkpoint though it ended
+	// well.
+	GoesOn bool `json:"goes_on,omitempty"`
 	// Others tells that the stage could run on other targets.
 	Others bool `json:"others,omitempty"`
 }

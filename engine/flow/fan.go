@@ -321,6 +321,7 @@ type Count struct {
 	Failed    int `json:"failed"` // or lost
 	Skipped   int `json:"skipped"`
 	Cancelled int `json:"cancelled"`
+	Stopped   int `json:"stopped,omitempty"` // trials, before their end
 }
 
 func (c *Count) add(s target.State) {
@@ -331,6 +332,8 @@ func (c *Count) add(s target.State) {
 		c.Skipped++
 	case target.Cancelled:
 		c.Cancelled++
+	case Halted:
+		c.Stopped++
 	default:
 		c.Failed++
 	}

@@ -74,6 +74,8 @@ type StageProgress struct {
 	Count    *Count          `json:"count,omitempty"`    // of the items of a stage that runs over several
 	Items    []StageProgress `json:"items,omitempty"`    // each; of many, some of those that failed
 	Lists    map[string]any  `json:"lists,omitempty"`    // metrics of the items
+	Sweep    *SweepProgress  `json:"sweep,omitempty"`    // of a stage that tunes
+	Trial    *Trial          `json:"trial,omitempty"`    // of an item of one that does
 	Nested   *Progress       `json:"pipeline,omitempty"` // the pipeline that it runs
 	Child    string          `json:"child,omitempty"`    // the workflow that runs it now
 
@@ -164,6 +166,9 @@ func (r *run) results(name string) map[string]any {
 	s := r.progress.Stages[r.index[name]]
 	if fan, ok := r.fans[name]; ok {
 		return map[string]any{"status": string(s.Status), "outputs": fan.outputs, "metrics": fan.metrics, "items": fan.items}
+	}
+	if s.Sweep != nil {
+		return map[string]any{"status": string(s.Status), "outputs": orEmpty(s.Outputs), "metrics": s.numbers(r.plan.Stages[r.index[name]].Metrics), "trial": orEmpty(s.Sweep.Trial)}
 	}
 	return map[string]any{"status": string(s.Status), "outputs": orEmpty(s.Outputs), "metrics": s.numbers(r.plan.Stages[r.index[name]].Metrics)}
 }

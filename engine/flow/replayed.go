@@ -165,6 +165,9 @@ func (w *replayed) stop(t Task) (out workers.Outcome) {
 	return Stopped(out, err)
 }
 
+// Undo implements World.
+func (w *replayed) Undo(t Task) workers.Outcome { return w.stop(t) }
+
 func (w *replayed) Pipeline(in Input, u Unit) (p *Progress, err error) {
 	u.Progress.Child = workflow.GetInfo(w.Context).WorkflowExecution.ID + "." + u.Name
 	ctx := w.child(u.Name)

@@ -26,6 +26,10 @@ func (r *run) stage(w World, i int) {
 		r.fan(w, s, p)
 		return
 	}
+	if s.Sweep != nil {
+		r.sweep(w, s, p)
+		return
+	}
 	r.unit(w, whole(s, p))
 }
 
@@ -153,10 +157,10 @@ func (r *run) record(w World, u *unit, o workers.Outcome) {
 	p.Status, p.Cause, p.Signal, p.Rank, p.Error = o.State, o.Cause, o.Signal, o.Rank, o.Reason
 	p.Tail, p.Log, p.Logs, p.URL = o.Tail, o.Log, o.Logs, o.URL
 	switch {
-	case o.State == target.Succeeded:
-		p.Checkpoint = "" // nobody needs to go on
 	case o.Checkpoint != "":
 		p.Checkpoint = o.Checkpoint
+	case o.State == target.Succeeded:
+		p.Checkpoint = "" // nobody needs to go on
 	}
 	p.Notes = append(p.Notes, o.Notes...)
 	p.Ended, p.Why = w.Now(), ""

@@ -15,7 +15,8 @@ type unit struct {
 	p      *StageProgress
 	place  plan.Place
 	number int            // of the item, from 1; 0 when there are none
-	item   map[string]any // what expressions see of the item: "matrix" or "each"
+	item   map[string]any // what expressions see of the item: "matrix", "each" or "trial"
+	sweep  *tuning        // nil: it is no trial
 }
 
 // whole is a stage that is done once.
@@ -246,7 +247,11 @@ func (r *run) attempt(w World, u *unit, got Evaluated) workers.Outcome {
 	if err != nil {
 		return unstarted(err.Error())
 	}
-	return w.Attempt(Task{ID: u.p.Job, Do: do, Undo: undo, Work: work, Progress: u.p})
+	task := Task{ID: u.p.Job, Do: do, Undo: undo, Work: work, Progress: u.p}
+	if u.sweep != nil {
+		task = u.sweep.task(u, task)
+	}
+	return w.Attempt(task)
 }
 
 func unstarted(reason string) workers.Outcome {

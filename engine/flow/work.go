@@ -126,6 +126,9 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 		return r.known(v, key, got)
 	}
 	env, inputs, err := environment(s, val)
+	if err == nil && u.sweep != nil {
+		err = u.p.trialEnv(env)
+	}
 	if err != nil {
 		return "", "", nil, err
 	}
@@ -166,7 +169,9 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 		return "", "", nil, err
 	}
 	u.p.Secrets = sub.Secrets
-	if s.Cache != nil && s.Until == nil && u.p.Attempts <= 1 {
+	rests := s.Sweep != nil && s.Sweep.Rests
+	sub.GoesOn = rests
+	if s.Cache != nil && s.Until == nil && u.p.Attempts <= 1 && !rests {
 		sub.Cache = &workers.Cache{Run: r.root(), Stage: r.path(s.Name), Item: u.p.Label, MaxAge: time.Duration(s.Cache.MaxAge)}
 	}
 	return workers.Run, workers.Stop, sub, nil

@@ -44,6 +44,8 @@ type World interface {
 	Gather(g workers.Gathering) (target.Ref, error)
 	// Attempt has a worker do something and undo it when the run is cancelled.
 	Attempt(t Task) workers.Outcome
+	// Undo ends what Attempt may have begun, and says what became of it.
+	Undo(t Task) workers.Outcome
 	// Pipeline carries out a plan inside of this run, and returns its record.
 	Pipeline(in Input, u Unit) (*Progress, error)
 	// Turn waits for a turn in a concurrency group, for key.
@@ -67,6 +69,10 @@ type Task struct {
 	Do, Undo string         // activities
 	Work     any            // their argument
 	Progress *StageProgress // of the unit that it is for
+	// Heard is called with the metrics of the job behind the byte that From gives, as they
+	// come, while no thread is at work. It asks nothing of the world. nil: nobody listens.
+	Heard func([]workers.Report)
+	From  func() int64
 }
 
 // Unit names what a pipeline inside of a run is for.

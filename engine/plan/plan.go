@@ -39,6 +39,7 @@ type Stage struct {
 	If         *Condition          `json:"if,omitempty"`     // nil: always, once what it needs succeeded
 	Frames     []Frame             `json:"frames,omitempty"` // the templates that it is made of, the one that the pipeline uses first
 	Fan        *Fan                `json:"fan,omitempty"`    // it runs over several items
+	Sweep      *Sweep              `json:"sweep,omitempty"`  // it runs as trials, of which the best counts
 	Until      *Until              `json:"until,omitempty"`  // it runs until something holds
 	Group      *Group              `json:"concurrency,omitempty"`
 	Targets    []target.Target     `json:"targets,omitempty"` // in order of preference; at least one for what runs or deploys

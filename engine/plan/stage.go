@@ -24,6 +24,7 @@ func (c *compiler) stage(s *schema.Stage, finally bool) *Stage {
 	b.condition()
 	b.fan()
 	b.until()
+	b.sweep()
 	b.does()
 	b.retry()
 	if out.Approve == nil && out.Nested == nil {
@@ -196,7 +197,7 @@ func declared(ds []schema.Declared) []Output {
 // blamed are the keys of a stage that a failure may point at, each with the keys
 // below it that may be meant too.
 var blamed = map[string][]string{
-	"run": nil, "command": nil, "timeout": nil, "retry": nil, "outputs": nil, "if": nil, "approve": nil, "pipeline": nil, "until": nil, "each": nil, "matrix": nil,
+	"run": nil, "command": nil, "timeout": nil, "retry": nil, "outputs": nil, "if": nil, "approve": nil, "pipeline": nil, "until": nil, "each": nil, "matrix": nil, "sweep": nil,
 	"with": nil, "environment": nil, "secrets": nil, "uses": nil, "resources": {"memory"}, "deploy": {"model", "sample"},
 }
 

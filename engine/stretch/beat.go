@@ -48,5 +48,14 @@ func brief(p *flow.StageProgress) flow.StageProgress {
 		count := *p.Count
 		b.Count = &count
 	}
+	if p.Sweep != nil {
+		sweep := *p.Sweep
+		b.Sweep = &sweep
+	}
+	if p.Trial != nil {
+		trial := *p.Trial
+		trial.Curve.Marks = nil
+		b.Trial = &trial
+	}
 	return b
 }

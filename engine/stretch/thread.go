@@ -84,6 +84,7 @@ func (t thread) Attempt(task flow.Task) (out workers.Outcome) {
 		defer t.s.by.free()
 		out = t.persist(task.Progress, func(ctx context.Context, try int) (workers.Outcome, error) {
 			ctx = workers.OnWaiting(ctx, func(why string) { t.s.queued(t, task.Progress, why) })
+			ctx = t.listening(ctx, task)
 			ctx = workers.OnCheckpoint(ctx, func(ref target.Ref) { t.s.checkpoint(t, task.Progress, ref) })
 			return t.s.by.Activities.Try(ctx, task.Do, task.Work, try)
 		})
@@ -91,10 +92,33 @@ func (t thread) Attempt(task flow.Task) (out workers.Outcome) {
 	return out
 }
 
+// Undo implements flow.World.
+func (t thread) Undo(task flow.Task) workers.Outcome { return t.undo(task) }
+
+// listening hands the metrics of a job to whoever wants them, as if by one of the threads.
+func (t thread) listening(ctx context.Context, task flow.Task) context.Context {
+	if task.Heard == nil {
+		return ctx
+	}
+	t.s.loom.mu.Lock()
+	from := task.From()
+	t.s.loom.mu.Unlock()
+	return workers.OnMetrics(ctx, from, func(all []workers.Report) {
+		t.s.loom.mu.Lock()
+		if t.s.loom.ended {
+			t.s.loom.mu.Unlock()
+			return
+		}
+		task.Heard(all)
+		t.s.fresh.note(t.interpreter.Prefix()+task.Progress.Name, task.Progress)
+		t.s.loom.yield()
+	})
+}
+
 func (t thread) undo(task flow.Task) (out workers.Outcome) {
 	t.s.loom.busy(func() {
 		out = t.persist(task.Progress, func(ctx context.Context, try int) (workers.Outcome, error) {
-			return t.s.by.Activities.Try(ctx, task.Undo, task.Work, try)
+			return t.s.by.Activities.Try(t.listening(ctx, task), task.Undo, task.Work, try)
 		})
 	})
 	return flow.Stopped(out, nil)
