@@ -29,7 +29,8 @@ var plan = []room{
 	// The language: it knows no machine.
 	{"schema/diag", "", ""},
 	{"schema/expr", "schema/diag", "github.com/expr-lang/expr mvdan.cc/sh/v3"},
-	{"schema", "schema/diag schema/expr", "gopkg.in/yaml.v3 go.yaml.in/yaml/v4 github.com/santhosh-tekuri/jsonschema/v5"},
+	{"schema/cron", "", ""},
+	{"schema", "schema/cron schema/diag schema/expr", "gopkg.in/yaml.v3 go.yaml.in/yaml/v4 github.com/santhosh-tekuri/jsonschema/v5"},
 
 	// The machines: they know no pipeline, and only the top one knows Temporal.
 	{"workers/target", "", ""},
@@ -66,7 +67,7 @@ var plan = []room{
 	{"engine/imports", "schema schema/diag specs", ""},
 	{"engine/cluster", "", "go.temporal.io/server go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc google.golang.org/protobuf modernc.org/sqlite github.com/google/uuid"},
 	{"engine/server", "engine/cluster", "go.temporal.io/sdk go.temporal.io/api"},
-	{"engine", "engine/... schema schema/diag schema/expr workers workers/registry workers/target workers/mask workers/secrets", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
+	{"engine", "engine/... schema schema/cron schema/diag schema/expr workers workers/registry workers/target workers/mask workers/secrets", "go.temporal.io/sdk go.temporal.io/api google.golang.org/grpc"},
 
 	// The door: it puts the pieces together.
 	{"cmd/amlflow/startup", "", ""},

@@ -33,6 +33,7 @@ var rules = []struct {
 	{"no stage waits for itself", (*checker).cycles},
 	{"targets exist", (*checker).targets},
 	{"profiles give parameters values that fit", (*checker).profiles},
+	{"schedules have times, and give runs what fits", (*checker).schedules},
 	{"files that stages name are there", (*checker).files},
 	{"keys suit what the stage does", (*checker).suits},
 	{"nothing is written in vain", (*checker).vain},

@@ -52,10 +52,27 @@ func (sh *shaper) placeCure(path string, given any) string {
 		return fmt.Sprintf("write { env: %s }, the variable that holds it; the value itself is never written into a file", variable)
 	case path == "/concurrency":
 		return sh.keyCure("concurrency", path, given)
+	case path == "/on":
+		return "write `on: { schedule: [{ cron: \"0 3 * * *\" }] }`"
+	case path == "/on/schedule":
+		return scheduleCure(text, given)
 	case path == "/engine/tls" && given == true:
 		return "write {}"
 	}
 	return ""
+}
+
+// scheduleCure is for a schedule that is not in a list.
+func scheduleCure(text string, given any) string {
+	switch {
+	case durationPattern.MatchString(text):
+		return fmt.Sprintf("write [{ every: %s }]", text)
+	case text != "":
+		return fmt.Sprintf("write [{ cron: %q }]", shorten(text))
+	case asMap(given) != nil:
+		return "put it in a list: write [{ … }], or a dash before its first key"
+	}
+	return "write [{ cron: \"0 3 * * *\" }]"
 }
 
 func wholeStageCure(given any) string {

@@ -32,6 +32,7 @@ func ReadPipeline(name string, data []byte) (*Pipeline, diag.Findings) {
 	}
 	p.Outputs = s.named("/outputs")
 	p.Concurrency = s.concurrency("/concurrency")
+	p.Schedules = s.schedules("/on/schedule")
 	return p, fs.Sort()
 }
 

@@ -18,7 +18,8 @@ var habits = map[string]map[string]string{
 		"jobs tasks steps nodes":           "write `stages:`",
 		"parameters arguments args":        "write `params:`",
 		"vars variables":                   "write `params:`, or `env:` in a stage",
-		"on trigger triggers":              "leave it out: a run is started by `amlflow run`",
+		"trigger triggers event events":    "leave it out: a run is started by `amlflow run`, or by `on: { schedule: [ … ] }`",
+		"schedule schedules cron every":    "write `on: { schedule: [{ cron: \"0 3 * * *\" }] }`",
 		"targets profiles engine store":    "it belongs into the workspace's file, amlflow.yaml",
 		"groups users":                     "it belongs into the workspace's file, amlflow.yaml",
 		"default globals global common":    "write `defaults:`",
@@ -148,6 +149,22 @@ var habits = map[string]map[string]string{
 		"max slots size count permits maxparallel parallel": "write `limit: N`",
 		"cancelinprogress":                                  "leave it out: those of a group wait for each other",
 	}),
+	"on": spread(map[string]string{
+		"cron crontab every interval schedules timer":                                             "write `schedule: [{ cron: \"0 3 * * *\" }]`, or `schedule: [{ every: 6h }]`",
+		"push pullrequest release webhook workflowdispatch repositorydispatch merge tag branches": "leave it out: let your CI run `amlflow run FILE`",
+		"manual": "leave it out: `amlflow run FILE` starts a run at any time",
+	}),
+	"schedule": spread(map[string]string{
+		"crontab schedule expression cronexpression at when time": "write `cron: \"0 3 * * *\"`",
+		"interval period each delay frequency":                    "write `every: 6h`",
+		"tz zone location crontz":                                 "write `timezone: Europe/Berlin`",
+		"concurrencypolicy concurrency maxactiveruns":             "write `overlap: skip`, or queue, cancel or allow",
+		"catchup backfill startingdeadlineseconds catchupwindow":  "write `catch_up: 1h`",
+		"parameters inputs with arguments args vars variables":    "write `params:`",
+		"splay random randomizeddelaysec":                         "write `jitter: 5m`",
+		"id":                                                      "write `name: NAME`",
+		"suspend paused enabled disabled":                         "leave it out: `amlflow schedule pause NAME` and `resume` do it",
+	}),
 	"environment": spread(map[string]string{
 		"docker container dockerimage": "write `image: NAME`",
 		"name url":                     "leave it out: the place where a stage runs is its `target`",
@@ -253,6 +270,7 @@ func works(key string) bool {
 // otherWords are values that other tools have for those of an enum.
 var otherWords = map[string]string{"float": "number", "double": "number", "decimal": "number", "str": "string", "text": "string", "long": "integer",
 	"dir": "folder", "directory": "folder", "array": "list", "path": "file",
+	"forbid": "skip", "replace": "cancel", "buffer": "queue", "wait": "queue", "parallel": "allow",
 	"success": "succeeded", "ok": "succeeded", "passed": "succeeded", "completed": "succeeded", "failure": "failed", "error": "failed", "canceled": "cancelled",
 	"bayesian": "tpe", "bayes": "tpe", "hyperopt": "tpe", "optuna": "tpe", "hyperband": "asha", "halving": "asha", "successive_halving": "asha", "medianstopping": "median"}
 

@@ -38,7 +38,6 @@ var notYet = map[string]map[string]later{
 	},
 	"pipeline": {
 		"templates": {what: "templates inside a pipeline's file", cure: "write each into a file of its own, NAME.template.yaml, and use it with `uses: ./NAME.template.yaml`"},
-		"schedule":  {what: "schedules", cure: "start the run from cron"},
 		"matrix":    {what: "a matrix of runs", cure: "give the matrix to a stage"},
 	},
 	"environment": {

@@ -16,6 +16,7 @@ type Pipeline struct {
 	Finally     []Stage // run whatever happened to Stages
 	Outputs     []Named
 	Concurrency *Concurrency // of runs as a whole
+	Schedules   []Schedule
 
 	Import Import // where the file came from; see Link
 

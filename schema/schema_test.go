@@ -17,7 +17,8 @@ import (
 // that is in one and not in the other fails here.
 var homes = map[string]map[string]string{
 	"Pipeline": {"amlflow": "", "pipeline": "Name", "description": "Description", "params": "Params", "defaults": "", "stages": "Stages", "finally": "Finally", "outputs": "Outputs",
-		"concurrency": "Concurrency"},
+		"concurrency": "Concurrency", "on": "Schedules"},
+	"Schedule": {"name": "Name", "cron": "Cron", "every": "Every", "timezone": "Timezone", "overlap": "Overlap", "catch_up": "CatchUp", "jitter": "Jitter", "params": "Params", "profile": "Profile"},
 	"Template": {"amlflow": "", "template": "Name", "description": "Description", "params": "Params", "stage": "Stage"},
 	"Param":    {"type": "Type", "default": "Default", "description": "Description", "minimum": "Minimum", "maximum": "Maximum", "pattern": "Pattern", "enum": "Enum"},
 	"Stage": {"run": "Run", "command": "Command", "deploy": "Deploy", "target": "Target", "needs": "Needs", "if": "If", "inputs": "Inputs", "outputs": "Outputs", "metrics": "Metrics",
@@ -52,7 +53,7 @@ var homes = map[string]map[string]string{
 var apart = map[string][]string{
 	"Pipeline": {"Source", "sources", "Import", "scope", "alone", "later", "early", "broken"}, "Template": {"Source", "sources", "Import", "alone"}, "Param": {"Name", "Path"},
 	"Stage":  {"Name", "Path", "AnyOf", "Prefer", "Template", "Nested", "defaults"},
-	"Matrix": {"Axes"}, "Concurrency": {"Path"}, "Cache": {"Use"}, "Sweep": {"Maximize"},
+	"Matrix": {"Axes"}, "Concurrency": {"Path"}, "Cache": {"Use"}, "Schedule": {"Path"}, "Sweep": {"Maximize"},
 	"Workspace": {"Source", "Dir"}, "Target": {"Name", "Path", "Settings"}, "Secret": {"Name", "Path"}, "Profile": {"Name", "Path"},
 }
 
@@ -65,7 +66,7 @@ func TestSchemaAndTypesAgree(t *testing.T) {
 	}{
 		{Pipeline{}, p, ""}, {Param{}, p, "/$defs/param"}, {Stage{}, p, "/$defs/stage"}, {Resources{}, p, "/$defs/resources"}, {Checkpoint{}, p, "/$defs/checkpoint"}, {Retry{}, p, "/$defs/retry"}, {Deploy{}, p, "/$defs/deploy"},
 		{Template{}, templateForm(), ""}, {Matrix{}, p, "/$defs/matrix"}, {Until{}, p, "/$defs/until"}, {Approve{}, p, "/$defs/approve"}, {Concurrency{}, p, "/$defs/concurrency"},
-		{Environment{}, p, "/$defs/environment"}, {Python{}, p, "/$defs/environment/properties/python"}, {Cache{}, p, "/$defs/cache"},
+		{Environment{}, p, "/$defs/environment"}, {Python{}, p, "/$defs/environment/properties/python"}, {Cache{}, p, "/$defs/cache"}, {Schedule{}, p, "/$defs/schedule"},
 		{Sweep{}, p, "/$defs/sweep"}, {Algorithm{}, p, "/$defs/algorithm"}, {StopRule{}, p, "/$defs/stop"}, {SweepLimits{}, p, "/$defs/sweep_limits"},
 		{Workspace{}, w, ""}, {Target{}, w, "/$defs/target"}, {Secret{}, w, "/$defs/secret"}, {Profile{}, w, "/$defs/profile"}, {Engine{}, w, "/properties/engine"}, {TLS{}, w, "/properties/engine/properties/tls"},
 	} {
