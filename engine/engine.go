@@ -177,6 +177,7 @@ func RegisterWorkflows(r Registry) {
 	r.RegisterWorkflowWithOptions(flow.Run, workflow.RegisterOptions{Name: flow.NestedWorkflow})
 	r.RegisterWorkflowWithOptions(flow.Items, workflow.RegisterOptions{Name: flow.ItemsWorkflow})
 	r.RegisterWorkflowWithOptions(flow.Group, workflow.RegisterOptions{Name: flow.GroupWorkflow})
+	r.RegisterWorkflowWithOptions(flow.Begin, workflow.RegisterOptions{Name: flow.ScheduledWorkflow})
 	r.RegisterActivityWithOptions(evaluate, activity.RegisterOptions{Name: flow.Evaluate})
 }
 
@@ -199,5 +200,6 @@ func activitiesAt(drivers map[string]target.Driver, home string, c stretch.Clock
 	return func(r Registry) {
 		acts.Register(r)
 		stretches.Register(r)
+		r.RegisterActivityWithOptions(prepareScheduled(home), activity.RegisterOptions{Name: flow.PrepareScheduled})
 	}
 }

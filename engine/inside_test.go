@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/engine/server"
 	"github.com/amlflow/amlflow/engine/stretch"
 	"github.com/amlflow/amlflow/workers/target"
 
@@ -39,4 +41,35 @@ func Doubt(ctx context.Context, e *Engine, kept []target.Kept) (string, error) {
 	r := &roster{at: time.Now()}
 	err := r.doubt(ctx, e, kept)
 	return r.blind, err
+}
+
+// Absent has schedules fire while the server of the seat is away, and returns once they
+// have.
+func (e *Engine) Absent(ctx context.Context, seat server.Seat, names ...string) error {
+	info := e.Info()
+	if err := server.Stop(ctx, seat); err != nil {
+		return err
+	}
+	c, err := cluster.Dial(ctx, info.Address, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, name := range names {
+		h := c.ScheduleClient().GetHandle(ctx, server.SchedulePrefix(info.Queue)+name)
+		if err := h.Unpause(ctx, client.ScheduleUnpauseOptions{}); err != nil {
+			return err
+		}
+		for {
+			d, err := h.Describe(ctx)
+			if err != nil {
+				return err
+			}
+			if len(d.Info.RecentActions) > 0 {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	return nil
 }

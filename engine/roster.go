@@ -12,8 +12,10 @@ import (
 	"github.com/amlflow/amlflow/engine/blob"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/server"
+	"github.com/amlflow/amlflow/engine/stretch"
 	"github.com/amlflow/amlflow/workers/target"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 )
@@ -81,6 +83,9 @@ func (r *roster) from(ctx context.Context, e *Engine, note func(string, ...any))
 	if err != nil {
 		return err
 	}
+	if err := r.schedules(ctx, e); err != nil {
+		return err
+	}
 	plans := map[string]bool{}
 	for _, s := range whole(runs) {
 		r.runs[s.Run] = s
@@ -102,6 +107,29 @@ func (r *roster) from(ctx context.Context, e *Engine, note func(string, ...any))
 		}
 	}
 	return nil
+}
+
+// schedules adds what the runs of schedules will need.
+func (r *roster) schedules(ctx context.Context, e *Engine) error {
+	all, err := e.Schedules(ctx)
+	var none *serviceerror.Unimplemented
+	if errors.As(err, &none) {
+		return nil // an engine without schedules
+	}
+	for _, s := range all {
+		blobs, err := blob.OpenFolder(s.given.Input.Store)
+		if err != nil {
+			return err
+		}
+		r.refs[s.given.Input.PlanRef] = true
+		p, err := stretch.ReadPlan(ctx, blobs, s.given.Input.PlanRef)
+		if err != nil {
+			r.blind = fmt.Sprintf("what the schedule %q needs is not known: %v", s.Name, err)
+			continue
+		}
+		r.mention(p.JSON())
+	}
+	return err
 }
 
 // whole makes one of the executions of each run, which may have several, one after

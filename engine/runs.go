@@ -50,7 +50,7 @@ type Request struct {
 	Key string
 }
 
-// idPrefix sets our workflows apart from others in a shared namespace.
+// idPrefix is what flow.RunWorkflowID puts before the id of a run.
 const idPrefix = "amlflow-"
 
 // Start begins a run and returns its id. Once it has returned, the run goes on
@@ -331,6 +331,8 @@ type Summary struct {
 	Status   target.State `json:"status"`
 	Started  time.Time    `json:"started"`
 	Ended    time.Time    `json:"ended,omitzero"`
+	Schedule string       `json:"schedule,omitempty"` // that began it
+	Due      time.Time    `json:"due,omitzero"`       // the time of the schedule
 
 	plan target.Ref // in the store; empty for runs of before
 }
@@ -368,6 +370,10 @@ func summary(w *workflow.WorkflowExecutionInfo) Summary {
 	}
 	memo := w.GetMemo().GetFields()
 	_ = converter.GetDefaultDataConverter().FromPayload(memo["pipeline"], &s.Pipeline)
+	if p, ok := memo["schedule"]; ok {
+		_ = converter.GetDefaultDataConverter().FromPayload(p, &s.Schedule)
+		_ = converter.GetDefaultDataConverter().FromPayload(memo["scheduled"], &s.Due)
+	}
 	_ = converter.GetDefaultDataConverter().FromPayload(memo["started"], &s.Started) // a later history of the run began later
 	_ = converter.GetDefaultDataConverter().FromPayload(memo["plan_ref"], &s.plan)
 	return s

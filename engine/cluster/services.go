@@ -21,7 +21,7 @@ const (
 )
 
 // services are the parts of the server that run. Its internal worker is left out, since it costs start-up time and idle work. It
-// is needed for schedules, batch operations, deleting namespaces and worker deployments, none of which we use yet. It also ends
+// is needed for schedules of the older kind (tuning asks for the newer one), batch operations, deleting namespaces and worker deployments, none of which we use yet. It also ends
 // the children of a closed parent that has more than ten; tuning gives that back to the history service.
 var services = []string{string(primitives.FrontendService), string(primitives.HistoryService), string(primitives.MatchingService)}
 

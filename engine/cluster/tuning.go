@@ -19,6 +19,9 @@ func tuning() dynamicconfig.StaticClient {
 		"frontend.enableServerVersionCheck": false,
 		// The system worker that would do this does not run; the history service does it in line.
 		"system.enableParentClosePolicyWorker": false,
+		// Nor would it run schedules. The history service does, for those that are made so.
+		"history.enableCHASMSchedulerCreation":         true,
+		"history.chasmSchedulerCreationRolloutPercent": 100,
 
 		// A shard looks for new work at most 20 times a second by default, so every sequential step waits 50 ms.
 		"history.transferProcessorMaxPollRPS":   1000,

@@ -27,7 +27,7 @@ func TestStoredHistoriesReplay(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimPrefix(file, "testdata/histories/"), func(t *testing.T) {
 			r := worker.NewWorkflowReplayer()
-			for name, w := range map[string]any{flow.Workflow: flow.Carry, flow.FirstWorkflow: flow.Run, flow.NestedWorkflow: flow.Run, flow.ItemsWorkflow: flow.Items, flow.GroupWorkflow: flow.Group} {
+			for name, w := range map[string]any{flow.Workflow: flow.Carry, flow.FirstWorkflow: flow.Run, flow.NestedWorkflow: flow.Run, flow.ItemsWorkflow: flow.Items, flow.GroupWorkflow: flow.Group, flow.ScheduledWorkflow: flow.Begin} {
 				r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
 			}
 			h, err := client.HistoryFromJSON(stored(t, file), client.HistoryJSONOptions{})

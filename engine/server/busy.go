@@ -9,7 +9,8 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// busy reports whether any run of this state folder is open. When Temporal does
+// busy reports whether any run of this state folder is open, or will be begun by a
+// schedule. When Temporal does
 // not answer, it is: a run may be waiting for it to come back.
 func (o Options) busy(ctx context.Context, c client.Client) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -21,5 +22,5 @@ func (o Options) busy(ctx context.Context, c client.Client) bool {
 	got, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 		Query: fmt.Sprintf("ExecutionStatus = 'Running' AND TaskQueue = '%s'", queue),
 	})
-	return err != nil || got.GetCount() > 0
+	return err != nil || got.GetCount() > 0 || awaited(ctx, c, queue)
 }
