@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -22,7 +23,8 @@ type choices struct {
 	reports    reports // of what is wrong with the files
 	locked     bool
 	offline    bool
-	seen       []diag.Lookup // of the files that were read; see lines
+	under      map[string]any // what parameters are when nothing else is said
+	seen       []diag.Lookup  // of the files that were read; see lines
 }
 
 func (c *choices) flags(v *cobra.Command) {
@@ -50,6 +52,7 @@ const everyStage = "*"
 // options reads the flags for a purpose.
 func (c *choices) options(p *program, why engine.Purpose) (engine.PrepareOptions, error) {
 	o := engine.PrepareOptions{Profile: c.profile, Params: map[string]any{}, Targets: map[string]string{}, NoCache: map[string]bool{}, Drivers: p.drivers(), Home: p.home, Purpose: why, Locked: c.locked, Offline: c.offline}
+	maps.Copy(o.Params, c.under)
 	if err := c.readParamsFile(o.Params); err != nil {
 		return o, err
 	}

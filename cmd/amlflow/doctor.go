@@ -49,7 +49,7 @@ func (p *program) examine(ctx context.Context) []symptom {
 	}, p.targetsUsable(ctx), []symptom{
 		p.engineAnswers(ctx),
 		p.endpointsAnswer(ctx),
-	})
+	}, p.schedulesServed(ctx))
 }
 
 func (p *program) report(all []symptom) error {

@@ -117,6 +117,8 @@ var codes = []struct {
 	{engine.ErrNoEndpoint, exitNotFound},
 	{registry.ErrUnknown, exitNotFound},
 	{registry.ErrHeld, exitConflict},
+	{engine.ErrNoSchedule, exitNotFound},
+	{engine.ErrOverlap, exitConflict},
 	{engine.ErrAmbiguous, exitConflict},
 	{engine.ErrMayNot, exitNotAllowed},
 	{engine.ErrNotWaiting, exitConflict},

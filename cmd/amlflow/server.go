@@ -56,6 +56,10 @@ func (p *program) serverStopVerb() *cobra.Command {
 				return err
 			}
 			_, there := server.Find(ctx, seat)
+			left := ""
+			if there {
+				left = p.leaves(ctx)
+			}
 			if err := server.Stop(ctx, seat); err != nil {
 				return err
 			}
@@ -64,6 +68,9 @@ func (p *program) serverStopVerb() *cobra.Command {
 			}
 			if there {
 				p.say("the server has stopped; jobs and endpoints go on")
+				if left != "" {
+					p.say("%s nothing until it is started again: `%s server start`, or any command that needs it", left, invocation())
+				}
 			} else {
 				p.say("there was no server to stop")
 			}
