@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/amlflow/amlflow/workers/gateway"
 
 	"github.com/spf13/cobra"
@@ -13,7 +15,11 @@ func (p *program) gatewayVerb() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			return gateway.Main(ctx, args[0], p.err)
+			exe, err := os.Executable() // a path, which another process is to execute
+			if err != nil {
+				return err
+			}
+			return gateway.Main(ctx, args[0], p.err, exe, "gateway", args[0])
 		},
 	}
 }

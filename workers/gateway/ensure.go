@@ -30,7 +30,7 @@ func Ensure(ctx context.Context, dir string, start func(dir string) error) error
 func (f Folder) ensure(ctx context.Context) error { return Ensure(ctx, f.Dir, f.Start) }
 
 func (f Folder) startOne(ctx context.Context) error {
-	if nudge(f.Dir) {
+	if f.awaitGuard(ctx); nudge(f.Dir) {
 		return nil
 	}
 	if err := f.Start(f.Dir); err != nil {

@@ -17,8 +17,15 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 )
 
-// processLives reports whether pid is a process that has not ended.
-func processLives(pid int) bool { return syscall.Kill(pid, 0) == nil }
+// processLives reports whether pid is a process that has not ended, though nobody may
+// have asked yet how.
+func processLives(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return syscall.Kill(pid, 0) == nil && !exists("/proc", "self")
+	}
+	return !bytes.Contains(stat, []byte(") Z "))
+}
 
 func TestAKilledInstanceIsStartedAgain(t *testing.T) {
 	p := newPlace(t)

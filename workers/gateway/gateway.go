@@ -7,7 +7,7 @@
 // whoever else lives or dies:
 //
 //	client killed      what was wished is done
-//	gateway killed     instances go on; the next gateway finds them again
+//	gateway killed     instances go on; its guard becomes the next gateway, and finds them again
 //	instance killed    another answers while it is started again
 //	machine restarted  the next gateway starts the instances of what was live
 //
@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -45,6 +46,9 @@ type gateway struct {
 	ports  ports
 	front  front
 	meters meters
+	again  []string // the command that is executed when this process is killed
+	guard  guard
+	kept   net.Listener // what a guard has kept for this process, until it is used
 
 	endpoints map[string]*endpoint // used by the loop only
 	then      chan func()          // what the loop is to do when work beside it is done
@@ -54,11 +58,21 @@ type gateway struct {
 // Main is the gateway of the state folder dir, an absolute path. It returns nil
 // when another process is the gateway already, when no endpoint needs it any
 // more, and when ctx ends: then the requests under way are answered first, and
-// the instances go on. What it has to say goes to log.
-func Main(ctx context.Context, dir string, log io.Writer) error {
+// the instances go on. What it has to say goes to log. again is a command that starts
+// a process which calls Main like this one; with it a gateway that is killed is back
+// at once, see guard.go.
+func Main(ctx context.Context, dir string, log io.Writer, again ...string) error {
 	g := &gateway{
 		Folder: Folder{Dir: dir}, endpoints: map[string]*endpoint{}, then: make(chan func()),
-		log: slog.New(slog.NewTextHandler(log, nil)),
+		log: slog.New(slog.NewTextHandler(log, nil)), again: again,
+	}
+	kept, err := inherited()
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		g.kept = kept
+		defer kept.Close() // it may not have come to use it
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

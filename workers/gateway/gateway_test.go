@@ -26,11 +26,24 @@ import (
 // gatewayDir makes the test binary be a gateway: a process that can be killed.
 const gatewayDir = "GATEWAY_OF_TEST"
 
+// guarded has that gateway come back by itself.
+const guarded = "GUARDED_GATEWAY_OF_TEST"
+
 func TestMain(m *testing.M) {
+	if version := os.Getenv(instanceVersion); version != "" {
+		beInstance(version)
+	}
+	if target := os.Getenv(plainTarget); target != "" {
+		bePlainProxy(target)
+	}
 	if dir := os.Getenv(gatewayDir); dir != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		if err := Main(ctx, dir, os.Stderr); err != nil {
+		var again []string
+		if os.Getenv(guarded) != "" {
+			again = []string{os.Args[0], "-test.run=^$"}
+		}
+		if err := Main(ctx, dir, os.Stderr, again...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -41,7 +54,7 @@ func TestMain(m *testing.M) {
 
 // place is a state folder whose gateways and instances end with the test.
 type place struct {
-	*testing.T
+	testing.TB
 	Folder
 	blobs *blobs
 
@@ -56,8 +69,8 @@ func newPlace(t *testing.T) *place {
 }
 
 // newSerialPlace is for tests that alter the environment of this process.
-func newSerialPlace(t *testing.T) *place {
-	p := &place{T: t, blobs: &blobs{text: map[target.Ref][]byte{}}}
+func newSerialPlace(t testing.TB) *place {
+	p := &place{TB: t, blobs: &blobs{text: map[target.Ref][]byte{}}}
 	p.Dir = filepath.Join(t.TempDir(), "gateway")
 	p.Folder.Start = p.startProcess
 	p.env = []string{fmt.Sprintf("%s=%d", PortVariable, ownPort(t))}
@@ -69,7 +82,7 @@ var lastPort atomic.Int32
 
 // ownPort returns a port for one gateway. It is none that the system gives to others,
 // so that nobody takes it while the gateway is dead.
-func ownPort(t *testing.T) int {
+func ownPort(t testing.TB) int {
 	const first, many = 10_000, 20_000
 	lastPort.CompareAndSwap(0, int32(os.Getpid()*41%many))
 	for range 100 {

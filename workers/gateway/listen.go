@@ -18,7 +18,7 @@ const PortVariable = "AMLFLOW_GATEWAY_PORT"
 
 const (
 	firstChoice = 8467
-	bindAgain   = 500 * time.Millisecond
+	bindAgain   = 100 * time.Millisecond
 	maxHeader   = 64 << 10
 )
 
@@ -77,6 +77,7 @@ func (g *gateway) listen(ctx context.Context) {
 			g.log.Info("the gateway listens", "address", l.Addr())
 			g.front.up.Store(true)
 			g.running.Go(func() { g.serveOn(l) })
+			g.running.Go(func() { g.guardOver(ctx, l) })
 			return
 		}
 		if err.Error() != g.now().Reason {
@@ -94,7 +95,7 @@ func (g *gateway) serveOn(l net.Listener) {
 }
 
 func (g *gateway) say(reason string) {
-	if err := writeQuick(g.Dir, nowFile, now{PID: os.Getpid(), Reason: reason}); err != nil {
+	if err := writeQuick(g.Dir, nowFile, now{PID: os.Getpid(), Guard: g.guard.process(), Reason: reason}); err != nil {
 		g.log.Error("record the gateway", "error", err)
 	}
 }
@@ -106,6 +107,14 @@ func (g *gateway) bind() (net.Listener, error) {
 	port, err := strconv.Atoi(said)
 	if said != "" && (err != nil || port < 1 || port > 65535) {
 		return nil, fmt.Errorf("%s is %q, which is not a port: use a number from 1 to 65535", PortVariable, said)
+	}
+	if l := g.kept; l != nil {
+		if at := l.Addr().(*net.TCPAddr).Port; at == port || said == "" && at == g.port() {
+			g.kept = nil
+			return l, nil
+		}
+		l.Close() // it is to listen elsewhere
+		g.kept = nil
 	}
 	if kept := g.port(); said == "" && kept != 0 {
 		l, err := bindTo(kept)

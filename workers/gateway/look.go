@@ -16,6 +16,7 @@ import (
 // now is what the gateway says about itself.
 type now struct {
 	PID    int    `json:"pid"`
+	Guard  int    `json:"guard,omitempty"`  // the process that takes its place when it is killed
 	Reason string `json:"reason,omitempty"` // why it does not listen
 }
 
