@@ -67,7 +67,7 @@ func stateFolder(env func(string) string) (string, error) {
 
 // drivers are all that this program has, set up for the state folder.
 func (p *program) drivers() map[string]target.Driver {
-	return builtin.Drivers(builtin.Options{Home: p.home, StartGateway: p.startGateway})
+	return builtin.Drivers(builtin.Options{Home: p.home, StartGateway: p.startGateway, StartTracking: p.startTracking})
 }
 
 // workspace is the one of the current folder, for verbs that name no file.

@@ -61,7 +61,7 @@ func (p *program) addVerbs(c *cobra.Command) {
 	in(groupRun, p.runVerb(), p.retryVerb(), p.waitVerb(), p.psVerb(), p.statusVerb(), p.logsVerb(), p.cancelVerb(), p.drillVerb(), p.approveVerb(), p.rejectVerb(), p.whyVerb(), p.verifyVerb(), p.exportVerb())
 	in(groupPlaces, p.targetVerb(), p.endpointVerb(), p.modelVerb(), p.scheduleVerb(), p.secretVerb())
 	in(groupOperate, p.serverVerb(), p.doctorVerb(), p.gcVerb(), p.versionVerb(), p.completionVerb(c))
-	c.AddCommand(p.gatewayVerb())
+	c.AddCommand(p.gatewayVerb(), p.trackingVerb())
 }
 
 // prints names the forms of output that a verb has; any other is refused.

@@ -10,6 +10,7 @@ import (
 	"github.com/amlflow/amlflow/workers/slurm"
 	"github.com/amlflow/amlflow/workers/ssh"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 // Options say what the drivers of this computer need to know about it.
@@ -17,16 +18,19 @@ type Options struct {
 	Home string // the state folder
 	// StartGateway starts the process that serves the endpoints of a folder.
 	StartGateway func(dir string) error
+	// StartTracking starts the process that answers jobs which log; see tracking.New.
+	StartTracking tracking.Start
 }
 
 // Drivers returns every driver by the kind of target that it knows. A new one is
 // a line here and a folder beside this one.
 func Drivers(o Options) map[string]target.Driver {
+	t := tracking.New(filepath.Join(o.Home, "tracking"), o.StartTracking)
 	return byKind(
-		local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway},
+		local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway, Tracking: t},
 		docker.Driver{Dir: filepath.Join(o.Home, "docker")},
 		ssh.New(),
-		cluster.New(filepath.Join(o.Home, "cluster")),
+		cluster.New(filepath.Join(o.Home, "cluster"), t),
 		slurm.New(),
 	)
 }

@@ -37,6 +37,7 @@ import (
 
 	"github.com/amlflow/amlflow/workers/local"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 //go:embed settings.schema.json
@@ -52,9 +53,10 @@ type Driver struct {
 
 var _ target.Driver = Driver{}
 
-// New returns a driver for the clusters in the folder dir, an absolute path.
-func New(dir string) Driver {
-	return Driver{dir: dir, nodes: shares{free: freeMemory}, jobs: local.Driver{Dir: dir}, memory: newMemory()}
+// New returns a driver for the clusters in the folder dir, an absolute path, whose jobs
+// log to t; nil: to nobody.
+func New(dir string, t *tracking.Service) Driver {
+	return Driver{dir: dir, nodes: shares{free: freeMemory}, jobs: local.Driver{Dir: dir, Tracking: t}, memory: newMemory()}
 }
 
 // Kind implements target.Driver.

@@ -30,8 +30,8 @@ func TestExam(t *testing.T) {
 					skip["ResizeConverges"] = "nodes that nobody needs leave at once"
 				}
 				return targettest.Harness{
-					Driver: New(dir), Target: training(settings), Host: host(), Shared: t.TempDir(), Folder: dir, Local: true, Skip: skip,
-					Other: func(*testing.T) target.Driver { return New(dir) },
+					Driver: New(dir, nil), Target: training(settings), Host: host(), Shared: t.TempDir(), Folder: dir, Local: true, Skip: skip,
+					Other: func(*testing.T) target.Driver { return New(dir, nil) },
 				}
 			})
 		})

@@ -42,7 +42,7 @@ const faulty = `{"nodes": {"min": 1, "max": 3, "idle": "20ms"}}`
 var sizes = []int{1, 2, 1, 3, 1, 1, 2, 1}
 
 func work(dir string) error {
-	ctx, d, to := context.Background(), New(filepath.Join(dir, "state")), training(faulty)
+	ctx, d, to := context.Background(), New(filepath.Join(dir, "state"), nil), training(faulty)
 	for i, nodes := range sizes {
 		if err := d.Submit(ctx, to, worker(dir, i, nodes), &targettest.Blobs{}); err != nil {
 			return err
@@ -86,7 +86,7 @@ func start(t *testing.T, dir, at string) *exec.Cmd {
 // were nodes for, and that nothing is left but the fewest nodes.
 func whole(t *testing.T, dir string) {
 	t.Helper()
-	d, to := New(filepath.Join(dir, "state")), training(faulty)
+	d, to := New(filepath.Join(dir, "state"), nil), training(faulty)
 	for i, nodes := range sizes {
 		st, err := d.Status(t.Context(), to, id(i))
 		if err != nil || st.State != target.Succeeded {

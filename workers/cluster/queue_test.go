@@ -147,7 +147,7 @@ func TestSecretsAreWithWhoeverSubmitted(t *testing.T) {
 		r.submit(j)
 	}
 	first := r.d
-	r.d = New(r.d.dir) // another process
+	r.d = New(r.d.dir, nil) // another process
 	r.submit(r.job("two", "true", 1))
 	if st := r.status("again"); !strings.Contains(st.Reason, "submitted again") {
 		t.Errorf("got %+v", st)

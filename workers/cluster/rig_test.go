@@ -19,7 +19,7 @@ type rig struct {
 
 func newRig(t *testing.T, settings string) *rig {
 	t.Helper()
-	r := &rig{t: t, d: New(t.TempDir()), to: training(settings)}
+	r := &rig{t: t, d: New(t.TempDir(), nil), to: training(settings)}
 	t.Cleanup(r.end)
 	return r
 }

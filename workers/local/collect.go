@@ -13,6 +13,7 @@ import (
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 // Read implements target.Driver.
@@ -81,6 +82,9 @@ func (f folder) collect(ctx context.Context, r record, decider int, out target.B
 	}
 	if res.Metrics, err = readBounded(filepath.Join(f.rank(0), ranks.MetricsFile), ranks.MaxMetrics); err != nil {
 		return res, fmt.Errorf("$AMLFLOW_METRICS: %w", err)
+	}
+	if res.Tracked, err = tracking.Keep(ctx, string(f), out); err != nil {
+		return res, fmt.Errorf("what it logged to MLflow: %w", err)
 	}
 	res.Artifacts = map[string]target.Ref{}
 	for _, a := range r.Job.Outputs {

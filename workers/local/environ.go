@@ -15,7 +15,13 @@ func (f folder) environ(n int, r record) []string {
 	env := hostPart(r.Job.Host)
 	maps.Copy(env, f.contractPart(n, r))
 	maps.Copy(env, r.visible(n))
+	if r.Tracking != nil {
+		maps.Copy(env, r.Tracking.Variables())
+	}
 	maps.Copy(env, r.Job.Env)
+	if r.Tracking != nil {
+		nearby(env)
+	}
 	if r.Venv != "" {
 		pyenv.Activate(env, r.Venv)
 	}

@@ -14,6 +14,7 @@
 //	    outputs.json           the values it reports; those of rank 0 count
 //	    metrics.jsonl          the metrics it reports; those of rank 0 count
 //	    script, tmp/           the stage's script, and TMPDIR
+//	    tracked/               what it logs with the client of MLflow, see package tracking
 //	jobs/<id>/ranks/<n>/       the process folder of each other rank, with the same in it
 //	gpus/lending.json          who has which GPUs, and who waits for some
 //	envs/<digest>/             Python environments, used by every job that asks for the same, see package pyenv
@@ -47,6 +48,7 @@ import (
 
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 //go:embed settings.schema.json
@@ -58,6 +60,8 @@ type Driver struct {
 	// StartGateway starts a process that calls gateway.Main with dir, in its own
 	// session. When it is nil endpoints are recorded, and served by whoever has one.
 	StartGateway func(dir string) error
+	// Tracking answers jobs that log with the client of MLflow; nil: nobody does.
+	Tracking *tracking.Service
 }
 
 var _ target.Driver = Driver{}

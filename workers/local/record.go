@@ -10,6 +10,7 @@ import (
 
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 // record is the content of job.json.
@@ -23,6 +24,8 @@ type record struct {
 	Venv  string           `json:"venv,omitempty"` // the Python environment
 	GPUs  devices          `json:"gpus,omitempty"` // all that the target lends
 	Lent  []string         `json:"-"`              // those of the job, once it has them
+	// Tracking is where the job logs to with the client of MLflow; nil: not to us.
+	Tracking *tracking.Access `json:"tracking,omitempty"`
 	// Confided tells that the job was given secrets, so that what it left is removed at
 	// once.
 	Confided bool `json:"confided,omitempty"`

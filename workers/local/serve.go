@@ -24,10 +24,10 @@ var (
 func (d Driver) GatewayDir() string { return filepath.Join(d.Dir, "gateway") }
 
 // Keep implements target.Keeper: it brings the gateway back if an endpoint needs
-// it and it was killed, which any look at the endpoints does, too; and it removes what
-// cleaned jobs have left.
+// it and it was killed, which any look at the endpoints does, too; so it does with the
+// process that jobs log to; and it removes what cleaned jobs have left.
 func (d Driver) Keep(ctx context.Context) error {
-	return errors.Join(gateway.Ensure(ctx, d.GatewayDir(), d.StartGateway), d.sweepRemains(ctx))
+	return errors.Join(gateway.Ensure(ctx, d.GatewayDir(), d.StartGateway), d.Tracking.Keep(ctx), d.sweepRemains(ctx))
 }
 
 func (d Driver) endpoints() gateway.Folder {

@@ -27,6 +27,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		return err
 	}
 	if f.started() || f.ofBefore() {
+		d.Tracking.Watch(string(f))
 		return nil
 	}
 	r, err := newRecord(t, job)
@@ -101,6 +102,7 @@ func (d Driver) submit(ctx context.Context, f folder, r record, in target.Blobs,
 		return nil
 	}
 	step("locked")
+	r.Tracking = d.admit(f, r.Job)
 	secrets, lent := r.Job.Secrets, r.Lent // they are in no record, so that of an earlier submission lacks them
 	if r, err = f.fill(ctx, d.environments(), r, in, lock); err != nil {
 		return fmt.Errorf("prepare job %q: %w", r.Job.ID, err)

@@ -243,6 +243,9 @@ type Results struct {
 	// Logs is a folder with the logs of all ranks, each under its number, of a job that
 	// has several; empty: those of the others are on the target only.
 	Logs Ref
+	// Tracked is a folder with what the job has logged through the tracking API of MLflow,
+	// of targets that offer it: runs.json, and the artifacts of each run in runs/<id>.
+	Tracked Ref
 }
 
 // Blobs is where inputs come from and outputs go to: content by digest.

@@ -1,0 +1,140 @@
+package tracking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
+)
+
+// How long the process stays when nobody asks, and no job is running.
+const (
+	idleFor  = 15 * time.Second
+	lookEach = time.Second
+)
+
+// desk is the process.
+type desk struct {
+	dir  string // of the service
+	home string // the state folder
+	key  []byte
+	log  *slog.Logger
+
+	mu   sync.Mutex
+	jobs map[string]*job // by folder, below the state folder
+	last time.Time       // when somebody asked
+	busy int             // requests under way
+}
+
+// Main is the process that answers for the folder dir at a socket that is open already.
+// lock says who has the socket, and is kept as long. It returns when another process
+// answers, when nobody needs it any more, and when ctx ends.
+func Main(ctx context.Context, dir string, socket, lock *os.File) error {
+	defer lock.Close()
+	defer socket.Close()
+	own, err := jobdir.TryLock(filepath.Join(dir, lockFile), syscall.LOCK_EX)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	l, err := net.FileListener(socket)
+	if err != nil {
+		return fmt.Errorf("listen at the socket that was given: %w", err)
+	}
+	defer l.Close()
+	key, err := readKey(dir)
+	if err != nil {
+		return err
+	}
+	d := &desk{
+		dir: dir, home: filepath.Dir(dir), key: key, log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		jobs: map[string]*job{}, last: time.Now(),
+	}
+	server := &http.Server{
+		Handler: d.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go d.serveOn(l, server, cancel)
+	d.stay(ctx)
+	ending, end := context.WithTimeout(context.Background(), 10*time.Second)
+	defer end()
+	return server.Shutdown(ending)
+}
+
+func (d *desk) serveOn(l net.Listener, server *http.Server, cancel func()) {
+	defer cancel()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		d.log.Error("serve", "error", err)
+	}
+}
+
+// stay returns when nobody needs the process any more.
+func (d *desk) stay(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookEach):
+		}
+		if !there(d.dir) {
+			return // the state folder was removed
+		}
+		if quiet := d.quiet(); quiet < idleFor {
+			continue
+		}
+		if !d.needed() {
+			return
+		}
+		d.touch(0) // it is needed; the folders are looked at again later
+	}
+}
+
+// quiet is how long nobody has asked. It forgets what is known of jobs that have gone.
+func (d *desk) quiet() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for rel, j := range d.jobs {
+		if time.Since(j.used) > time.Minute && j.idle() {
+			delete(d.jobs, rel)
+		}
+	}
+	if d.busy > 0 {
+		return 0
+	}
+	return time.Since(d.last)
+}
+
+func (d *desk) touch(busy int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.busy += busy
+	d.last = time.Now()
+}
+
+// needed reports whether any job of the state folder is running.
+func (d *desk) needed() bool {
+	folders, err := filepath.Glob(filepath.Join(d.home, "*", "jobs", "*"))
+	for _, dir := range folders {
+		if !there(filepath.Join(dir, "job.json")) {
+			continue
+		}
+		if v, err := jobdir.Look(dir); err == nil && v.Phase == jobdir.Running {
+			return true
+		}
+	}
+	return err != nil
+}
