@@ -43,7 +43,7 @@ func (e *Engine) Export(ctx context.Context, id, dir string, o Exporting) (*flow
 		return nil, err
 	}
 	x := &exporter{e: e, o: o, dir: dir, run: p}
-	for _, part := range []func(context.Context) error{x.record, x.plan, x.events, x.results, x.logs, x.artifacts, x.readme} {
+	for _, part := range []func(context.Context) error{x.record, x.plan, x.events, x.results, x.metrics, x.logs, x.artifacts, x.readme} {
 		if err := part(ctx); err != nil {
 			return p, fmt.Errorf("export run %s: %w", id, err)
 		}
@@ -138,6 +138,9 @@ func (x *exporter) artifacts(ctx context.Context) error {
 				failed = x.artifact(ctx, b, name, output, ref)
 			}
 		}
+		if s.Tracked != "" && failed == nil {
+			failed = x.artifact(ctx, b, name, Tracked, s.Tracked)
+		}
 	})
 	return failed
 }
@@ -174,6 +177,7 @@ What is here
   plan.json       what the run was to do: scripts, conditions, targets
   events.ndjson   what happened, one event a line, in order
   results.json    what the run and its stages gave: values, metrics, names of artifacts
+  metrics/        all that stages reported of metrics, as JSON lines, by stage
   logs/           what jobs printed, by stage; attempts before the last and further
                   ranks have their number in the name
 `)

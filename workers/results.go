@@ -31,7 +31,12 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 		return o, nil
 	}
 	var r target.Results
-	gather := func(ctx context.Context) (err error) { r, err = d.Collect(ctx, s.Target, s.Job.ID, blobs); return err }
+	gather := func(ctx context.Context) (err error) {
+		if r, err = d.Collect(ctx, s.Target, s.Job.ID, blobs); err == nil && len(r.Metrics) > 0 {
+			o.History, err = target.PutLog(ctx, blobs, bytes.NewReader(r.Metrics)) // like a log, it may quote secrets
+		}
+		return err
+	}
 	if err := v.error(beating(ctx, gather)); err != nil {
 		if _, err := refused(ctx, err, s.patience()); err != nil {
 			return o, err
@@ -39,7 +44,7 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 		return fail(o, "its results could not be collected: "+words(err)), nil
 	}
 	m.last(r.Metrics)
-	o.Artifacts, o.Log, o.Logs = r.Artifacts, r.Log, r.Logs
+	o.Artifacts, o.Log, o.Logs, o.Tracked = r.Artifacts, r.Log, r.Logs, r.Tracked
 	o.Metrics = v.metrics(lastMetrics(r.Metrics))
 	if st.State == target.Succeeded {
 		values, err := readValues(r.Values)

@@ -68,6 +68,8 @@ type Outcome struct {
 	Metrics   map[string]float64    `json:"metrics,omitempty"` // the last value of each
 	Log       target.Ref            `json:"log,omitempty"`     // the whole log
 	Logs      target.Ref            `json:"logs,omitempty"`    // see target.Results
+	History   target.Ref            `json:"history,omitempty"` // all that was reported of metrics, as JSON lines
+	Tracked   target.Ref            `json:"tracked,omitempty"` // see target.Results
 	Tail      []string              `json:"tail,omitempty"`    // its last lines, when the attempt did not succeed
 	URL       string                `json:"url,omitempty"`     // of an endpoint
 	Answer    json.RawMessage       `json:"answer,omitempty"`  // to the sample request

@@ -45,13 +45,15 @@ func TestScripts(t *testing.T) {
 			case "pip": // it makes environments, and reaches an index with what the example pins
 				return exec.Command("python3", "-c", "import venv, ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))").Run() == nil &&
 					exec.Command("python3", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", t.TempDir(), "six==1.16.0").Run() == nil, nil
+			case "mlflow":
+				return withMLflow() != "", nil
 			case "slim":
 				return !cluster.Available, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": exitCode, "json": jsonAt, "await": await, "grow": grow, "killserver": killServer, "interrupt": interruptBackground, "busyport": busyPort,
+			"code": exitCode, "json": jsonAt, "await": await, "grow": grow, "killserver": killServer, "killtracking": killTracking, "interrupt": interruptBackground, "busyport": busyPort,
 		},
 	})
 }
@@ -67,6 +69,7 @@ func ownState(e *testscript.Env) error {
 	e.Setenv("AMLFLOW_IDLE", "30s")
 	e.Setenv("EXAMPLES", examples)
 	e.Setenv("HOME", e.WorkDir)
+	e.Setenv("MLFLOW", withMLflow())
 	e.Defer(func() { leaveNothing(e.T(), home) })
 	return nil
 }

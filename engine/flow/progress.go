@@ -59,6 +59,9 @@ type StageProgress struct {
 	Place    *target.Target     `json:"place,omitempty"`
 	Log      target.Ref         `json:"log,omitempty"`
 	Logs     target.Ref         `json:"logs,omitempty"` // those of all ranks; see target.Results
+	// History is all that was reported of metrics, and Tracked what was logged to MLflow.
+	History target.Ref `json:"history,omitempty"`
+	Tracked target.Ref `json:"tracked,omitempty"`
 	// Checkpoint is what the next attempt begins from, and Resumed what this one did.
 	Checkpoint target.Ref       `json:"checkpoint,omitempty"`
 	Resumed    target.Ref       `json:"resumed_from,omitempty"`

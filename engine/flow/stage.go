@@ -156,6 +156,7 @@ func (r *run) record(w World, u *unit, o workers.Outcome) {
 	p.Reused, p.Fresh = o.Reused, o.Fresh
 	p.Status, p.Cause, p.Signal, p.Rank, p.Error = o.State, o.Cause, o.Signal, o.Rank, o.Reason
 	p.Tail, p.Log, p.Logs, p.URL = o.Tail, o.Log, o.Logs, o.URL
+	p.History, p.Tracked = o.History, o.Tracked
 	switch {
 	case o.Checkpoint != "":
 		p.Checkpoint = o.Checkpoint

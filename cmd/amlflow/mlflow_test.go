@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// withMLflow is the folder of a python3 that has the client of MLflow and scikit-learn;
+// empty: there is none.
+var withMLflow = sync.OnceValue(func() string {
+	dir := os.Getenv("AMLFLOW_TEST_MLFLOW")
+	if dir == "" {
+		python, err := exec.LookPath("python3")
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Dir(python)
+	}
+	if exec.Command(filepath.Join(dir, "python3"), "-c", "import mlflow.tracking, sklearn, pandas").Run() != nil {
+		return ""
+	}
+	return dir
+})
+
+// killTracking kills the process that answers jobs which log, as a crash would.
+func killTracking(ts *testscript.TestScript, neg bool, _ []string) {
+	killed := false
+	for _, pid := range processesOf(ts.Getenv("AMLFLOW_HOME")) {
+		args, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		if strings.HasPrefix(string(args), "amlflow\x00tracking\x00") {
+			ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+			killed = true
+		}
+	}
+	if killed == neg {
+		ts.Fatalf("the process that answers jobs was killed: %v", killed)
+	}
+}
