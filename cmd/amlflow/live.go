@@ -239,7 +239,7 @@ func (m *screen) line(s *flow.StageProgress, wide int) string {
 	if numbers == "" {
 		numbers = m.now.numbers[s.Name]
 	}
-	for _, more := range []string{counted(s.Count), numbers, s.URL, s.Why, s.Error} {
+	for _, more := range []string{standing(s), numbers, s.URL, s.Why, s.Error} {
 		if more != "" {
 			parts = append(parts, clean(more))
 		}

@@ -205,6 +205,9 @@ func does(s *plan.Stage) string {
 	for _, f := range s.Frames[:min(len(s.Frames), 1)] {
 		what = "template " + f.Template
 	}
+	if s.Sweep != nil {
+		what += ", " + tunes(s.Sweep)
+	}
 	switch f := s.Fan; {
 	case f == nil:
 	case f.List != nil:

@@ -63,6 +63,27 @@ type stageRecord struct {
 	Lists    map[string]any    `json:"metric_lists,omitempty"`
 	Models   map[string]string `json:"models,omitempty"` // how the registry knows its outputs
 	Pipeline *runRecord        `json:"pipeline,omitempty"`
+
+	Sweep *sweepRecord `json:"sweep,omitempty"`
+	Trial *trialRecord `json:"trial,omitempty"`
+}
+
+// sweepRecord is what a stage with a sweep has beside its trials, which are its items.
+type sweepRecord struct {
+	Metric   string         `json:"metric"`
+	Maximize bool           `json:"maximize"`
+	Trials   int            `json:"trials"`         // that there may be; 0: no bound
+	Best     string         `json:"best,omitempty"` // its name: "tune[7]"
+	Settings map[string]any `json:"settings,omitempty"`
+	Over     string         `json:"over,omitempty"` // the limit that ended it
+}
+
+// trialRecord is what a trial has beside what any item has.
+type trialRecord struct {
+	Number   int            `json:"number"`
+	Settings map[string]any `json:"settings"`
+	Value    *float64       `json:"value"`
+	Steps    float64        `json:"steps"`
 }
 
 // stageRecords is a JSON object in the order of the plan.
@@ -117,6 +138,12 @@ func stageOf(s *flow.StageProgress) stageRecord {
 	}
 	r.Because, r.Reused, r.Fresh, r.Approval, r.Count, r.Label, r.Lists = s.Because, s.Reused, s.Fresh, s.Approval, s.Count, s.Label, s.Lists
 	r.Models = s.Models
+	if w := s.Sweep; w != nil {
+		r.Sweep = &sweepRecord{Metric: w.Objective.Metric, Maximize: w.Objective.Maximize, Trials: w.Trials, Best: w.Best, Settings: w.Trial, Over: w.Over}
+	}
+	if t := s.Trial; t != nil {
+		r.Trial = &trialRecord{Number: t.Number, Settings: t.Settings, Value: t.Value, Steps: t.Steps}
+	}
 	for i := range s.Items {
 		r.Items = append(r.Items, stageOf(&s.Items[i]))
 	}

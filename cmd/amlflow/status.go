@@ -58,7 +58,7 @@ func (p *program) showRun(r *flow.Progress) {
 	}
 	p.print("")
 	rows := [][]string{p.heading("STAGE", "STATUS", "TARGET", "TRY", "TOOK", "RESULT")}
-	table(p.out, p.statusRows(rows, r.Stages, ""))
+	table(p.out, p.statusRows(rows, r.Stages, "", nil))
 	for _, line := range p.waiting(r, map[string]bool{}) {
 		p.print("%s", line)
 	}
@@ -91,7 +91,7 @@ func (p *program) showGone(gone []engine.Gone) {
 
 // statusRows are the stages of a run and, set in below each, its items and those of
 // the pipeline that it runs.
-func (p *program) statusRows(rows [][]string, stages []flow.StageProgress, indent string) [][]string {
+func (p *program) statusRows(rows [][]string, stages []flow.StageProgress, indent string, of *flow.SweepProgress) [][]string {
 	for i := range stages {
 		s := &stages[i]
 		took := span(s.Started, s.Ended)
@@ -99,22 +99,25 @@ func (p *program) statusRows(rows [][]string, stages []flow.StageProgress, inden
 			took = ""
 		}
 		name := strings.TrimSpace(s.Name + " " + clean(s.Label))
-		rows = append(rows, []string{indent + name, state(p.colourOut, s.Status), or(s.Target, "-"), number(float64(s.Attempts)), or(took, "-"), result(s)})
-		rows = p.statusRows(rows, s.Items, indent+"  ")
+		rows = append(rows, []string{indent + name, state(p.colourOut, s.Status), or(s.Target, "-"), number(float64(s.Attempts)), or(took, "-"), result(s, of)})
+		rows = p.statusRows(rows, ranked(s), indent+"  ", s.Sweep)
 		if s.Nested != nil {
-			rows = p.statusRows(rows, s.Nested.Stages, indent+"  ")
+			rows = p.statusRows(rows, s.Nested.Stages, indent+"  ", nil)
 		}
 	}
 	return rows
 }
 
 // result is the most telling thing about a stage.
-func result(s *flow.StageProgress) string {
+func result(s *flow.StageProgress, of *flow.SweepProgress) string {
+	if of != nil {
+		return clean(ofTrial(of, s))
+	}
 	reused := ""
 	if s.Reused != nil {
 		reused = "reused from run " + s.Reused.Run
 	}
-	return clean(first(s.URL, metrics(s.Metrics), counted(s.Count), reused, s.Why, s.Error))
+	return clean(first(s.URL, sweepFirst(s), metrics(s.Metrics), counted(s.Count), reused, s.Why, s.Error))
 }
 
 // counted says how far a stage with several items has come.

@@ -118,7 +118,7 @@ func (p *program) news(s *flow.StageProgress) string {
 	if s.Reused != nil {
 		reused = "reused from run " + s.Reused.Run
 	}
-	for _, more := range []string{reused, counted(s.Count), strings.TrimPrefix(s.Why, flow.Queued), s.Error, metrics(s.Metrics), s.URL} {
+	for _, more := range []string{reused, standing(s), strings.TrimPrefix(s.Why, flow.Queued), s.Error, metrics(s.Metrics), s.URL} {
 		if more != "" {
 			out += "  " + clean(more)
 		}
@@ -142,7 +142,7 @@ func (seen stages) changed(r *flow.Progress) []*flow.StageProgress {
 	var out []*flow.StageProgress
 	for i := range r.Stages {
 		s := &r.Stages[i]
-		now := shown{s.Status, s.Attempts, why(s), tenths(s.Count)}
+		now := shown{s.Status, s.Attempts, why(s), far(s)}
 		before, known := seen[s.Name]
 		if !known {
 			before = shown{status: target.Waiting}
@@ -156,12 +156,21 @@ func (seen stages) changed(r *flow.Progress) []*flow.StageProgress {
 	return out
 }
 
+// far is tenths, also of a sweep, whose trials are not there from the beginning.
+func far(s *flow.StageProgress) int {
+	if s.Sweep == nil || s.Count == nil {
+		return tenths(s.Count)
+	}
+	done := s.Count.Succeeded + s.Count.Failed + s.Count.Cancelled + s.Count.Stopped
+	return 10 * done / max(s.Sweep.Trials, 10)
+}
+
 // tenths is how far a stage with many items has come, so that not each item is news.
 func tenths(c *flow.Count) int {
 	if c == nil || c.Total < 20 {
 		return 0
 	}
-	return 10 * (c.Succeeded + c.Failed + c.Skipped + c.Cancelled) / c.Total
+	return 10 * (c.Succeeded + c.Failed + c.Skipped + c.Cancelled + c.Stopped) / c.Total
 }
 
 // why leaves out the count of tries and of those in front, so that each of many is not

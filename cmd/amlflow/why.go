@@ -89,7 +89,12 @@ func reasonsOf(s *flow.StageProgress) []string {
 	for _, n := range s.Notes {
 		add("%s", n)
 	}
-	if c := s.Count; c != nil {
+	if s.Sweep != nil {
+		add("%s", standing(s))
+		if s.Sweep.Over != "" {
+			add("it ended since %s", s.Sweep.Over)
+		}
+	} else if c := s.Count; c != nil {
 		add("of %d items %d succeeded, %d failed, %d were skipped", c.Total, c.Succeeded, c.Failed, c.Skipped)
 	}
 	switch {

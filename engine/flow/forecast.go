@@ -137,8 +137,11 @@ func (f *forecast) condition(s *plan.Stage, p *StageProgress) (v Foresight, deci
 
 // reuse looks for earlier results of a stage whose inputs are all known.
 func (f *forecast) reuse(s *plan.Stage, p *StageProgress) Foresight {
-	if s.Fan != nil {
+	switch {
+	case s.Fan != nil:
 		return f.reuseItems(s, p)
+	case s.Sweep != nil:
+		return Foresight{Verdict: WillRun, Why: "its trials are chosen while it runs"}
 	}
 	out, why, ok := f.recall(whole(s, p))
 	if !ok {

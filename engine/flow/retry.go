@@ -69,6 +69,8 @@ func (r *retry) stage(s *plan.Stage, p *StageProgress, next *State) Retained {
 		why = "it succeeded in run " + p.Reused.Run + r.otherCode(s)
 	case s.Fan != nil && old != nil && old.Count != nil && r.only(s, old):
 		items = r.items(s, old, p, next)
+	case s.Sweep != nil && old != nil && old.Sweep != nil && r.sameTrials(s, old):
+		items = r.trials(s, old, p)
 	case s.Checkpoint != nil && old != nil && old.Checkpoint != "" && r.only(s, old) && r.o.There(old.Checkpoint):
 		p.Checkpoint = old.Checkpoint
 		why += "; it goes on from its checkpoint"

@@ -188,7 +188,7 @@ func (t *tuning) told() []tune.Told {
 func (t *tuning) dismiss() {
 	for i := range t.p.Items {
 		if q := &t.p.Items[i]; q.Status == Resting {
-			q.Status, q.Checkpoint = Halted, ""
+			q.Status = Halted
 			q.Why = fmt.Sprintf("with %s it was not among those that went on from %s steps", value(q), number(t.sw.Stop.Rung(q.Trial.Rung)))
 		}
 	}

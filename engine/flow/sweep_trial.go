@@ -91,9 +91,7 @@ func (t *tuning) settle(w World, q *StageProgress) {
 	case q.Status == target.Cancelled:
 		t.fail(w, q, target.CauseCancel, "somebody else ended it")
 	}
-	if tr.Rest = false; q.Status != target.Failed && q.Status != target.Lost {
-		q.Place, q.Secrets = nil, nil // nobody looks there any more, and there may be many
-	}
+	tr.Rest = false
 }
 
 // restsNow reports whether a trial has come to its rung, and not to its end.

@@ -94,12 +94,12 @@ func (r *run) attempts(w World, u *unit, got Evaluated) {
 	}
 	p.Status = target.Running
 	for {
-		if !resumed {
+		goesOn := resumed
+		if resumed = false; !goesOn {
 			p.Attempts++
 		}
-		resumed = false
 		p.Job = u.job(r.in.Run, p.Attempts)
-		if p.Resumed = p.Checkpoint; p.Resumed != "" && len(p.Notes) < maxNotes {
+		if p.Resumed = p.Checkpoint; p.Resumed != "" && !goesOn && len(p.Notes) < maxNotes {
 			p.Notes = append(p.Notes, fmt.Sprintf("attempt %d begins from a checkpoint of the one before", p.Attempts))
 		}
 		out := r.attempt(w, u, got)

@@ -52,6 +52,9 @@ func does(s *Stage) string {
 	case s.Nested != nil && s.Nested.Plan != nil:
 		what += " " + s.Nested.Plan.Pipeline
 	}
+	if s.Sweep != nil {
+		what += ", as trials"
+	}
 	switch f := s.Fan; {
 	case f == nil:
 	case f.List != nil:
