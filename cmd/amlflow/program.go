@@ -44,8 +44,8 @@ func (p *program) settle() error {
 	home, err := stateFolder(os.Getenv)
 	p.home = home
 	p.colourOut, p.colourErr = p.colourful(p.out), p.colourful(p.err)
-	if !slices.Contains([]string{"table", "json", "ndjson", "name", "text", "markdown"}, p.output) {
-		return usage(fmt.Errorf("-o %q is not a form of output: use table, json, ndjson, name, text or markdown", p.output))
+	if !slices.Contains([]string{"table", "json", "ndjson", "name", "text", "markdown", "csv"}, p.output) {
+		return usage(fmt.Errorf("-o %q is not a form of output: use table, json, ndjson, name, text, markdown or csv", p.output))
 	}
 	return err
 }

@@ -58,7 +58,7 @@ func (p *program) addVerbs(c *cobra.Command) {
 		}
 	}
 	in(groupAuthor, p.initVerb(), p.validateVerb(), p.fmtVerb(), p.planVerb(), p.graphVerb(), p.diffVerb(), p.testVerb(), p.templateVerb(), p.explainVerb(), p.schemaVerb())
-	in(groupRun, p.runVerb(), p.retryVerb(), p.waitVerb(), p.psVerb(), p.statusVerb(), p.logsVerb(), p.cancelVerb(), p.drillVerb(), p.approveVerb(), p.rejectVerb(), p.whyVerb(), p.verifyVerb(), p.exportVerb())
+	in(groupRun, p.runVerb(), p.retryVerb(), p.waitVerb(), p.psVerb(), p.statusVerb(), p.logsVerb(), p.metricsVerb(), p.compareVerb(), p.artifactsVerb(), p.cancelVerb(), p.drillVerb(), p.approveVerb(), p.rejectVerb(), p.whyVerb(), p.verifyVerb(), p.exportVerb())
 	in(groupPlaces, p.targetVerb(), p.endpointVerb(), p.modelVerb(), p.scheduleVerb(), p.secretVerb())
 	in(groupOperate, p.serverVerb(), p.doctorVerb(), p.gcVerb(), p.versionVerb(), p.completionVerb(c))
 	c.AddCommand(p.gatewayVerb(), p.trackingVerb())

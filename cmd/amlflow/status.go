@@ -30,6 +30,7 @@ since when, its results, and why it failed. -o json prints the object that
 			if err != nil {
 				return err
 			}
+			e.Measure(cmd.Context(), r)
 			if p.output == "json" {
 				record := recordOf(r)
 				record.Gone = engine.GoneOf(r)

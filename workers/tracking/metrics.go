@@ -3,6 +3,7 @@ package tracking
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path/filepath"
 
@@ -117,12 +118,15 @@ func (j *job) logPoints(r *run, all []point) error {
 // reserved are names that mean something else in a line of metrics.
 func reserved(key string) bool { return key == "step" || key == originName }
 
-// together is how many points go into one line: different metrics of one moment.
+// together is how many points go into one line: different metrics of one moment. What JSON
+// has no number for is alone: not every reader takes such a line.
 func together(all []point) int {
 	seen := map[string]bool{}
 	for i, p := range all {
 		first := all[0]
-		if seen[p.Key] || p.Step != first.Step || p.Time != first.Time || p.Model != first.Model || reserved(p.Key) {
+		if odd := !p.Value.finite(); odd && i == 0 {
+			return 1
+		} else if odd || seen[p.Key] || p.Step != first.Step || p.Time != first.Time || p.Model != first.Model || reserved(p.Key) {
 			return max(i, 1)
 		}
 		seen[p.Key] = true
@@ -142,7 +146,13 @@ func line(all []point) []byte {
 		b.Write(text)
 	}
 	for _, p := range all {
-		put(p.Key, p.Value)
+		if p.Value.finite() {
+			put(p.Key, p.Value)
+		} else { // as Python writes it, and reads it
+			k, _ := json.Marshal(p.Key)
+			text, _ := json.Marshal(p.Value)
+			fmt.Fprintf(&b, "%s:%s", k, bytes.Trim(text, `"`))
+		}
 		b.WriteByte(',')
 	}
 	put("step", all[0].Step)
@@ -160,6 +170,9 @@ func (s *state) readMetrics(text []byte) {
 	var row map[string]json.RawMessage
 	var o origin
 	var step whole
+	for _, odd := range []string{"NaN", "Infinity", "-Infinity"} {
+		text = bytes.ReplaceAll(text, []byte(":"+odd+","), []byte(`:"`+odd+`",`))
+	}
 	if json.Unmarshal(text, &row) != nil || json.Unmarshal(row[originName], &o) != nil {
 		return
 	}

@@ -61,6 +61,8 @@ func (n number) MarshalJSON() ([]byte, error) {
 	}
 }
 
+func (n number) finite() bool { return n-n == 0 }
+
 // same reports whether two values are the same, NaN and NaN too.
 func (n number) same(o number) bool {
 	return n == o || math.IsNaN(float64(n)) && math.IsNaN(float64(o))
