@@ -51,7 +51,7 @@ var plan = []room{
 	{"workers/builtin", "workers/target workers/cluster workers/docker workers/local workers/slurm workers/ssh workers/tracking", ""},
 	{"workers/docker", "workers/target workers/jobdir", "github.com/moby/moby/client github.com/moby/moby/api github.com/containerd/errdefs"},
 	{"workers/cluster/schedule", "", ""},
-	{"workers/cluster", "workers/target workers/jobdir workers/local workers/tracking workers/cluster/schedule", ""},
+	{"workers/cluster", "workers/target workers/jobdir workers/local workers/ssh workers/tracking workers/cluster/schedule", ""},
 	{"workers/registry", "workers/target", ""},
 	{"workers", "workers/target workers/mask workers/registry", "go.temporal.io/sdk"},
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -119,7 +120,11 @@ func (c *compiler) known(t schema.Target) bool {
 // this program has.
 func CheckTarget(w *schema.Workspace, t schema.Target, drivers map[string]target.Driver) diag.Findings {
 	if d, ok := drivers[t.Kind]; ok {
-		return w.CheckSettings(t, d.Kind().Settings)
+		bad := w.CheckSettings(t, d.Kind().Settings)
+		if j, ok := d.(target.Judge); ok && len(bad) == 0 && w.Source != nil {
+			bad = judged(w, t, j.Judge(target.Target{Name: t.Name, Kind: t.Kind, Settings: t.Settings}))
+		}
+		return bad
 	}
 	if w.Source == nil {
 		return nil
@@ -128,6 +133,17 @@ func CheckTarget(w *schema.Workspace, t schema.Target, drivers map[string]target
 	return diag.Findings{{Pos: w.Source.At(at), Path: at, Width: len(t.Kind), Severity: diag.Error, Code: "unknown-kind",
 		Message: fmt.Sprintf("target %q is of kind %q, which this version has no driver for", t.Name, t.Kind),
 		Hint:    nearest(t.Kind, slices.Collect(maps.Keys(drivers)), "kinds")}}
+}
+
+// judged says where a setting is that does not fit the others.
+func judged(w *schema.Workspace, t schema.Target, err error) diag.Findings {
+	var wrong target.Misfit
+	if !errors.As(err, &wrong) {
+		return nil // whoever uses the target says so
+	}
+	at := t.Path + "/" + wrong.Path
+	return diag.Findings{{Pos: w.Source.At(at), Path: at, Width: w.Source.Width(at), Severity: diag.Error, Code: "wrong-value",
+		Message: fmt.Sprintf("target %q: %s", t.Name, wrong.What), Hint: wrong.Cure}}
 }
 
 // capable refuses a stage that asks for more than the target offers. Every target

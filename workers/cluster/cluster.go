@@ -15,6 +15,7 @@
 //	clusters/<name>/lock         held during a pass: look, decide, write, act
 //	clusters/<name>/nodes/       what the provider local keeps of its nodes
 //	jobs/ envs/ cleaned/ …       the jobs of all clusters, as in package local
+//	far/<id>.json                which hosts a job has that runs on other machines
 //
 // A job is laid out when it is submitted, and started when it is given nodes. Package
 // schedule decides, and what it decides is durable before anything is done about it; what
@@ -24,7 +25,8 @@
 //
 // The values of secrets are in no file. They stay in the memory of the process that a job
 // was submitted to, and a job whose process has died waits until it is submitted again,
-// which whoever follows it does.
+// which whoever follows it does. So it is with all of a job that goes to another machine
+// (the provider ssh, see far.go): it cannot be laid out before it is known where.
 package cluster
 
 import (
@@ -36,6 +38,7 @@ import (
 	"path/filepath"
 
 	"github.com/amlflow/amlflow/workers/local"
+	"github.com/amlflow/amlflow/workers/ssh"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/tracking"
 )
@@ -45,10 +48,12 @@ var settingsSchema []byte
 
 // Driver runs jobs on clusters that are kept in one folder.
 type Driver struct {
-	dir    string
-	nodes  provider
-	jobs   local.Driver
-	memory *memory
+	dir     string
+	shares  provider
+	jobs    local.Driver
+	ssh     ssh.Driver
+	flights *flights
+	memory  *memory
 }
 
 var _ target.Driver = Driver{}
@@ -56,7 +61,7 @@ var _ target.Driver = Driver{}
 // New returns a driver for the clusters in the folder dir, an absolute path, whose jobs
 // log to t; nil: to nobody.
 func New(dir string, t *tracking.Service) Driver {
-	return Driver{dir: dir, nodes: shares{free: freeMemory}, jobs: local.Driver{Dir: dir, Tracking: t}, memory: newMemory()}
+	return Driver{dir: dir, shares: shares{free: freeMemory}, jobs: local.Driver{Dir: dir, Tracking: t}, ssh: ssh.New().Listed(), flights: newFlights(), memory: newMemory()}
 }
 
 // Kind implements target.Driver.
@@ -70,7 +75,15 @@ func (Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		s.Nodes.Max = 1
 	}
-	return target.Can{Nodes: s.Nodes.Max, Python: true, Manage: true, Checkpoints: true}
+	return target.Can{Nodes: s.Nodes.Max, Python: !s.far(), Manage: true, Checkpoints: true}
+}
+
+var _ target.Judge = Driver{}
+
+// Judge implements target.Judge.
+func (Driver) Judge(t target.Target) error {
+	_, err := readSettings(t)
+	return err
 }
 
 // Check implements target.Driver.
@@ -79,7 +92,12 @@ func (d Driver) Check(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
-	if err := d.jobs.Check(ctx, s.place(t.Name)); err != nil {
+	if s.far() {
+		err = d.reachable(ctx, t, s)
+	} else {
+		err = d.jobs.Check(ctx, s.place(t.Name))
+	}
+	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(d.place(t.Name).nodes(), 0o700); err != nil {

@@ -18,6 +18,9 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if job.Needs.Nodes > s.Nodes.Max {
 		return fmt.Errorf("target %q has at most %d nodes, the job asks for %d: raise `nodes.max` of the target, or ask for fewer: %w", t.Name, s.Nodes.Max, job.Needs.Nodes, target.ErrPermanent)
 	}
+	if s.far() {
+		return d.submitFar(ctx, t, s, job, in)
+	}
 	if err := d.jobs.Prepare(ctx, s.place(t.Name), job, in); err != nil {
 		return err
 	}
@@ -52,6 +55,13 @@ func (d Driver) Status(ctx context.Context, t target.Target, id string) (target.
 	known, err := d.settled(ctx, t, id)
 	if err != nil {
 		return target.Status{}, err
+	}
+	far, isFar, err := d.farJob(id)
+	if err != nil {
+		return target.Status{}, err
+	}
+	if isFar {
+		return d.farStatus(ctx, t, id, far, known)
 	}
 	if j := known.Cluster.Find(id); j != nil && !j.Begun && !j.Told {
 		return target.Status{State: target.Waiting, Reason: known.why(id, d.memory.has(id))}, nil
@@ -103,7 +113,7 @@ func (st *state) why(id string, confided bool) string {
 	case j.Nodes > f.Max:
 		why += ": raise `nodes.max` of the target, or cancel it"
 	case st.Confided[id] && !confided:
-		why += "; it starts once it is submitted again, since its secrets were with a process that has ended"
+		why += "; it starts once it is submitted again, since what it is given was with a process that has ended"
 	}
 	if st.Cluster.Held != "" {
 		why += "; nothing starts now, since " + st.Cluster.Held
@@ -127,6 +137,9 @@ func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why targ
 				return nil
 			})
 		}
+	}
+	if s, err := d.of(t); err == nil && s.far() {
+		return d.cancelFar(ctx, t, id, why)
 	}
 	if err := d.jobs.Cancel(ctx, t, id, why); err != nil {
 		return err
@@ -154,6 +167,9 @@ func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
 	if _, err := d.settled(ctx, t, id); err != nil {
 		return err
 	}
+	if s, err := d.of(t); err == nil && s.far() {
+		return d.cleanFar(ctx, t, id)
+	}
 	if err := d.jobs.Clean(ctx, t, id); err != nil {
 		return err
 	}
@@ -162,13 +178,29 @@ func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
 
 // Read implements target.Driver.
 func (d Driver) Read(ctx context.Context, t target.Target, id string, s target.Stream, offset int64, w io.Writer) (int64, error) {
+	if far, ok, err := d.farJob(id); ok || err != nil {
+		if err != nil {
+			return offset, err
+		}
+		return d.ssh.Read(ctx, far.target(t.Name), id, s, offset, w)
+	}
 	return d.jobs.Read(ctx, t, id, s, offset, w)
 }
 
 // Collect implements target.Driver.
 func (d Driver) Collect(ctx context.Context, t target.Target, id string, out target.Blobs) (target.Results, error) {
-	if _, err := d.settled(ctx, t, id); err != nil {
+	known, err := d.settled(ctx, t, id)
+	if err != nil {
 		return target.Results{}, err
+	}
+	if far, ok, err := d.farJob(id); ok || err != nil {
+		if err != nil {
+			return target.Results{}, err
+		}
+		return d.ssh.Collect(ctx, far.target(t.Name), id, out)
+	}
+	if s, err := d.of(t); err == nil && s.far() && known.Cluster.Has(id) {
+		return target.Results{}, fmt.Errorf("job %q is waiting: its results can be collected once it has ended", id)
 	}
 	return d.jobs.Collect(ctx, t, id, out)
 }
@@ -183,6 +215,12 @@ func (d Driver) Checkpoint(ctx context.Context, t target.Target, id, mark string
 	}
 	if j := known.Cluster.Find(id); j != nil && !j.Begun {
 		return "", mark, nil
+	}
+	if far, ok, err := d.farJob(id); ok || err != nil {
+		if err != nil {
+			return "", mark, err
+		}
+		return d.ssh.Checkpoint(ctx, far.target(t.Name), id, mark, out)
 	}
 	return d.jobs.Checkpoint(ctx, t, id, mark, out)
 }

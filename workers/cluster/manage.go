@@ -78,7 +78,9 @@ func (d Driver) Keep(ctx context.Context) error {
 	for _, name := range names {
 		st, err := d.place(name).read()
 		if err == nil && (len(st.Cluster.Nodes) > 0 || len(st.Cluster.Jobs) > 0 || st.Cluster.Limits.Min > 0) {
-			err = d.over(ctx, target.Target{Name: name, Kind: "cluster"}, nil)
+			t := target.Target{Name: name, Kind: "cluster"}
+			err = d.over(ctx, t, nil)
+			d.lookFar(t, st)
 		}
 		errs = append(errs, err)
 	}

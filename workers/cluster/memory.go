@@ -5,12 +5,15 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/amlflow/amlflow/workers/target"
 )
 
 // memory is what one process knows and no file does.
 type memory struct {
 	mu     sync.Mutex
 	values map[string]map[string]string // the secrets of jobs that were submitted here and wait
+	works  map[string]submitted         // jobs that were submitted here and wait, for other machines
 	passes map[string]time.Time         // when a job that waits last led to a pass, by cluster
 	states map[place]seen               // what was last read of each cluster
 }
@@ -22,7 +25,7 @@ type seen struct {
 }
 
 func newMemory() *memory {
-	return &memory{values: map[string]map[string]string{}, passes: map[string]time.Time{}, states: map[place]seen{}}
+	return &memory{values: map[string]map[string]string{}, works: map[string]submitted{}, passes: map[string]time.Time{}, states: map[place]seen{}}
 }
 
 func (m *memory) keep(id string, secrets map[string]string) {
@@ -40,12 +43,35 @@ func (m *memory) secrets(id string) map[string]string {
 	return m.values[id]
 }
 
-func (m *memory) has(id string) bool { return m.secrets(id) != nil }
+func (m *memory) has(id string) bool {
+	_, ok := m.work(id)
+	return ok || m.secrets(id) != nil
+}
+
+// submitted is a job as it was submitted, with what it is given.
+type submitted struct {
+	job target.Job
+	in  target.Blobs
+}
+
+func (m *memory) keepWork(id string, w submitted) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.works[id] = w
+}
+
+func (m *memory) work(id string) (submitted, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.works[id]
+	return w, ok
+}
 
 func (m *memory) forget(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.values, id)
+	delete(m.works, id)
 }
 
 // passEvery bounds how often jobs that wait lead to a pass, however many there are.

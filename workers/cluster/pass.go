@@ -27,6 +27,8 @@ type pass struct {
 	d       Driver
 	t       target.Target
 	place   place
+	s       settings
+	nodes   provider
 	state   *state
 	trouble []error // what could not be done; the next pass tries again
 }
@@ -62,21 +64,21 @@ func (d Driver) locked(ctx context.Context, t target.Target, at place, ask func(
 		return err
 	}
 	st.Settings, st.Cluster.Limits = t.Settings, s.limits
-	p := &pass{d: d, t: t, place: at, state: st}
+	p := &pass{d: d, t: t, place: at, s: s, nodes: d.provider(t, s), state: st}
 	if ask != nil {
 		if err := ask(p); err != nil {
 			return err
 		}
 	}
-	p.hold(s)
+	p.hold()
 	return p.run(ctx)
 }
 
 // hold lets the provider have nodes back, if they may be taken away.
-func (p *pass) hold(s settings) {
+func (p *pass) hold() {
 	why := ""
-	if s.Priority == "low" {
-		why = p.d.nodes.wanted(p.cluster().Held != "")
+	if p.s.Priority == "low" {
+		why = p.nodes.wanted(p.cluster().Held != "")
 	}
 	p.cluster().Hold(why, time.Now())
 }
@@ -118,8 +120,8 @@ func (p *pass) cluster() *schedule.Cluster { return &p.state.Cluster }
 // is started first: a look takes a start that somebody died over for the end of the job.
 func (p *pass) lookAtJobs(ctx context.Context) error {
 	for _, j := range slices.Clone(p.cluster().Jobs) {
-		if !j.Begun && !j.Told {
-			continue
+		if !j.Begun && !j.Told || p.d.isFar(j.ID) {
+			continue // of another machine, whoever follows the job tells
 		}
 		if err := p.lookAt(ctx, j.ID); err != nil {
 			return err
@@ -143,7 +145,7 @@ func (p *pass) lookAt(ctx context.Context, id string) error {
 // lookAtNodes notices which nodes have come and gone. Those that nobody knows are given
 // back: what they were for is forgotten.
 func (p *pass) lookAtNodes(ctx context.Context) error {
-	names, err := p.d.nodes.list(ctx, p.place)
+	names, err := p.nodes.list(ctx, p.place)
 	if err != nil {
 		return err
 	}
@@ -161,7 +163,7 @@ func (p *pass) lookAtNodes(ctx context.Context) error {
 		delete(there, n.Name)
 	}
 	for name := range there {
-		p.note(p.d.nodes.remove(ctx, p.place, name))
+		p.note(p.nodes.remove(ctx, p.place, name))
 	}
 	return nil
 }
@@ -172,10 +174,10 @@ func (p *pass) act(ctx context.Context) (again bool) {
 		switch a.Do {
 		case schedule.Create:
 			again = true
-			p.note(p.d.nodes.make(ctx, p.place, a.Node))
+			p.note(p.nodes.make(ctx, p.place, a.Node))
 		case schedule.Remove:
 			again = true
-			p.note(p.d.nodes.remove(ctx, p.place, a.Node))
+			p.note(p.nodes.remove(ctx, p.place, a.Node))
 		case schedule.Start:
 			again = p.start(ctx, a.Job.ID) || again
 		case schedule.Stop:
@@ -188,6 +190,10 @@ func (p *pass) act(ctx context.Context) (again bool) {
 
 // start starts a job that was given nodes. One that must be submitted again makes room.
 func (p *pass) start(ctx context.Context, id string) (again bool) {
+	if p.s.far() {
+		p.launch(*p.cluster().Find(id))
+		return false
+	}
 	err := p.d.jobs.Start(ctx, id, p.d.memory.secrets(id))
 	if errors.Is(err, local.ErrUnprepared) {
 		p.cluster().Ended(id, time.Now())
@@ -202,6 +208,10 @@ func (p *pass) start(ctx context.Context, id string) (again bool) {
 }
 
 func (p *pass) stop(ctx context.Context, id string) {
+	if p.d.isFar(id) {
+		p.evict(id)
+		return
+	}
 	err := p.d.jobs.Cancel(ctx, p.t, id, target.CausePreempted)
 	if err == nil {
 		p.cluster().Told(id)

@@ -190,7 +190,7 @@ func TestLowPriorityNodesAreGivenBack(t *testing.T) {
 		t.Run(priority, func(t *testing.T) {
 			r := newRig(t, `{"nodes": {"max": 2}, "priority": "`+priority+`"}`)
 			free := 0.5
-			r.d.nodes = shares{free: func() float64 { return free }}
+			r.d.shares = shares{free: func() float64 { return free }}
 			r.submit(r.job("one", forever, 1))
 			r.until("one", target.Running)
 			free = 0.04

@@ -20,19 +20,19 @@ type settings struct {
 		CPUs   json.RawMessage `json:"cpus"`
 		Memory json.RawMessage `json:"memory"`
 	} `json:"node"`
-	Priority string `json:"priority"`
-	Provider struct {
-		Kind string `json:"kind"`
-	} `json:"provider"`
-	Shell json.RawMessage `json:"shell"`
-	Log   json.RawMessage `json:"log"`
+	Priority string          `json:"priority"`
+	Provider json.RawMessage `json:"provider"`
+	Shell    json.RawMessage `json:"shell"`
+	Log      json.RawMessage `json:"log"`
 
 	limits schedule.Limits
+	kind   string   // of the provider
+	hosts  []string // that nodes may be on; none: they are shares of this computer
 }
 
 func readSettings(t target.Target) (settings, error) {
 	var s settings
-	s.Nodes.Idle, s.Provider.Kind = "2m", "local"
+	s.Nodes.Idle, s.kind = "2m", "local"
 	refuse := func(format string, args ...any) (settings, error) {
 		return s, fmt.Errorf("settings of target %q: "+format+": %w", append(append([]any{t.Name}, args...), target.ErrPermanent)...)
 	}
@@ -44,6 +44,12 @@ func readSettings(t target.Target) (settings, error) {
 			return refuse("%w", err)
 		}
 	}
+	misfit := func(path, cure, format string, args ...any) (settings, error) {
+		return refuse("%w", target.Misfit{Path: path, What: fmt.Sprintf(format, args...), Cure: cure})
+	}
+	if wrong := s.readProvider(); wrong != nil {
+		return refuse("%w", *wrong)
+	}
 	idle, err := time.ParseDuration(s.Nodes.Idle)
 	switch {
 	case err != nil || idle < 0:
@@ -51,15 +57,58 @@ func readSettings(t target.Target) (settings, error) {
 	case s.Nodes.Max < 1:
 		return refuse("`nodes.max` is missing: write how many nodes there may be")
 	case s.Nodes.Min < 0 || s.Nodes.Min > s.Nodes.Max:
-		return refuse("`nodes.min` is %d and `nodes.max` is %d: lower the first, or raise the second", s.Nodes.Min, s.Nodes.Max)
-	case s.Provider.Kind != "local":
-		return refuse("this version makes nodes on this computer only: write `provider: { kind: local }`, and not %q", s.Provider.Kind)
+		return misfit("nodes/min", "lower the first, or raise the second", "`nodes.min` is %d and `nodes.max` is %d", s.Nodes.Min, s.Nodes.Max)
+	case s.far() && s.Nodes.Max > len(s.hosts):
+		return misfit("nodes/max", "lower the first, or add to `provider.hosts`", "`nodes.max` is %d, and the provider has %d hosts", s.Nodes.Max, len(s.hosts))
 	}
 	if s.Priority != "" && s.Priority != "dedicated" && s.Priority != "low" {
 		return refuse("`priority` is %q: write dedicated or low", s.Priority)
 	}
 	s.limits = schedule.Limits{Min: s.Nodes.Min, Max: s.Nodes.Max, Idle: idle}
 	return s, nil
+}
+
+// readProvider reads where nodes come from, and says what is wrong with that.
+func (s *settings) readProvider() *target.Misfit {
+	if len(s.Provider) == 0 {
+		return nil
+	}
+	var p struct {
+		Kind  string   `json:"kind"`
+		Hosts []string `json:"hosts"`
+	}
+	if err := json.Unmarshal(s.Provider, &p); err != nil {
+		return &target.Misfit{Path: "provider", What: "`provider`: " + err.Error(), Cure: "write for example { kind: local }"}
+	}
+	s.kind, s.hosts = p.Kind, p.Hosts
+	switch {
+	case p.Kind != "local" && p.Kind != "ssh":
+		return &target.Misfit{Path: "provider/kind", What: fmt.Sprintf("there is no provider %q", p.Kind), Cure: "write local or ssh"}
+	case p.Kind == "ssh" && len(p.Hosts) == 0:
+		return &target.Misfit{Path: "provider", What: "the provider ssh has no `hosts`", Cure: "add `hosts: [NAME, …]`, the machines that nodes may be"}
+	case p.Kind == "local" && len(p.Hosts) > 0:
+		return &target.Misfit{Path: "provider/hosts", What: "`hosts` has no effect with the provider local", Cure: "write `kind: ssh`, or leave it out"}
+	}
+	return nil
+}
+
+// far reports whether nodes are other machines.
+func (s settings) far() bool { return s.kind == "ssh" }
+
+// reach is the target of kind ssh that has these hosts, in this order.
+func (s settings) reach(name string, hosts ...string) target.Target {
+	all := map[string]any{}
+	_ = json.Unmarshal(s.Provider, &all) // it was read as JSON just before
+	delete(all, "kind")
+	all["hosts"] = hosts
+	if len(s.Shell) > 0 {
+		all["shell"] = s.Shell
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		text = nil
+	}
+	return target.Target{Name: name, Kind: "ssh", Settings: text}
 }
 
 // place is the target of kind local on which the jobs of a cluster run: as many ranks

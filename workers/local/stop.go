@@ -88,6 +88,9 @@ func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
 	return nil
 }
 
+// Cleaned reports whether a job was cleaned here.
+func (d Driver) Cleaned(id string) bool { return exists(d.tombstone(id)) }
+
 func (d Driver) clean(f folder, id string, lock *os.File) error {
 	r, _, err := f.read()
 	if err != nil {

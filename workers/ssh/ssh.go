@@ -35,6 +35,7 @@ type Driver struct {
 	links    map[string]*link           // by the way to the host, and the work folder there
 	machines map[string]*remote.Machine // by the same
 	turns    *remote.Turns
+	listed   bool // see Listed
 }
 
 var _ target.Driver = Driver{}
@@ -42,6 +43,13 @@ var _ target.Driver = Driver{}
 // New returns a driver without connections.
 func New() Driver {
 	return Driver{mu: &sync.Mutex{}, links: map[string]*link{}, machines: map[string]*remote.Machine{}, turns: remote.NewTurns()}
+}
+
+// Listed is this driver for targets that were made for one job each: its ranks take the
+// hosts in the order in which the target lists them.
+func (d Driver) Listed() Driver {
+	d.listed = true
+	return d
 }
 
 // Kind implements target.Driver.
@@ -124,8 +132,8 @@ func (d Driver) place(t target.Target, id string) ([]host, error) {
 		return nil, fmt.Errorf("%q cannot name a job: use lower-case letters, digits and . _ - and at most 200 of them: %w", id, target.ErrPermanent)
 	}
 	hosts, err := d.hosts(t)
-	if err != nil {
-		return nil, err
+	if err != nil || d.listed {
+		return hosts, err
 	}
 	slices.SortFunc(hosts, func(a, b host) int {
 		x, y := weight(a.name, id), weight(b.name, id)

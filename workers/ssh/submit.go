@@ -40,6 +40,15 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	return nil
 }
 
+// Vet reports why a target can never run a job, without asking any host.
+func (Driver) Vet(t target.Target, job target.Job) error {
+	s, err := readSettings(t)
+	if err == nil {
+		_, err = s.newRecord(t, job)
+	}
+	return err
+}
+
 // newRecord checks a job against the target.
 func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
 	if err := job.Check(); err != nil {
