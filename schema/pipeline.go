@@ -96,6 +96,7 @@ type Stage struct {
 	Resources   Resources
 	Launch      *Launch // nil: one process on each node
 	Timeout     time.Duration
+	Priority    int         // 0 is normal; what Low and High are worth is said there
 	Checkpoint  *Checkpoint // nil: it has none
 	Retry       Retry
 

@@ -138,7 +138,7 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 	}
 	job := target.Job{
 		ID: id, Script: s.Script, Env: env, Host: r.in.Host, Code: s.Code, Inputs: inputs, Needs: u.place.Asks, Launch: u.place.Launch,
-		Environment: u.runtime(), Timeout: time.Duration(s.Timeout), Grace: time.Duration(s.Grace),
+		Environment: u.runtime(), Timeout: time.Duration(s.Timeout), Grace: time.Duration(s.Grace), Priority: s.Priority,
 	}
 	if c := s.Checkpoint; c != nil {
 		job.Checkpoint = &target.Checkpoint{Path: c.Path, Keep: c.Keep, From: u.p.Resumed}

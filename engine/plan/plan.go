@@ -59,6 +59,7 @@ type Stage struct {
 	Asks       target.Resources    `json:"resources"`
 	Launch     *target.Launch      `json:"launch,omitempty"` // nil: one process on each node
 	Timeout    Duration            `json:"timeout,omitempty"`
+	Priority   int                 `json:"priority,omitempty"` // see target.Job
 	Grace      Duration            `json:"grace,omitempty"`
 	Retry      Retry               `json:"retry"`
 	Checkpoint *Checkpoint         `json:"checkpoint,omitempty"` // nil: it has none

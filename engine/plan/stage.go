@@ -88,6 +88,7 @@ func (b *staging) retry() {
 	b.out.Retry = Retry{Attempts: max(r.Attempts, 1), Backoff: Duration(r.Backoff), On: r.On, Budgets: r.Budgets, Grow: r.Grow}
 	b.checkpoint()
 	b.out.Timeout = Duration(b.says("timeout").s.Timeout)
+	b.out.Priority = b.says("priority").s.Priority
 	if cache := b.says("cache").s.Cache; cache != nil && cache.Use && !b.o.NoCache[""] && !b.o.NoCache[b.prefix+b.out.Name] {
 		b.out.Cache = &Cache{MaxAge: Duration(cache.MaxAge)}
 	}
