@@ -41,14 +41,27 @@ var reasons = []reason{
 	{regexp.MustCompile(`subprocess-exited-with-error|metadata-generation-failed|Failed building wheel|Failed to build`), "it would have to be compiled here, and that did not work: ask for a version that comes as a wheel for this Python, or install what the compiler lacks", false},
 }
 
-// explain says in one sentence why the environment could not be made: with what,
-// the last words of the tool, and what to do; and whether it may be over next time.
+// explain says in one sentence why the environment could not be made, and whether it may
+// be over next time.
 func (m *maker) explain(err error) (text string, mayPass bool) {
-	text = fmt.Sprintf("the Python environment (%s) cannot be made with Python %s (%s)", m.what, m.python.Version, m.python.Path)
 	var f *failure
 	if !errors.As(err, &f) {
-		return fmt.Sprintf("%s: %v", text, err), true
+		return fmt.Sprintf("%s: %v", cannot(m.what, m.python), err), true
 	}
+	text, mayPass = Explain(m.what, m.python, f.argv, f.how, f.said)
+	return fmt.Sprintf("%s; all that it said is in %q", text, m.path(logFile)), mayPass
+}
+
+func cannot(what string, python Interpreter) string {
+	return fmt.Sprintf("the Python environment (%s) cannot be made with Python %s (%s)", what, python.Version, python.Path)
+}
+
+// Explain says in one sentence why an environment could not be made, of which Name says
+// what: with what, the last words of the tool, and what to do; and whether it may be over
+// next time. argv is the tool, how it ended ("exit status 1"), said all that it said.
+func Explain(what string, python Interpreter, argv []string, how, said string) (text string, mayPass bool) {
+	f := failure{argv: argv, how: how, said: said}
+	text = cannot(what, python)
 	words, errs := lastWords(f.said)
 	i := slices.IndexFunc(reasons, func(r reason) bool { return r.says.MatchString(f.said) })
 	if i >= 0 && !errs {
@@ -63,8 +76,7 @@ func (m *maker) explain(err error) (text string, mayPass bool) {
 		mayPass = reasons[i].mayPass
 	}
 	// Ended by a signal: by whoever was short of memory, or by a person.
-	mayPass = mayPass || strings.HasPrefix(f.how, "signal: ")
-	return fmt.Sprintf("%s; all that it said is in %q", text, m.path(logFile)), mayPass
+	return text, mayPass || strings.HasPrefix(f.how, "signal: ")
 }
 
 // tool is a command as people know it: "pip install", "python3 -m venv".

@@ -26,8 +26,9 @@ type Interpreter struct {
 	Base           string `json:"base"`           // the program that environments link to
 }
 
-// asks makes a Python say what Interpreter holds, in ASCII and a line each.
-const asks = `import os, sys
+// Asks makes a Python, called with -c, say what Interpreter holds but for the path, in
+// ASCII and a line each.
+const Asks = `import os, sys
 for v in (sys.implementation.name, "%d.%d.%d" % sys.version_info[:3], " ".join(sys.version.split()), sys.platform + "-" + os.uname().machine,
           os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)): print(ascii(v)[1:-1])`
 
@@ -50,7 +51,7 @@ func Digest(python Interpreter, lines []string) string {
 func find(ctx context.Context, version string, env []string) (Interpreter, error) {
 	asked := map[string]*Interpreter{}
 	for _, path := range candidates(version, valueOf(env, "PATH")) {
-		if python := ask(ctx, path, env, asked); python != nil && fits(python.Version, version) {
+		if python := ask(ctx, path, env, asked); python != nil && python.Fits(version) {
 			return *python, nil
 		}
 	}
@@ -62,14 +63,18 @@ func find(ctx context.Context, version string, env []string) (Interpreter, error
 
 var numbered = regexp.MustCompile(`^python3(\.[0-9]+)?$`)
 
+// Names are what a Python of a version may be called, the likely name first.
+func Names(version string) []string {
+	if parts := strings.Split(version, "."); len(parts) > 1 {
+		return []string{"python" + parts[0] + "." + parts[1], "python3"}
+	}
+	return []string{"python3"}
+}
+
 // candidates are the programs that may have the version, the likely ones first.
 func candidates(version, path string) []string {
-	names := []string{"python3"}
-	if parts := strings.Split(version, "."); len(parts) > 1 {
-		names = []string{"python" + parts[0] + "." + parts[1], "python3"}
-	}
 	var out []string
-	for _, name := range names {
+	for _, name := range Names(version) {
 		for _, dir := range filepath.SplitList(path) {
 			if p := filepath.Join(dir, name); filepath.IsAbs(p) && isProgram(p) {
 				out = append(out, p)
@@ -84,9 +89,9 @@ func isProgram(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// fits reports whether a version is one of those that were asked for: 3.11.2 is a 3.11.
-func fits(version, asked string) bool {
-	return asked == "" || version == asked || strings.HasPrefix(version, asked+".")
+// Fits reports whether a Python is of a version that was asked for: 3.11.2 is a 3.11.
+func (p Interpreter) Fits(asked string) bool {
+	return asked == "" || p.Version == asked || strings.HasPrefix(p.Version, asked+".")
 }
 
 // ask asks the program at path, once, and returns nil when it gives no answer.
@@ -96,14 +101,22 @@ func ask(ctx context.Context, path string, env []string, asked map[string]*Inter
 	}
 	limit, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	c := exec.CommandContext(limit, path, "-I", "-S", "-c", asks)
+	c := exec.CommandContext(limit, path, "-I", "-S", "-c", Asks)
 	c.Dir, c.Env, c.WaitDelay = "/", env, time.Second
 	text, err := c.Output()
 	asked[path] = nil
-	if words := strings.Split(strings.TrimRight(string(text), "\n"), "\n"); err == nil && len(words) == 5 {
-		asked[path] = &Interpreter{Path: path, Implementation: words[0], Version: words[1], Build: words[2], Platform: words[3], Base: words[4]}
+	if python, ok := Answered(path, strings.Split(strings.TrimRight(string(text), "\n"), "\n")); err == nil && ok {
+		asked[path] = &python
 	}
 	return asked[path]
+}
+
+// Answered is the Python at path that has answered Asks with these lines.
+func Answered(path string, lines []string) (Interpreter, bool) {
+	if len(lines) != 5 {
+		return Interpreter{}, false
+	}
+	return Interpreter{Path: path, Implementation: lines[0], Version: lines[1], Build: lines[2], Platform: lines[3], Base: lines[4]}, true
 }
 
 // absent says which Python is missing and which ones are there.

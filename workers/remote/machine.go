@@ -13,6 +13,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/pyenv"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -22,7 +23,7 @@ var toolFiles embed.FS
 // tool is the script of all verbs, and of those in more. The last line tells that it has
 // arrived whole.
 func tool(more string) (text []byte) {
-	for _, name := range []string{"records", "processes", "supervisor", "contents", "verbs", "door"} {
+	for _, name := range []string{"records", "processes", "supervisor", "contents", "python", "verbs", "door"} {
 		if name == "door" { // where it is entered, once all is defined
 			text = append(text, more...)
 		}
@@ -45,6 +46,8 @@ type Machine struct {
 	greeting gate // held by who asks who the machine is
 	facts    *Facts
 	delivery gate // held by who brings contents: two would bring the same
+	workshop gate // held by who makes environments of Python
+	pythons  pythons
 	lane     lane
 	glances  glances
 	records  records
@@ -71,10 +74,11 @@ func NewWith(shell Shell, dir, verbs string) *Machine {
 	if path.IsAbs(dir) {
 		dir = path.Clean(dir)
 	}
-	m := &Machine{shell: shell, dir: dir, tool: tool(verbs), greeting: newGate(), delivery: newGate()}
+	m := &Machine{shell: shell, dir: dir, tool: tool(verbs), greeting: newGate(), delivery: newGate(), workshop: newGate()}
 	sum := sha256.Sum256(m.tool)
 	m.bin = hex.EncodeToString(sum[:8])
 	m.lane.turn, m.glances.running, m.records.known = newGate(), map[string]kept{}, map[string]string{}
+	m.pythons.of = map[string]pyenv.Interpreter{}
 	return m
 }
 

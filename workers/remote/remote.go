@@ -7,6 +7,7 @@
 //
 //	bin/DIGEST            the tool, by its own digest: versions do not disturb each other
 //	store/HEX, HEX.x      contents by SHA-256; those of executable files apart
+//	envs/DIGEST/made, TOKEN/  environments of Python by what they were made from, see tool/python.sh
 //	trees/HEX.at, TOKEN/  folders by the digest of their list: where each is; their files are links into store
 //	jobs/UNIT/            a unit is one process: one rank of a job
 //	    TOKEN/            what one submission has laid out: process.sh, job.json, script, grace, code/, in/, out/, tmp/

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/pyenv"
 	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/remote"
 	"github.com/amlflow/amlflow/workers/target"
@@ -69,9 +70,6 @@ func (c *cluster) newRecord(job target.Job) (record, error) {
 	if e := job.Environment; e != nil && e.Image != "" {
 		return record{}, fmt.Errorf("job %q: target %q runs no container images, and it is to use %q: choose a target that does: %w", job.ID, c.name, e.Image, target.ErrPermanent)
 	}
-	if e := job.Environment; e != nil && e.Python != nil {
-		return record{}, fmt.Errorf("job %q: target %q makes no Python environments: install what the job needs where all nodes see it, and leave `environment` out: %w", job.ID, c.name, target.ErrPermanent)
-	}
 	nodes := max(job.Needs.Nodes, 1)
 	if nodes > c.settings.Nodes {
 		return record{}, fmt.Errorf("target %q lends a job at most %d nodes, and job %q asks for %d: raise `nodes` of the target, or ask for fewer: %w", c.name, c.settings.Nodes, job.ID, nodes, target.ErrPermanent)
@@ -94,8 +92,14 @@ func (c *cluster) lay(ctx context.Context, r record, job target.Job, n int, in t
 	if err != nil {
 		return stage, err
 	}
+	venv := ""
+	if e := job.Environment; e != nil && e.Python != nil {
+		if venv, err = c.Python(ctx, *e.Python); err != nil {
+			return stage, err
+		}
+	}
 	err = c.Fill(ctx, unit, func(dir string) (remote.Layout, error) {
-		env := environ(facts, job, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: r.Nodes, Master: "127.0.0.1", Port: somePort()})
+		env := environ(facts, job, venv, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: r.Nodes, Master: "127.0.0.1", Port: somePort()})
 		r.Path = env["PATH"]
 		argv := job.Command
 		if r.Script {
@@ -119,7 +123,7 @@ func (c *cluster) lay(ctx context.Context, r record, job target.Job, n int, in t
 // environ is all that a rank sees, beside what tool/node.sh lets through: built from
 // nothing, in three layers, of which a later one wins. The first is what the user has where
 // jobs are submitted. The address of the first of several nodes is known once it is lent.
-func environ(facts remote.Facts, job target.Job, p ranks.Place) map[string]string {
+func environ(facts remote.Facts, job target.Job, venv string, p ranks.Place) map[string]string {
 	env := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin"}
 	maps.Copy(env, facts.Env)
 	maps.Copy(env, ranks.Environ(job, p))
@@ -128,6 +132,9 @@ func environ(facts remote.Facts, job target.Job, p ranks.Place) map[string]strin
 		delete(env, "MASTER_PORT")
 	}
 	maps.Copy(env, job.Env)
+	if venv != "" {
+		pyenv.Activate(env, venv)
+	}
 	return env
 }
 

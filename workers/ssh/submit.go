@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/pyenv"
 	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/remote"
 	"github.com/amlflow/amlflow/workers/target"
@@ -56,9 +57,6 @@ func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
 	}
 	if e := job.Environment; e != nil && e.Image != "" {
 		return record{}, fmt.Errorf("job %q: target %q runs no container images, and it is to use %q: choose a target that does: %w", job.ID, t.Name, e.Image, target.ErrPermanent)
-	}
-	if e := job.Environment; e != nil && e.Python != nil {
-		return record{}, fmt.Errorf("job %q: target %q makes no Python environments: install what the job needs on the host, and leave `environment` out: %w", job.ID, t.Name, target.ErrPermanent)
 	}
 	nodes, notes, err := s.grant(t.Name, job.Needs)
 	if err != nil {
@@ -154,8 +152,14 @@ func (s *submission) fill(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
+	venv := ""
+	if e := s.job.Environment; e != nil && e.Python != nil {
+		if venv, err = h.Python(ctx, *e.Python); err != nil {
+			return err
+		}
+	}
 	return h.Fill(ctx, remote.Unit(s.job.ID, n), func(dir string) (remote.Layout, error) {
-		env := environ(facts, s.job, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: s.record.Nodes, Master: s.record.Master, Port: s.record.Port})
+		env := environ(facts, s.job, venv, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: s.record.Nodes, Master: s.record.Master, Port: s.record.Port})
 		s.record.Path = env["PATH"]
 		return remote.Layout{
 			Process:    jobdir.Process{Argv: s.argv(dir), Env: variables(env), Secrets: variables(s.job.Secrets), Work: path.Join(dir, "code")},
@@ -179,12 +183,16 @@ func (s *submission) argv(dir string) []string {
 }
 
 // environ is all that a rank sees: built from nothing, in three layers, of which a later
-// one wins. The first is what the user has on the host.
-func environ(facts remote.Facts, job target.Job, p ranks.Place) map[string]string {
+// one wins. The first is what the user has on the host. Around them comes the Python
+// environment.
+func environ(facts remote.Facts, job target.Job, venv string, p ranks.Place) map[string]string {
 	env := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin"}
 	maps.Copy(env, facts.Env)
 	maps.Copy(env, ranks.Environ(job, p))
 	maps.Copy(env, job.Env)
+	if venv != "" {
+		pyenv.Activate(env, venv)
+	}
 	return env
 }
 

@@ -70,6 +70,9 @@ tidy() {
 		case $index in trees/*/*) continue ;; esac
 		read -r dir <"$index" && rm -f "$index" && discard "trees/$dir"
 	done
+	find envs -type f -name made -mtime +60 | while read -r made; do
+		mv "${made%/made}" "removed/tmp.$mark.env" && discard "removed/tmp.$mark.env"
+	done
 	for t in store/tmp.* removed/tmp.*; do
 		if [ -n "$(find "$t" -prune -mtime +1)" ]; then discard "$t"; fi
 	done

@@ -2,7 +2,7 @@
 
 # hello: who and where we are, a line each.
 verb_hello() {
-	mkdir -p -m 700 jobs store trees cleaned removed || exit 1
+	mkdir -p -m 700 jobs store trees envs cleaned removed || exit 1
 	printf '%s\n' "$here" "$boot" "$(uname -sm)"
 	for value in "${PATH-}" "${HOME-}" "${USER-}" "${LOGNAME-}" "${SHELL-}" "$lang" "${TZ-}"; do
 		printf '%s\n' "${value%%"$nl"*}"
