@@ -122,7 +122,7 @@ func TestWhyAnEnvironmentCannotBeMade(t *testing.T) {
 		words string
 		final bool
 	}{
-		"ERROR: No matching distribution found for six":  {"No matching distribution found for six: the index has nothing by this name", true},
+		"ERROR: No matching distribution found for six":    {"No matching distribution found for six: the index has nothing by this name", true},
 		"NewConnectionError: Connection refused\nERROR: x": {"the package index did not answer", false},
 	} {
 		note(t, filepath.Join(say, "fail"), said+"\n")

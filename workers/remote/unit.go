@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -34,11 +35,14 @@ const (
 type Layout struct {
 	Process jobdir.Process // its Secrets are not laid out, see Launch
 	Script  string         // the content of the file Script; empty: none
-	Code    target.Ref
-	Inputs  []target.Artifact
-	Outputs []target.Artifact
+	// HostFile is the content of the file that mpirun reads, see ranks.Hosts; empty: none.
+	HostFile string
+	Code     target.Ref
+	Inputs   []target.Artifact
+	Outputs  []target.Artifact
 	// Checkpoint is the folder for checkpoints, in that of the code; nil: none.
 	Checkpoint *target.Checkpoint
+	Venv       string // the environment of Python that the process runs in, see Machine.Python; empty: none
 	Timeout    time.Duration
 	Grace      time.Duration
 	Record     any // whatever later calls need to know, for Record
@@ -161,6 +165,12 @@ func (l Layout) files(home string) ([]file, error) {
 	}
 	if l.Script != "" {
 		all = append(all, file{ScriptFile, []byte(l.Script)})
+	}
+	if l.Venv != "" {
+		all = append(all, file{"venv", []byte(path.Base(path.Dir(l.Venv)) + "\n")})
+	}
+	if l.HostFile != "" {
+		all = append(all, file{ranks.HostFile, []byte(l.HostFile)})
 	}
 	return append(all, file{"whole", nil}), nil // the last one tells that nothing was cut off
 }

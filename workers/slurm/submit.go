@@ -112,6 +112,7 @@ func (c *cluster) lay(ctx context.Context, r record, job target.Job, n int, in t
 			Inputs:     job.Inputs,
 			Outputs:    job.Outputs,
 			Checkpoint: job.Checkpoint,
+			Venv:       venv,
 			Timeout:    job.Timeout,
 			Grace:      job.Grace,
 			Record:     r,

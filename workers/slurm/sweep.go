@@ -45,7 +45,9 @@ func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, befor
 		}
 		return err == nil, err
 	case target.KeptMark:
-		return c.sweepMarks(ctx, k.Name, before)
+		return c.Unmark(ctx, k.Name, before)
+	case target.KeptEnvironment:
+		return c.Unequip(ctx, k.Name, before)
 	}
 	return false, nil
 }
@@ -59,16 +61,4 @@ func (c *cluster) used(ctx context.Context, id string) (bool, error) {
 	}
 	d, err := c.details(ctx, id)
 	return !d.Unasked, err
-}
-
-// sweepMarks removes the marks of the ranks of a job that is long gone.
-func (c *cluster) sweepMarks(ctx context.Context, id string, before time.Time) (bool, error) {
-	first, err := c.Unmark(ctx, remote.Unit(id, 0), before)
-	for n := 1; n < c.settings.Nodes && first && err == nil; n++ {
-		var more bool
-		if more, err = c.Unmark(ctx, remote.Unit(id, n), before); !more {
-			break
-		}
-	}
-	return first, err
 }

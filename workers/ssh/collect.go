@@ -23,12 +23,18 @@ func (d Driver) Read(ctx context.Context, t target.Target, id string, s target.S
 	if !ok {
 		return offset, fmt.Errorf("there is no stream %q, only %q and %q: %w", s.Name, target.Log, target.Metrics, target.ErrPermanent)
 	}
-	if s.Rank >= len(hosts) {
-		return offset, nil
+	h := hosts[0]
+	if s.Rank > 0 {
+		r, ok, err := recordOf(ctx, h, id)
+		seats := r.seats(hosts)
+		if err != nil || !ok || s.Rank >= len(seats) {
+			return offset, err
+		}
+		h = seats[s.Rank]
 	}
-	n, err := hosts[s.Rank].Read(ctx, remote.Unit(id, s.Rank), name, offset, w)
+	n, err := h.Read(ctx, remote.Unit(id, s.Rank), name, offset, w)
 	if err != nil {
-		err = hosts[s.Rank].blame(fmt.Errorf("read the %s of job %q: %w", s.Name, id, err))
+		err = h.blame(fmt.Errorf("read the %s of job %q: %w", s.Name, id, err))
 	}
 	return n, err
 }
@@ -59,8 +65,9 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 
 func collect(ctx context.Context, hosts []host, id string, r record, decider int, out target.Blobs) (target.Results, error) {
 	names := remote.Wanted(r.Outputs)
-	left := make([]remote.Leaver, min(r.Nodes, len(hosts)))
-	err := each(hosts[:len(left)], func(n int, h host) (err error) {
+	seats := r.seats(hosts)
+	left := make([]remote.Leaver, len(seats))
+	err := each(seats, func(n int, h host) (err error) {
 		left[n] = remote.Leaver{Machine: h.Machine, Unit: remote.Unit(id, n)}
 		left[n].Left, err = h.Report(ctx, left[n].Unit, names)
 		return err

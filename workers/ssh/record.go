@@ -14,7 +14,9 @@ import (
 // nothing of what the job is given.
 type record struct {
 	Nodes   int               `json:"nodes"`
-	Master  string            `json:"master"` // MASTER_ADDR and MASTER_PORT of all ranks
+	Ranks   int               `json:"ranks,omitempty"` // 0: as many as nodes
+	Each    int               `json:"each,omitempty"`  // ranks on one node; 0: one
+	Master  string            `json:"master"`          // MASTER_ADDR and MASTER_PORT of all ranks
 	Port    int               `json:"port"`
 	Timeout time.Duration     `json:"timeout,omitempty"`
 	Program string            `json:"program"` // see ranks.Facts
@@ -26,8 +28,27 @@ type record struct {
 	Notes      []string           `json:"notes,omitempty"`
 }
 
+// count is how many ranks there are.
+func (r record) count() int {
+	if r.Ranks == 0 {
+		return r.Nodes
+	}
+	return r.Ranks
+}
+
+// seats are the hosts of all ranks, in their order, among those of the job.
+func (r record) seats(hosts []host) []host {
+	var all []host
+	for n := range r.count() {
+		if node := n / max(r.Each, 1); node < len(hosts) {
+			all = append(all, hosts[node])
+		}
+	}
+	return all
+}
+
 func (r record) facts() ranks.Facts {
-	return ranks.Facts{Nodes: r.Nodes, Timeout: r.Timeout, Program: r.Program, Script: r.Script, Path: r.Path}
+	return ranks.Facts{Nodes: r.count(), Timeout: r.Timeout, Program: r.Program, Script: r.Script, Path: r.Path}
 }
 
 // recordOf returns the record of a job, from the host of rank 0, and reports whether there

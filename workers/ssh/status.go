@@ -64,8 +64,9 @@ func (d Driver) look(ctx context.Context, hosts []host, id string) (record, []re
 	if err != nil || !ok || r.Nodes > len(hosts) {
 		return record{Nodes: 1}, views, err
 	}
-	views = append(views, make([]remote.View, r.Nodes-1)...)
-	return r, views, each(hosts[1:r.Nodes], func(i int, h host) (err error) {
+	seats := r.seats(hosts)
+	views = append(views, make([]remote.View, len(seats)-1)...)
+	return r, views, each(seats[1:], func(i int, h host) (err error) {
 		views[i+1], err = h.Look(ctx, remote.Unit(id, i+1))
 		return err
 	})
@@ -101,7 +102,7 @@ func (d Driver) statusOfRunning(ctx context.Context, hosts []host, id string, r 
 	} else if !late {
 		return st, nil
 	}
-	return st, each(hosts[:len(views)], func(n int, h host) error {
+	return st, each(r.seats(hosts), func(n int, h host) error {
 		if ranks.Ended(plain[n]) {
 			return nil
 		}

@@ -19,14 +19,11 @@ func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why targ
 	if err := hosts[0].Stop(ctx, remote.Unit(id, 0), string(why)); err != nil {
 		return hosts[0].blame(err)
 	}
-	if len(hosts) == 1 {
-		return nil
-	}
 	r, ok, err := recordOf(ctx, hosts[0], id)
 	if err != nil || !ok {
 		return err
 	}
-	return each(hosts[1:min(r.Nodes, len(hosts))], func(i int, h host) error {
+	return each(r.seats(hosts)[1:], func(i int, h host) error {
 		return h.Stop(ctx, remote.Unit(id, i+1), string(why))
 	})
 }
@@ -46,9 +43,10 @@ func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
 			return fmt.Errorf("clean job %q: cancel it first: %w", id, remote.ErrRunning)
 		}
 	}
-	for n := r.Nodes - 1; n >= 0; n-- {
-		if err := hosts[n].Clean(ctx, remote.Unit(id, n)); err != nil {
-			return hosts[n].blame(fmt.Errorf("clean job %q: %w", id, err))
+	seats := r.seats(hosts)
+	for n := len(seats) - 1; n >= 0; n-- {
+		if err := seats[n].Clean(ctx, remote.Unit(id, n)); err != nil {
+			return seats[n].blame(fmt.Errorf("clean job %q: %w", id, err))
 		}
 	}
 	return nil

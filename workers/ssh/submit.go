@@ -34,7 +34,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		return err
 	}
 	defer leave()
-	sub := submission{hosts: hosts, record: r, job: job, in: in}
+	sub := submission{nodes: hosts[:r.Nodes], hosts: r.seats(hosts), record: r, job: job, in: in}
 	if err := sub.do(ctx); err != nil {
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
 	}
@@ -62,15 +62,22 @@ func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	r := record{Nodes: nodes, Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint, Notes: notes}
+	if n := job.Ranks(); n > mostRanks {
+		return record{}, fmt.Errorf("job %q has %d ranks, and target %q starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, t.Name, mostRanks, target.ErrPermanent)
+	}
+	r := record{Nodes: nodes, Ranks: job.Ranks(), Each: job.PerNode(), Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint, Notes: notes}
 	if len(job.Command) > 0 {
 		r.Program, r.Script = job.Command[0], false
 	}
 	return r, nil
 }
 
+// mostRanks bounds what is started one after the other.
+const mostRanks = 1024
+
 // submission is one call of Submit.
 type submission struct {
+	nodes  []host // by node
 	hosts  []host // by rank
 	record record
 	job    target.Job
@@ -78,7 +85,7 @@ type submission struct {
 }
 
 func (s *submission) do(ctx context.Context) error {
-	stages := make([]remote.Stage, s.record.Nodes)
+	stages := make([]remote.Stage, len(s.hosts))
 	for n := range stages {
 		var err error
 		if stages[n], err = s.lay(ctx, n); err != nil {
@@ -125,8 +132,10 @@ func (s *submission) lay(ctx context.Context, n int) (remote.Stage, error) {
 		return stage, err
 	}
 	if stage == remote.Unfilled {
-		if n == 0 && s.record.Nodes > 1 {
-			s.record.Master = h.addr
+		if n == 0 && len(s.hosts) > 1 {
+			if len(s.nodes) > 1 {
+				s.record.Master = h.addr
+			}
 			if s.record.Port, err = h.Port(ctx, s.record.Port); err != nil {
 				return stage, err
 			}
@@ -136,7 +145,7 @@ func (s *submission) lay(ctx context.Context, n int) (remote.Stage, error) {
 		}
 		stage = remote.Sealed
 	}
-	if n > 0 || s.record.Nodes == 1 {
+	if n > 0 || len(s.hosts) == 1 {
 		return stage, nil
 	}
 	old, ok, err := recordOf(ctx, h, s.job.ID)
@@ -159,20 +168,42 @@ func (s *submission) fill(ctx context.Context, n int) error {
 		}
 	}
 	return h.Fill(ctx, remote.Unit(s.job.ID, n), func(dir string) (remote.Layout, error) {
-		env := environ(facts, s.job, venv, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: s.record.Nodes, Master: s.record.Master, Port: s.record.Port})
+		env := environ(facts, s.job, venv, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: len(s.hosts), Master: s.record.Master, Port: s.record.Port, Hosts: s.addresses()})
 		s.record.Path = env["PATH"]
 		return remote.Layout{
 			Process:    jobdir.Process{Argv: s.argv(dir), Env: variables(env), Secrets: variables(s.job.Secrets), Work: path.Join(dir, "code")},
 			Script:     s.job.Script,
+			HostFile:   s.hostFile(),
 			Code:       s.job.Code,
 			Inputs:     s.job.Inputs,
 			Outputs:    s.job.Outputs,
 			Checkpoint: s.job.Checkpoint,
+			Venv:       venv,
 			Timeout:    s.job.Timeout,
 			Grace:      s.job.Grace,
 			Record:     s.record,
 		}, nil
 	}, s.in)
+}
+
+// addresses are where the nodes find each other.
+func (s *submission) addresses() []string {
+	if len(s.nodes) == 1 {
+		return []string{s.record.Master}
+	}
+	var all []string
+	for _, h := range s.nodes {
+		all = append(all, h.addr)
+	}
+	return all
+}
+
+// hostFile is what mpirun reads, of a job that is launched by it.
+func (s *submission) hostFile() string {
+	if l := s.job.Launch; l == nil || l.Kind != target.LaunchMPI {
+		return ""
+	}
+	return ranks.Hosts(s.job, s.addresses())
 }
 
 func (s *submission) argv(dir string) []string {

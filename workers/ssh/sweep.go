@@ -36,6 +36,8 @@ func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, befor
 		return d.sweepJob(ctx, t, k.Name)
 	case target.KeptMark:
 		return d.sweepMark(ctx, t, k.Name, before)
+	case target.KeptEnvironment:
+		return d.sweepEnvironment(ctx, t, k.Name, before)
 	}
 	return false, nil
 }
@@ -64,8 +66,22 @@ func (d Driver) sweepMark(ctx context.Context, t target.Target, id string, befor
 	}
 	removed := make([]bool, len(hosts))
 	err = each(hosts, func(n int, h host) (err error) {
-		removed[n], err = h.Unmark(ctx, remote.Unit(id, n), before)
+		removed[n], err = h.Unmark(ctx, id, before)
 		return err
 	})
-	return removed[0], err
+	return slices.Contains(removed, true), err
+}
+
+// sweepEnvironment removes it from every host that can do without.
+func (d Driver) sweepEnvironment(ctx context.Context, t target.Target, digest string, before time.Time) (bool, error) {
+	hosts, err := d.hosts(t)
+	if err != nil {
+		return false, err
+	}
+	removed := make([]bool, len(hosts))
+	err = each(hosts, func(n int, h host) (err error) {
+		removed[n], err = h.Unequip(ctx, digest, before)
+		return err
+	})
+	return slices.Contains(removed, true), err
 }

@@ -70,8 +70,8 @@ tidy() {
 		case $index in trees/*/*) continue ;; esac
 		read -r dir <"$index" && rm -f "$index" && discard "trees/$dir"
 	done
-	find envs -type f -name made -mtime +60 | while read -r made; do
-		mv "${made%/made}" "removed/tmp.$mark.env" && discard "removed/tmp.$mark.env"
+	for e in envs/*/; do
+		e=${e%/} && verb_unequip "${e#envs/}" "$(($(date +%s) - 60 * 24 * 3600))" >/dev/null
 	done
 	for t in store/tmp.* removed/tmp.*; do
 		if [ -n "$(find "$t" -prune -mtime +1)" ]; then discard "$t"; fi

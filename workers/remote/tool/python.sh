@@ -50,6 +50,22 @@ verb_equip() {
 	echo "$made"
 }
 
+# users DIGEST: the units that are there and use an environment, as far as their files tell.
+users() {
+	for f in jobs/*/*/venv; do
+		[ -e "$f" ] && read -r digest <"$f" && [ "$digest" = "$1" ] || continue
+		f=${f#jobs/}
+		echo "${f%%/*}"
+	done
+}
+
+# unequip DIGEST TIME: remove an environment that no unit uses, and none has asked for since.
+# One that is being made has no mark, and stays.
+verb_unequip() {
+	at=$(modified "envs/$1/made") && [ "$at" -lt "$2" ] && [ -z "$(users "$1")" ] || return 0
+	mv "envs/$1" "removed/tmp.$mark.env" && discard "removed/tmp.$mark.env" && echo removed
+}
+
 # assemble: the work of equip. What the tools say last, and which it was, is the complaint.
 assemble() {
 	mkdir -p "$v.tmp"

@@ -157,7 +157,8 @@ verb_clean() {
 # modified PATH: when, in seconds since 1970.
 modified() { stat -c '%Y' "$1" 2>/dev/null || stat -f '%m' "$1" 2>/dev/null; }
 
-# kept: jobs, then marks: kilobytes, when they were used, and their name.
+# kept: jobs, marks, environments: kilobytes, when they were used, their name, and who uses
+# them.
 verb_kept() {
 	for d in jobs/*/; do
 		[ -d "$d" ] || continue
@@ -167,12 +168,19 @@ verb_kept() {
 	for f in cleaned/*; do
 		if [ -e "$f" ]; then echo "mark 0 $(modified "$f") $f"; fi
 	done
+	for e in envs/*/; do
+		[ -e "$e/made" ] && kilobytes=$(du -sk "$e") || continue
+		e=${e%/}
+		echo "environment ${kilobytes%%[!0-9]*} $(modified "$e/made") $e" $(users "${e#envs/}")
+	done
 }
 
-# unmark ID TIME: remove the mark of a job that was cleaned before a time.
+# unmark ID TIME: remove the marks of the ranks of a job that were cleaned before a time.
 verb_unmark() {
-	at=$(modified "cleaned/$1") || return 0
-	[ -e "jobs/$1" ] || [ "$at" -ge "$2" ] || { rm -f "cleaned/$1" && echo removed; }
+	for f in "cleaned/$1" "cleaned/$1"+*; do
+		at=$(modified "$f") || continue
+		[ -e "jobs/${f#cleaned/}" ] || [ "$at" -ge "$2" ] || { rm -f "$f" && echo removed; }
+	done
 }
 
 # port N: the first of the ports from N on that nobody listens on (state 0A).
