@@ -228,7 +228,7 @@ func nearest(name string, known []string, what string) string {
 
 // gpuCure says what to do about a target that lends no GPUs.
 func (b *staging) gpuCure(t target.Target) string {
-	if t.Kind == "local" || t.Kind == "docker" {
+	if t.Kind == "local" || t.Kind == "docker" || t.Kind == "ssh" {
 		return fmt.Sprintf("name a target that has them, or set `gpus: N` on %q in the workspace", t.Name)
 	}
 	return "name a target that has them"

@@ -23,6 +23,7 @@ type settings struct {
 	Workdir      string   `json:"workdir"`
 	Jump         []string `json:"jump"`
 	Shell        string   `json:"shell"`
+	GPUs         int      `json:"gpus"` // of each host
 }
 
 // secret says where a secret is kept. Exactly one is set.
@@ -59,8 +60,11 @@ func (s settings) grant(name string, need target.Resources) (nodes int, notes []
 	switch {
 	case nodes > len(s.Hosts):
 		return 0, nil, fmt.Errorf("target %q has %d hosts, the job asks for %d nodes: add to `hosts` of the target, or ask for fewer: %w", name, len(s.Hosts), nodes, target.ErrPermanent)
-	case need.GPUs > 0:
-		return 0, nil, fmt.Errorf("target %q lends no GPUs, the job asks for %d: ask for none, a job sees all that its host has: %w", name, need.GPUs, target.ErrPermanent)
+	case need.GPUs > s.GPUs:
+		return 0, nil, fmt.Errorf("target %q has %d GPUs on each host, the job asks for %d: say how many there are as `gpus` of the target, or ask for fewer: %w", name, s.GPUs, need.GPUs, target.ErrPermanent)
+	}
+	if need.GPUs > 0 && need.GPUs < s.GPUs {
+		notes = append(notes, fmt.Sprintf("the job asks for %d of %d GPUs, and sees all of them: targets of kind ssh do not share them out", need.GPUs, s.GPUs))
 	}
 	if need.Memory > 0 || need.CPUs > 0 {
 		notes = append(notes, "limits of memory and cpus are not enforced on targets of kind ssh")

@@ -63,7 +63,7 @@ func (Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		return target.Can{Nodes: 1}
 	}
-	return target.Can{Nodes: len(s.Hosts), Launch: true, Python: true, Checkpoints: true}
+	return target.Can{Nodes: len(s.Hosts), GPU: s.GPUs > 0, Launch: true, Python: true, Checkpoints: true}
 }
 
 // Check implements target.Driver. It greets every host.

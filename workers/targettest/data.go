@@ -74,7 +74,7 @@ func environmentIsExact(t *testing.T, h Harness) {
 		_, declared := j.Env[name]
 		_, host := h.Host[name]
 		if !declared && !host && !slices.Contains(contractNames, name) && !strings.HasPrefix(name, "AMLFLOW_") && name != "LC_TIME" {
-			t.Errorf("%s=%q was declared by no one", name, got[name])
+			t.Errorf("%s=%q was declared by no one: it may be in job.Host and is none of the names that a job is to have of it", name, got[name])
 		}
 	}
 }
@@ -199,7 +199,7 @@ func missingOutputsAreAbsent(t *testing.T, h Harness) {
 	h.succeed(t, j, nil)
 	r := h.collect(t, j.ID, &Blobs{})
 	if len(r.Artifacts) != 0 || r.Values != nil || len(r.Metrics) != 0 {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v: a model that is an empty folder is missing, like what is not there", r)
 	}
 	j = h.job("file-model", `rmdir "$AMLFLOW_OUTPUT_NET"; printf weights >"$AMLFLOW_OUTPUT_NET"`)
 	j.Outputs = threeOutputs
@@ -252,7 +252,8 @@ func linksAreRefused(t *testing.T, h Harness) {
 		"link-file":   `ln -s /etc/passwd "$AMLFLOW_OUTPUT_ONE_FILE"`,
 		"link-inside": `ln -s /etc/passwd "$AMLFLOW_OUTPUT_FOLDER/link"`,
 		"link-folder": `rmdir "$AMLFLOW_OUTPUT_FOLDER"; ln -s /etc "$AMLFLOW_OUTPUT_FOLDER"`,
-		"link-values": `ln -s /etc/passwd "$AMLFLOW_OUTPUTS"`,
+		"link-values": `echo '{}' >"$TMPDIR/values"; ln -s "$TMPDIR/values" "$AMLFLOW_OUTPUTS"`,
+		"link-metrics": `echo '{"loss": 1}' >"$TMPDIR/metrics"; ln -s "$TMPDIR/metrics" "$AMLFLOW_METRICS"`,
 		"pipe":        `mkfifo "$AMLFLOW_OUTPUT_ONE_FILE"`,
 	} {
 		j := h.job(id, script)

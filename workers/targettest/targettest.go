@@ -36,8 +36,9 @@ type Harness struct {
 	// KillServing ends all processes at once that answer for endpoints, but for the
 	// instances behind them; nil: nothing serves endpoints here.
 	KillServing func(t *testing.T)
-	// Local says that jobs run under the kernel of the test, so that processes
-	// can be looked up by their ids.
+	// Local says that a job's $$ is the number by which the test sees the same process,
+	// so that it can be looked up, and killed. That is not so in a PID namespace or a
+	// container, though they are under the same kernel.
 	Local bool
 	// Skip gives the reason why a question cannot be asked here, by its name.
 	Skip map[string]string
