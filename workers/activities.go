@@ -25,6 +25,7 @@ const (
 	Clean    = "amlflow.clean"
 	Gather   = "amlflow.gather"
 	Forget   = "amlflow.forget"
+	Enrol    = "amlflow.enrol"
 )
 
 // The bounds of following a job. A worker that stays silent for Heartbeat is
@@ -51,7 +52,7 @@ type Activities struct {
 func (a *Activities) Register(r interface {
 	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
 }) {
-	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Gather: a.Gather, Forget: a.Forget} {
+	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Gather: a.Gather, Forget: a.Forget, Enrol: a.Enrol} {
 		r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
 }
@@ -67,6 +68,8 @@ func (a *Activities) Try(ctx context.Context, name string, work any, try int) (O
 			return a.Stop(ctx, w)
 		}
 		return a.Run(ctx, w)
+	case Enrolment:
+		return a.Enrol(ctx, w)
 	case Rollout:
 		if name == Withdraw {
 			return a.Withdraw(ctx, w)

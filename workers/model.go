@@ -56,6 +56,22 @@ func enter(ctx context.Context, blobs target.Blobs, s Submission, o *Outcome) er
 	return nil
 }
 
+// Enrolment has results kept as models that are known already: those of the best of many
+// jobs.
+type Enrolment struct {
+	Submission Submission `json:"submission"` // of the job that made them
+	Outcome    Outcome    `json:"outcome"`    // what it left
+}
+
+// Enrol keeps the models among results that are known.
+func (a *Activities) Enrol(ctx context.Context, e Enrolment) (Outcome, error) {
+	blobs, err := a.Store(e.Submission.Store)
+	if err != nil {
+		return e.Outcome, err
+	}
+	return e.Outcome, enter(ctx, blobs, e.Submission, &e.Outcome)
+}
+
 // RunsCode is what a note says of a model that is, or holds, a pickle.
 const RunsCode = "runs code when it is loaded"
 

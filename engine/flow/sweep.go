@@ -6,6 +6,7 @@ import (
 
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/engine/tune"
+	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -59,6 +60,7 @@ type tuning struct {
 	under   map[int]bool // trials that a thread is at work on
 	decided bool         // something that is not on record yet
 	none    bool         // there are no more settings
+	enrols  bool         // what is put together is for the registry of models
 }
 
 // sweep runs a stage as trials, and takes the results of the best.
@@ -81,7 +83,41 @@ func (r *run) sweep(w World, s *plan.Stage, p *StageProgress) {
 	copy(items, p.Items)
 	p.Items = items
 	t.carryOut(w)
-	t.gathered(w)
+	if w.Err() == nil {
+		t.dismiss()
+	}
+	t.gathered(w, t.enrol(w))
+}
+
+// enrol has the models of the best trial kept under their names. Those of the others are
+// nobody's models.
+func (t *tuning) enrol(w World) workers.Outcome {
+	best := t.best()
+	none := workers.Outcome{Status: target.Status{State: target.Succeeded}}
+	if best == nil || t.p.Sweep.Failed || len(t.s.Models) == 0 || w.Err() != nil {
+		return none
+	}
+	u := t.unitOf(best.Trial.Number)
+	t.enrols = true
+	got, err := t.resolve(w, u)
+	if err == nil {
+		err = t.gather(w, u, &got)
+	}
+	if err != nil {
+		return Unstarted(err)
+	}
+	_, _, work, err := t.work(u, got)
+	sub, ok := work.(workers.Submission)
+	if err != nil || !ok {
+		return Unstarted(fmt.Errorf("its models could not be kept: %w", err))
+	}
+	none.End, none.Metrics, none.Reused, none.Artifacts = best.Ended, best.Metrics, best.Reused, map[string]target.Ref{}
+	for _, o := range t.s.Outputs {
+		if ref, isText := best.Outputs[o.Name].(string); isText && isArtifact(o.Type) {
+			none.Artifacts[o.Name] = target.Ref(ref)
+		}
+	}
+	return w.Attempt(Task{ID: best.Job + ".models", Do: workers.Enrol, Undo: workers.Enrol, Work: workers.Enrolment{Submission: sub, Outcome: none}, Progress: t.p})
 }
 
 // wanted decides whether the stage runs at all.
@@ -250,18 +286,18 @@ func (t *tuning) best() *StageProgress {
 }
 
 // gathered makes the end of the stage out of the ends of its trials.
-func (t *tuning) gathered(w World) {
+func (t *tuning) gathered(w World, models workers.Outcome) {
 	p := t.p
 	p.Ended = w.Now()
-	if w.Err() == nil {
-		t.dismiss()
-	}
 	t.counted()
 	best, first := t.best(), t.firstFailure()
 	switch {
 	case w.Err() != nil:
 		p.Status, p.Cause = target.Cancelled, target.CauseCancel
+	case models.State != target.Succeeded:
+		p.Status, p.Cause, p.Error = target.Failed, models.Cause, models.Reason
 	case best != nil && !p.Sweep.Failed:
+		p.Models, p.Notes = models.Models, append(p.Notes, models.Notes...)
 		p.Status = target.Succeeded
 		p.Target, p.Outputs, p.Metrics, p.Log, p.Logs = best.Target, best.Outputs, best.Metrics, best.Log, best.Logs
 		if best.Status != target.Succeeded {

@@ -165,7 +165,10 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 		sub.Metrics[m.Name] = m.Type
 	}
 	sub.Job, sub.Secrets = job, secretsOf(s, r.in.Dir)
-	if sub.Models, err = r.models(u, val); err != nil {
+	if sub.Models, err = r.models(u, val); u.sweep != nil && !u.sweep.enrols { // of many trials only the best
+		sub.Models = nil
+	}
+	if err != nil {
 		return "", "", nil, err
 	}
 	u.p.Secrets = sub.Secrets

@@ -108,6 +108,10 @@ func (k *checker) person(s *plan.Stage, m *schema.Mock) {
 
 func (k *checker) items(s *plan.Stage, m *schema.Mock) bool {
 	switch {
+	case s.Sweep != nil && s.Sweep.Trials > 0 && len(m.Items) > s.Sweep.Trials:
+		k.key("bad-test", m.Path+"/items", "leave out the rest", "stage %q has %d trials, and the test has results of %d", m.Stage, s.Sweep.Trials, len(m.Items))
+	case s.Sweep != nil:
+		return true
 	case s.Fan == nil:
 		k.key("bad-test", m.Path+"/items", "write the result without `items`", "stage %q does not run over several items", m.Stage)
 	case s.Fan.List == nil && len(m.Items) > len(s.Fan.Items):
@@ -204,7 +208,7 @@ var itemSuffix = regexp.MustCompile(`\[[0-9]+\]$`)
 func (k *checker) expected(s *plan.Stage, e *schema.ExpectedStage, o Options) {
 	of := fmt.Sprintf("stage %q has no ", s.Name)
 	one := itemSuffix.MatchString(e.Name)
-	if one && s.Fan == nil {
+	if one && s.Fan == nil && s.Sweep == nil {
 		k.key("bad-test", e.Path, "leave out the number", "stage %q does not run over several items", s.Name)
 		return
 	}

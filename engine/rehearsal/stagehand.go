@@ -78,6 +78,8 @@ func (e *exit) ExecuteActivity(ctx workflow.Context, name string, args ...any) w
 		}
 		out, takes := e.play.rollout(e.play.unit(e.run, arg.Deployment.ID), arg)
 		return e.after(ctx, takes, out)
+	case workers.Enrolment:
+		return e.after(ctx, 0, arg.Outcome)
 	case []target.Target:
 		return e.after(ctx, 0, e.play.choose(arg))
 	case workers.Gathering:
