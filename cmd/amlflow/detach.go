@@ -72,3 +72,8 @@ func (p *program) startGateway(dir string) error {
 func (p *program) startTracking(dir string, socket, lock *os.File) (<-chan struct{}, error) {
 	return p.detachWith([]*os.File{socket, lock}, tracking.LogFile(dir), "tracking", dir)
 }
+
+// startSecond starts another one, which takes its place when it is killed.
+func (p *program) startSecond(dir string, socket, lock *os.File) (<-chan struct{}, error) {
+	return p.detachWith([]*os.File{socket, lock}, tracking.LogFile(dir), "tracking", dir, "--stand-by")
+}

@@ -11,12 +11,17 @@ import (
 // trackingVerb is the process that answers jobs which log with the client of MLflow. It is
 // given the open socket, and the lock of its port.
 func (p *program) trackingVerb() *cobra.Command {
-	return &cobra.Command{
+	standBy := false
+	v := &cobra.Command{
 		Use: "tracking DIR", Short: "Answer jobs that log, at a socket that is open", Args: takes(1, 1), Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			return tracking.Main(ctx, args[0], os.NewFile(3, "socket"), os.NewFile(4, "port"))
+			return tracking.Main(ctx, tracking.Process{
+				Dir: args[0], Socket: os.NewFile(3, "socket"), Lock: os.NewFile(4, "port"), StandBy: standBy, Second: p.startSecond,
+			})
 		},
 	}
+	v.Flags().BoolVar(&standBy, "stand-by", false, "wait until the one that answers has died")
+	return v
 }

@@ -35,17 +35,26 @@ type desk struct {
 	busy int             // requests under way
 }
 
-// Main is the process that answers for the folder dir at a socket that is open already.
-// lock says who has the socket, and is kept as long. It returns when another process
-// answers, when nobody needs it any more, and when ctx ends.
-func Main(ctx context.Context, dir string, socket, lock *os.File) error {
-	defer lock.Close()
+// Process says how to be the process that answers.
+type Process struct {
+	Dir    string   // of the service
+	Socket *os.File // open already
+	Lock   *os.File // says who has the socket, and is kept as long
+	// StandBy waits until the one that answers has died, and takes its place if any job
+	// may need it.
+	StandBy bool
+	// Second starts a process that stands by; nil: there is none.
+	Second Start
+}
+
+// Main is the process. It returns when another one answers, when nobody needs it any more,
+// and when ctx ends.
+func Main(ctx context.Context, p Process) error {
+	dir, socket := p.Dir, p.Socket
+	defer p.Lock.Close()
 	defer socket.Close()
-	own, err := jobdir.TryLock(filepath.Join(dir, lockFile), syscall.LOCK_EX)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil
-	}
-	if err != nil {
+	own, err := p.turn(ctx)
+	if own == nil {
 		return err
 	}
 	defer own.Close()
@@ -62,6 +71,9 @@ func Main(ctx context.Context, dir string, socket, lock *os.File) error {
 		dir: dir, home: filepath.Dir(dir), key: key, log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		jobs: map[string]*job{}, last: time.Now(),
 	}
+	if p.StandBy && !d.needed() {
+		return nil
+	}
 	server := &http.Server{
 		Handler: d.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
@@ -69,10 +81,71 @@ func Main(ctx context.Context, dir string, socket, lock *os.File) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go d.serveOn(l, server, cancel)
+	var second sync.WaitGroup
+	second.Go(func() { d.second(ctx, p) })
 	d.stay(ctx)
+	cancel()
+	second.Wait() // it uses the socket
 	ending, end := context.WithTimeout(context.Background(), 10*time.Second)
 	defer end()
 	return server.Shutdown(ending)
+}
+
+// turn waits until it is the turn of this process; nil when that never comes.
+func (p Process) turn(ctx context.Context) (*os.File, error) {
+	path := filepath.Join(p.Dir, lockFile)
+	own, err := jobdir.TryLock(path, syscall.LOCK_EX)
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return own, err
+	}
+	if !p.StandBy {
+		return nil, nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	locked := make(chan error, 1)
+	go func() {
+		for {
+			if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+				locked <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-locked:
+		return f, err
+	case <-ctx.Done():
+		return nil, nil // the process ends, and with it the waiting
+	}
+}
+
+// standsAfter is how long the process has lived before another one stands by: a short job
+// is not worth two.
+const standsAfter = 10 * time.Second
+
+// second keeps a process that takes the place of this one when it is killed. Whoever
+// submits would do that too, but may have been killed before.
+func (d *desk) second(ctx context.Context, p Process) {
+	for pause := standsAfter; p.Second != nil; pause = time.Second {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		ended, err := p.Second(p.Dir, p.Socket, p.Lock)
+		if err != nil {
+			d.log.Error("start a process that stands by", "error", err)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ended:
+		}
+	}
 }
 
 func (d *desk) serveOn(l net.Listener, server *http.Server, cancel func()) {

@@ -9,8 +9,9 @@
 // a request that finds no process waits in it until there is another.
 //
 //	submitter killed   the process answers
-//	process killed     the submitter starts another; requests wait, or are tried again by the client
-//	both killed        the client tries again for a day, and the next command brings them back
+//	process killed     the submitter starts another, or a second process, which stands by as soon as
+//	                   the first has lived for a while, takes its place; requests wait
+//	all three killed   the client tries again for some minutes, and the next command brings them back
 //
 // A job may see and write only what is its own: its token names its folder, and says that
 // this state folder has given it. What it logs is in its folder, and is there before the
@@ -86,15 +87,12 @@ type Access struct {
 }
 
 // Variables are those of the environment that the client of MLflow reads. It tries again
-// for about a day, since a job outlives whoever answers it; a longer absence than a moment
-// means that there is nobody on this computer to start us again.
+// for about eight minutes, as often as every version of it allows: one of 2.9 refuses ten.
 func (a Access) Variables() map[string]string {
 	return map[string]string{
-		"MLFLOW_TRACKING_URI":                    a.URL,
-		"MLFLOW_TRACKING_TOKEN":                  a.Token,
-		"MLFLOW_HTTP_REQUEST_MAX_RETRIES":        "720",
-		"_MLFLOW_HTTP_REQUEST_MAX_RETRIES_LIMIT": "720", // the client refuses more than this
-		"MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR":     "1",
+		"MLFLOW_TRACKING_URI":             a.URL,
+		"MLFLOW_TRACKING_TOKEN":           a.Token,
+		"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "9",
 		// There is no page to show at the address that the client would print.
 		"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 	}

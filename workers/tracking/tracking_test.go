@@ -8,12 +8,15 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/amlflow/amlflow/workers/jobdir"
 )
 
 // rig is a state folder whose jobs log, and whose processes are goroutines of this one.
@@ -36,6 +39,10 @@ func newRig(t *testing.T) *rig {
 
 // start is a process, less what only a process of its own can show.
 func (r *rig) start(dir string, socket, lock *os.File) (<-chan struct{}, error) {
+	return r.process(Process{Dir: dir, Socket: socket, Lock: lock})
+}
+
+func (r *rig) process(p Process) (<-chan struct{}, error) {
 	own := func(f *os.File) *os.File {
 		fd, err := syscall.Dup(int(f.Fd()))
 		if err != nil {
@@ -47,12 +54,19 @@ func (r *rig) start(dir string, socket, lock *os.File) (<-chan struct{}, error) 
 	over := make(chan struct{})
 	r.mu.Lock()
 	r.started++
-	r.kill, r.over = cancel, over
+	if before := r.kill; before != nil && !p.StandBy {
+		before()
+	}
+	if !p.StandBy {
+		r.kill, r.over = cancel, over
+	} else {
+		r.Cleanup(func() { cancel(); <-over })
+	}
 	r.mu.Unlock()
-	s, l := own(socket), own(lock)
+	p.Socket, p.Lock = own(p.Socket), own(p.Lock)
 	go func() {
 		defer close(over)
-		if err := Main(ctx, dir, s, l); err != nil {
+		if err := Main(ctx, p); err != nil {
 			r.Error(err)
 		}
 	}()
@@ -279,7 +293,7 @@ func TestJobsAreApart(t *testing.T) {
 // Another name for this computer may be that of a page in somebody's browser.
 func TestOtherHostsAreRefused(t *testing.T) {
 	c := newRig(t).job("r.a.1")
-	q, _ := http.NewRequest("GET", c.access.URL+"/health", nil)
+	q, _ := http.NewRequest(http.MethodGet, c.access.URL+"/health", nil)
 	q.Host = "evil.example:80"
 	a, err := http.DefaultClient.Do(q)
 	if err != nil || a.StatusCode != http.StatusForbidden {
@@ -301,6 +315,33 @@ func TestTheProcessStartsWhenItIsAsked(t *testing.T) {
 			t.Fatalf("%d processes were started, want %d", got, n)
 		}
 	}
+}
+
+// Who submits and the process may both be killed, one after the other: a second process
+// stands by for jobs that are running.
+func TestASecondProcessStandsBy(t *testing.T) {
+	r := newRig(t)
+	c := r.job("r.a.1")
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip("SKIP: there is no sleep")
+	}
+	if err := jobdir.Start(t.Context(), c.dir, jobdir.Process{Argv: []string{sleep, "600"}, Work: c.dir}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = jobdir.Stop(c.dir, "stopped", 0)
+		for v, err := jobdir.Look(c.dir); err == nil && v.Phase == jobdir.Running; v, err = jobdir.Look(c.dir) {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	run := c.run("")
+	if _, err := r.process(Process{Dir: r.service.dir, Socket: r.service.hold.socket, Lock: r.service.hold.lock, StandBy: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.service.Close()
+	r.end()
+	c.must("GET", api+"runs/get?run_id="+run, "")
 }
 
 // Who submits may be killed: the address stays, and is that of the next one.
