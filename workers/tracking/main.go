@@ -91,6 +91,9 @@ func Main(ctx context.Context, p Process) error {
 	return server.Shutdown(ending)
 }
 
+// standing is called when a process stands by, so that tests can wait for it.
+var standing = func() {}
+
 // turn waits until it is the turn of this process; nil when that never comes.
 func (p Process) turn(ctx context.Context) (*os.File, error) {
 	path := filepath.Join(p.Dir, lockFile)
@@ -105,6 +108,7 @@ func (p Process) turn(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	standing()
 	locked := make(chan error, 1)
 	go func() {
 		for {

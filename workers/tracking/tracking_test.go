@@ -336,8 +336,16 @@ func TestASecondProcessStandsBy(t *testing.T) {
 		}
 	})
 	run := c.run("")
+	stands := make(chan struct{})
+	standing = func() { close(stands) }
+	t.Cleanup(func() { standing = func() {} })
 	if _, err := r.process(Process{Dir: r.service.dir, Socket: r.service.hold.socket, Lock: r.service.hold.lock, StandBy: true}); err != nil {
 		t.Fatal(err)
+	}
+	select {
+	case <-stands:
+	case <-time.After(time.Minute):
+		t.Fatal("no process stands by")
 	}
 	r.service.Close()
 	r.end()
