@@ -32,8 +32,8 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 	}
 	var r target.Results
 	gather := func(ctx context.Context) (err error) {
-		if r, err = d.Collect(ctx, s.Target, s.Job.ID, blobs); err == nil && len(r.Metrics) > 0 {
-			o.History, err = target.PutLog(ctx, blobs, bytes.NewReader(r.Metrics)) // like a log, it may quote secrets
+		if r, err = d.Collect(ctx, s.Target, s.Job.ID, blobs); err == nil && r.History == "" && len(r.Metrics) > 0 {
+			r.History, err = target.PutLog(ctx, blobs, bytes.NewReader(r.Metrics)) // like a log, it may quote secrets
 		}
 		return err
 	}
@@ -44,7 +44,7 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 		return fail(o, "its results could not be collected: "+words(err)), nil
 	}
 	m.last(r.Metrics)
-	o.Artifacts, o.Log, o.Logs, o.Tracked = r.Artifacts, r.Log, r.Logs, r.Tracked
+	o.Artifacts, o.Log, o.Logs, o.Tracked, o.History = r.Artifacts, r.Log, r.Logs, r.Tracked, r.History
 	o.Metrics = v.metrics(lastMetrics(r.Metrics))
 	if st.State == target.Succeeded {
 		values, err := readValues(r.Values)

@@ -80,7 +80,7 @@ func (f folder) collect(ctx context.Context, r record, decider int, out target.B
 	if res.Values, err = readBounded(filepath.Join(f.rank(0), ranks.ValuesFile), ranks.MaxValues); err != nil {
 		return res, fmt.Errorf("$AMLFLOW_OUTPUTS: %w", err)
 	}
-	if res.Metrics, err = readBounded(filepath.Join(f.rank(0), ranks.MetricsFile), ranks.MaxMetrics); err != nil {
+	if res.Metrics, res.History, err = metrics(ctx, filepath.Join(f.rank(0), ranks.MetricsFile), maxMetrics, out); err != nil {
 		return res, fmt.Errorf("$AMLFLOW_METRICS: %w", err)
 	}
 	if res.Tracked, err = tracking.Keep(ctx, string(f), out); err != nil {

@@ -238,8 +238,10 @@ const (
 type Results struct {
 	Artifacts map[string]Ref  // by output name
 	Values    json.RawMessage // the content of $AMLFLOW_OUTPUTS; nil when not written
-	Metrics   []byte          // the content of $AMLFLOW_METRICS, JSON lines
-	Log       Ref             // the whole log of the rank that decided the end; see PutLog
+	Metrics   []byte          // the content of $AMLFLOW_METRICS, JSON lines; of very much the last ones
+	// History is all of $AMLFLOW_METRICS, stored as a log is; empty: Metrics has all of it.
+	History Ref
+	Log     Ref // the whole log of the rank that decided the end; see PutLog
 	// Logs is a folder with the logs of all ranks, each under its number, of a job that
 	// has several; empty: those of the others are on the target only.
 	Logs Ref
