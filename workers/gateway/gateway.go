@@ -14,6 +14,12 @@
 // Instances belong to their folders and not to the gateway, so they also go on
 // when no gateway is ever started again. Retire finds and ends them.
 //
+// The way of a wish: deploy.go, trial.go, version.go, instance.go, start.go, keep.go. The
+// way of a request: request.go, table.go (which version), places.go (which instance, or
+// the queue), call.go, mirror.go, meter.go. What follows from records alone: routing.go,
+// scaler.go. Everything that Folder offers to clients: deploy.go, split.go, figures.go,
+// changes.go, keys.go, look.go, retire.go.
+//
 // Whoever may use the loopback interface of this computer may ask the
 // endpoints; only the owner of the state folder may change them.
 package gateway
@@ -66,12 +72,10 @@ func Main(ctx context.Context, dir string, log io.Writer, again ...string) error
 		Folder: Folder{Dir: dir}, endpoints: map[string]*endpoint{}, then: make(chan func()),
 		log: slog.New(slog.NewTextHandler(log, nil)), again: again,
 	}
-	kept, err := inherited()
-	if err != nil {
+	if err := g.inherit(); err != nil {
 		return err
 	}
-	if kept != nil {
-		g.kept = kept
+	if kept := g.kept; kept != nil {
 		defer kept.Close() // it may not have come to use it
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -15,47 +15,55 @@ import (
 )
 
 // A gateway has a guard: a shell that does nothing but hold the same listening socket
-// and wait. When the gateway is killed the guard becomes the next one, by executing the
-// same command. In between the kernel takes connections and keeps them, so that clients
-// wait for a moment instead of being refused. Only the requests break off that the
-// gateway was about to answer. A guard that is killed is replaced. When gateways die
-// again and again soon after they came, it begins to wait before the next.
+// and wait. When the gateway is killed the guard starts the next one, as its child, and
+// goes on to hold the socket. In between the kernel takes connections and keeps them, so
+// that clients wait for a moment instead of being refused. Only the requests break off
+// that the gateway was about to answer. A guard that is killed is replaced. When gateways
+// are killed again and again soon after they came, it begins to wait before the next.
 const guardScript = `
-born=$(date +%s)
 if read -r word <&3; then exit 0; fi
 exec 3<&-
-if [ "$(date +%s)" -gt "$((born + 5))" ]; then GUARDED_TIMES=0; else GUARDED_TIMES=$((${GUARDED_TIMES:-0} + 1)); fi
-export GUARDED_TIMES
-[ "$GUARDED_TIMES" -lt 20 ] || sleep 1
-[ -e "$GUARDED_FOLDER/lock" ] || exit 0
-unset GUARDED_FOLDER
-` + listenerVariable + `=4
-export ` + listenerVariable + `
-exec "$@"
+times=0
+` + guardVariable + `=$$ ` + listenerVariable + `=4
+export ` + guardVariable + ` ` + listenerVariable + `
+while [ -e "$GUARDED_FOLDER/lock" ]; do
+	born=$(date +%s)
+	"$@"
+	[ $? -gt 128 ] || exit 0
+	times=$((times + 1))
+	[ "$(date +%s)" -le "$((born + 5))" ] || times=0
+	[ "$times" -lt 20 ] || sleep 1
+done
 `
 
-// listenerVariable tells the next gateway which descriptor is the socket.
-const listenerVariable = "AMLFLOW_GATEWAY_LISTENER"
+// What a gateway is told that was started by a guard: which descriptor is the socket, and
+// which process the guard is.
+const (
+	listenerVariable = "AMLFLOW_GATEWAY_LISTENER"
+	guardVariable    = "AMLFLOW_GATEWAY_GUARD"
+)
 
 const (
-	guardAgain    = time.Second     // the pause before a guard is replaced
-	guardPatience = 3 * time.Second // given to a guard to become the gateway
+	guardAgain    = 200 * time.Millisecond // how often one looks for the guard, and before it is replaced
+	guardPatience = 3 * time.Second        // given to a guard to become the gateway
 )
 
 // guard is the shell, as seen by the gateway that it guards.
 type guard struct {
-	mu    sync.Mutex
-	pid   int
-	leash *os.File // it waits for the end of it
-	gone  chan struct{}
+	mu     sync.Mutex
+	pid    int
+	parent bool     // it has started this process
+	leash  *os.File // it waits for the end of it, unless it is the parent
+	gone   chan struct{}
 }
 
 // guardOver keeps a guard alive until ctx ends, which then ends in peace.
 func (g *gateway) guardOver(ctx context.Context, l net.Listener) {
-	if len(g.again) == 0 {
-		return
+	for ctx.Err() == nil && g.guard.parent {
+		g.guard.parent = os.Getppid() == g.guard.process()
+		_ = sleep(ctx, guardAgain)
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && len(g.again) > 0 {
 		if err := g.guard.start(g.Dir, g.again, l); err != nil {
 			g.log.Error("start the guard", "error", err)
 		} else {
@@ -130,6 +138,10 @@ func (u *guard) dismiss(log *slog.Logger) {
 	u.mu.Lock()
 	leash, gone := u.leash, u.gone
 	u.mu.Unlock()
+	if u.parent && os.Getppid() == u.pid {
+		// It waits for the end of this process, which is to answer its last requests first.
+		_ = syscall.Kill(u.pid, syscall.SIGKILL)
+	}
 	if leash == nil {
 		return
 	}
@@ -147,22 +159,27 @@ func (u *guard) process() int {
 	return u.pid
 }
 
-// inherited returns the socket that the guard has kept, or nil.
-func inherited() (net.Listener, error) {
-	said := os.Getenv(listenerVariable)
-	if said == "" {
-		return nil, nil
+// inherit takes over what the guard has kept for this process, if it has started it.
+func (g *gateway) inherit() error {
+	socket, guard := os.Getenv(listenerVariable), os.Getenv(guardVariable)
+	if socket == "" {
+		return nil
 	}
-	if err := os.Unsetenv(listenerVariable); err != nil {
-		return nil, err
+	if err := errors.Join(os.Unsetenv(listenerVariable), os.Unsetenv(guardVariable)); err != nil {
+		return err
 	}
-	fd, err := strconv.Atoi(said)
+	fd, err := strconv.Atoi(socket)
 	if err != nil || fd < 3 {
-		return nil, fmt.Errorf("%s is %q, which is no descriptor", listenerVariable, said)
+		return fmt.Errorf("%s is %q, which is no descriptor", listenerVariable, socket)
 	}
+	if g.guard.pid, err = strconv.Atoi(guard); err != nil {
+		return fmt.Errorf("%s is %q, which is no process", guardVariable, guard)
+	}
+	g.guard.parent = true
 	f := os.NewFile(uintptr(fd), "listener")
 	defer f.Close()
-	return net.FileListener(f)
+	g.kept, err = net.FileListener(f)
+	return err
 }
 
 // awaitGuard gives the guard of a gateway that was killed the time to take its place.

@@ -39,7 +39,7 @@ func (p *place) next(was now) (n now) {
 	p.Helper()
 	p.awaitOr("the next gateway", func() bool {
 		n = p.now()
-		return n.PID != was.PID && n.Guard != 0 && n.Guard != was.Guard && nudge(p.Dir)
+		return n.PID != was.PID && n.Guard != 0 && processLives(n.Guard) && nudge(p.Dir)
 	}, func() string { return fmt.Sprintf("%+v after %+v", n, was) })
 	return n
 }

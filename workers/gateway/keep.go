@@ -12,11 +12,12 @@ import (
 // keep keeps the instance alive until ctx ends; the process then goes on.
 func (i *instance) keep(ctx context.Context) {
 	pause := firstBackoff
-	doubted := false
+	doubted := true // what is found dead at first has died while nobody looked after it
 	for {
-		err := i.up(ctx)
 		// One that was ready before has died; it is no start that came to nothing.
-		i.failed.Store(err != nil && !doubted)
+		was := doubted || i.ready()
+		err := i.up(ctx)
+		i.failed.Store(err != nil && !was)
 		if err == nil {
 			began := time.Now()
 			if err = i.watch(ctx); time.Since(began) > lastBackoff {
