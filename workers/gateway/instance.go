@@ -66,16 +66,18 @@ type instance struct {
 	leave context.CancelFunc // ends its keeping
 	left  chan struct{}      // closed when that has ended
 
-	mu  sync.Mutex
-	now start
+	mu  sync.Mutex // held while it is changed
+	now atomic.Pointer[start]
 }
 
 func newInstance(of *deployment, n int, p *ports, log *slog.Logger) *instance {
 	i := &instance{number: n, of: of, dir: instanceDir(of.dir, n), ports: p, doubt: make(chan struct{}, 1), changed: func() {}}
 	i.log = log.With("instance", n)
 	// A torn or missing record is one of an instance that never started.
-	_ = readJSON(i.dir, nowFile, &i.now)
-	p.take(i.now.Port)
+	var s start
+	_ = readJSON(i.dir, nowFile, &s)
+	i.now.Store(&s)
+	p.take(s.Port)
 	return i
 }
 
@@ -85,18 +87,14 @@ func (i *instance) folder() string {
 	return filepath.Join(i.dir, strconv.Itoa(i.view().Start))
 }
 
-func (i *instance) view() start {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.now
-}
+func (i *instance) view() start { return *i.now.Load() }
 
-func (i *instance) ready() bool { return i.view().Ready }
+func (i *instance) ready() bool { return i.now.Load().Ready }
 
 // promising reports whether it is ready, or may soon be.
 func (i *instance) promising() bool { return !i.failed.Load() }
 
-func (i *instance) address() string { return "127.0.0.1:" + strconv.Itoa(i.view().Port) }
+func (i *instance) address() string { return "127.0.0.1:" + strconv.Itoa(i.now.Load().Port) }
 
 // change alters the record, in memory and for those who look from outside.
 func (i *instance) change(alter func(*start)) {
@@ -107,12 +105,14 @@ func (i *instance) change(alter func(*start)) {
 func (i *instance) record(alter func(*start)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	was := i.now
-	alter(&i.now)
-	if was == i.now {
+	was := i.view()
+	now := was
+	alter(&now)
+	i.now.Store(&now)
+	if was == now {
 		return
 	}
-	if err := writeQuick(i.dir, nowFile, i.now); err != nil {
+	if err := writeQuick(i.dir, nowFile, now); err != nil {
 		i.log.Error("record the instance", "error", err)
 	}
 }
@@ -121,7 +121,9 @@ func (i *instance) record(alter func(*start)) {
 func (i *instance) suspect(unreachable bool) {
 	if unreachable {
 		i.mu.Lock()
-		i.now.Ready = false
+		s := i.view()
+		s.Ready = false
+		i.now.Store(&s)
 		i.mu.Unlock()
 	}
 	select {

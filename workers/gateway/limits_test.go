@@ -195,8 +195,10 @@ func TestAGatewayKilledWhileItScales(t *testing.T) {
 }
 
 func TestPlacesAreGivenInTurn(t *testing.T) {
-	i := &instance{now: start{Ready: true}}
-	p := &places{each: 1, queue: 50, instances: []*instance{i}}
+	i := &instance{}
+	i.now.Store(&start{Ready: true})
+	p := &places{each: 1, queue: 50}
+	p.add(i)
 	if got, err := p.take(t.Context(), nil); got != i || err != nil {
 		t.Fatal(err)
 	}

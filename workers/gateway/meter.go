@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
@@ -84,9 +85,14 @@ func (s *span) report(name string, a amount) {
 type meter struct {
 	dir string
 
+	// What is not on disk yet. Requests are counted without a lock: who waits for one
+	// while the machine is busy waits for a turn of the one that has it.
+	requests, errors, refused atomic.Int64
+	took                      [buckets]atomic.Int32
+
 	mu       sync.Mutex
-	now      span // what is not on disk yet; Until is 0 while there is nothing
-	took     [buckets]int32
+	now      span  // the rest of it
+	some     bool  // there is any
 	lastSeen int64 // when it was moved to disk the last time
 
 	disk sync.Mutex // held while the file is written
@@ -105,17 +111,14 @@ func (m *meter) path() string { return filepath.Join(m.dir, figuresFile) }
 
 // answered counts a request.
 func (m *meter) answered(took time.Duration, failed bool) {
-	b := bucketOf(took)
-	m.count(func(s *span) {
-		s.Requests++
-		if failed {
-			s.Errors++
-		}
-		m.took[b]++
-	})
+	m.took[bucketOf(took)].Add(1)
+	if failed {
+		m.errors.Add(1)
+	}
+	m.requests.Add(1)
 }
 
-func (m *meter) rejected() { m.count(func(s *span) { s.Rejected++ }) }
+func (m *meter) rejected() { m.refused.Add(1) }
 
 func (m *meter) compared(agreed bool) {
 	m.count(func(s *span) {
@@ -136,7 +139,7 @@ func (m *meter) reported(numbers map[string]amount) {
 func (m *meter) count(add func(*span)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.now.Until = 1 // there is something
+	m.some = true
 	add(&m.now)
 }
 
@@ -146,19 +149,19 @@ func (m *meter) take() (span, bool) {
 	defer m.mu.Unlock()
 	now := time.Now().UnixMilli()
 	s := m.now
-	s.From, m.lastSeen = m.lastSeen, now
-	m.now = span{}
-	if s.Until == 0 {
+	s.From, s.Until, m.lastSeen = m.lastSeen, now, now
+	s.Requests, s.Errors, s.Rejected = m.requests.Swap(0), m.errors.Swap(0), m.refused.Swap(0)
+	some := m.some || s.Requests+s.Errors+s.Rejected > 0
+	m.now, m.some = span{}, false
+	if !some {
 		return s, false
 	}
-	s.Until = now
 	s.Took = map[int]int64{}
-	for b, n := range m.took {
-		if n > 0 {
+	for b := range m.took {
+		if n := m.took[b].Swap(0); n > 0 {
 			s.Took[b] = int64(n)
 		}
 	}
-	m.took = [buckets]int32{}
 	return s, true
 }
 

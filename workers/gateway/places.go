@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,11 +23,13 @@ type places struct {
 	queue int // requests that may wait
 	wants func()
 
+	turn atomic.Uint32
+	list atomic.Pointer[[]*instance] // what instances is, for those who do not hold mu
+
 	mu        sync.Mutex
 	instances []*instance // in rotation
 	grows     bool        // there will be an instance though there is none
 	waiting   []*waiter
-	turn      int
 	busy      int // requests that are being answered
 
 	// The integral of all requests over time, for those who ask how many there are.
@@ -41,6 +44,12 @@ type waiter struct{ got chan *instance }
 // account. Those in without are left out. When none has a place it waits for one,
 // unless there is none to come.
 func (p *places) take(ctx context.Context, without map[*instance]bool) (*instance, error) {
+	if p.free() {
+		if i := p.best(without); i != nil {
+			i.pending.Add(1)
+			return i, nil
+		}
+	}
 	p.mu.Lock()
 	if i := p.pick(without); i != nil {
 		p.mu.Unlock()
@@ -89,23 +98,38 @@ func (p *places) await(ctx context.Context, w *waiter) (*instance, error) {
 	return nil, context.Cause(ctx)
 }
 
+// free reports whether a request takes no place from another and nobody counts them, so
+// that none has to wait for the lock: that of a process which has no turn on the machine
+// is long in coming.
+func (p *places) free() bool { return p.each == 0 && !p.grows }
+
 // pick takes a place, if there is one. The caller holds mu.
 func (p *places) pick(without map[*instance]bool) *instance {
+	best := p.best(without)
+	if best != nil {
+		p.count()
+		p.busy++
+		best.pending.Add(1)
+	}
+	return best
+}
+
+// best is the instance that has a place and answers the fewest requests, or nil.
+func (p *places) best(without map[*instance]bool) *instance {
+	list := p.list.Load()
+	if list == nil {
+		return nil
+	}
 	var best *instance
-	p.turn++
-	for n := range p.instances {
-		i := p.instances[(p.turn+n)%len(p.instances)] // the first of equals takes turns
+	turn := int(p.turn.Add(1) % (1 << 16))
+	for n := range *list {
+		i := (*list)[(turn+n)%len(*list)] // the first of equals takes turns
 		if without[i] || !i.ready() || p.each > 0 && i.pending.Load() >= int64(p.each) {
 			continue
 		}
 		if best == nil || i.pending.Load() < best.pending.Load() {
 			best = i
 		}
-	}
-	if best != nil {
-		p.count()
-		p.busy++
-		best.pending.Add(1)
 	}
 	return best
 }
@@ -128,6 +152,10 @@ func (p *places) whyNone() error {
 
 // leave gives back a place.
 func (p *places) leave(i *instance) {
+	if p.free() {
+		i.pending.Add(-1) // nobody waits for a place, only for an instance
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count()
@@ -156,17 +184,20 @@ func (p *places) serve() {
 	}
 }
 
+// all are the instances in rotation. They are not to be changed.
 func (p *places) all() []*instance {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.instances)
+	if list := p.list.Load(); list != nil {
+		return *list
+	}
+	return nil
 }
 
 // add takes the instance into rotation.
 func (p *places) add(i *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.instances = append(p.instances, i)
+	p.instances = append(slices.Clone(p.instances), i)
+	p.publish()
 	p.serve()
 }
 
@@ -174,8 +205,15 @@ func (p *places) add(i *instance) {
 func (p *places) remove(i *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.instances = slices.DeleteFunc(p.instances, func(o *instance) bool { return o == i })
+	p.instances = slices.DeleteFunc(slices.Clone(p.instances), func(o *instance) bool { return o == i })
+	p.publish()
 	p.serve()
+}
+
+// publish shows the instances to those who do not hold mu.
+func (p *places) publish() {
+	list := p.instances
+	p.list.Store(&list)
 }
 
 func (p *places) anyReady() bool {
