@@ -197,7 +197,24 @@ func TestAScheduleCatchesUp(t *testing.T) {
 	}
 	eventually(t, "what was missed is begun", func() bool { return missed() == 3 })
 
-	// It keeps the server, as long as it is not paused.
+	// A schedule keeps the server, as long as it is not paused.
+	if err := e.PauseSchedule(t.Context(), "often", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(last)
+		}
+	})
+	eventually(t, "all have ended", func() bool {
+		s := scheduled(t, e, "often")
+		last = fmt.Sprintf("the last times: %+v", s.Firings)
+		return in(s, target.Succeeded) == len(s.Firings)
+	})
+	yearly := everySecond(o, "yearly", "skip", "true")
+	yearly.Timing.Every, yearly.Timing.Cron = 0, "@yearly"
+	add(t, e, yearly)
 	pid := e.Info().PID
 	e.Close()
 	<-time.After(time.Second) // more than the server stays with nothing to do
@@ -206,12 +223,12 @@ func TestAScheduleCatchesUp(t *testing.T) {
 	}
 	again := open(t, o)
 	for range 2 {
-		if err := again.PauseSchedule(t.Context(), "often", "a reason"); err != nil {
+		if err := again.PauseSchedule(t.Context(), "yearly", "a reason"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	pid = again.Info().PID
-	if s := scheduled(t, again, "often"); !s.Paused || s.Note != "a reason" || len(s.Next) > 0 {
+	if s := scheduled(t, again, "yearly"); !s.Paused || s.Note != "a reason" || len(s.Next) > 0 {
 		t.Errorf("paused: %+v", s)
 	}
 	again.Close()

@@ -69,6 +69,10 @@ type Begun struct {
 // scheduledTries bounds how many ids are tried: each may be another run's, by chance.
 const scheduledTries = 10
 
+// prepareMost is how long it may take to prepare a run, which is a few small files. What
+// takes longer is done again.
+const prepareMost = 10 * time.Second
+
 // Begin begins one run of a schedule, and waits for its end. A wish to cancel it is
 // passed on to the run.
 func Begin(ctx workflow.Context, s Scheduled) (Begun, error) {
@@ -82,7 +86,8 @@ func Begin(ctx workflow.Context, s Scheduled) (Begun, error) {
 		in := s.Input
 		in.Run, in.Mark = ScheduledRun(info.WorkflowExecution.ID, info.FirstRunID, try), info.FirstRunID+"."+strconv.Itoa(try)
 		memo["mark"] = in.Mark
-		o := workflow.ActivityOptions{TaskQueue: in.Control, StartToCloseTimeout: time.Minute}
+		// A server that is told to stop may take the activity with it: this is how long it is missed.
+		o := workflow.ActivityOptions{TaskQueue: in.Control, StartToCloseTimeout: prepareMost}
 		prepared := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), PrepareScheduled, Preparing{Run: in.Run, Store: in.Store, PlanRef: in.PlanRef, Sealed: s.Sealed})
 		if err := prepared.Get(ctx, nil); err != nil {
 			return Begun{}, err

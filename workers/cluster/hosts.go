@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -168,15 +167,4 @@ func (d Driver) Confirm(ctx context.Context, t target.Target, all []target.Intro
 		return err
 	}
 	return d.ssh.Confirm(ctx, s.reach(t.Name, s.hosts...), all)
-}
-
-// on says which hosts a job has, for people.
-func (p place) on(nodes []string) string {
-	var names []string
-	for _, node := range nodes {
-		if host, err := p.hostOf(node); err == nil {
-			names = append(names, host)
-		}
-	}
-	return strings.Join(names, ", ")
 }
