@@ -47,9 +47,9 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 	if err != nil || !ok {
 		return target.Results{}, err // one that never was leaves nothing
 	}
-	left := make([]remote.Leaver, r.Nodes)
+	left := make([]remote.Leaver, r.Ranks)
 	names := remote.Wanted(r.Outputs)
-	err = each(0, r.Nodes, func(n int) (err error) {
+	err = each(0, r.Ranks, func(n int) (err error) {
 		left[n] = remote.Leaver{Machine: c.Machine, Unit: remote.Unit(id, n)}
 		left[n].Left, err = c.Report(ctx, left[n].Unit, names)
 		return err

@@ -13,7 +13,7 @@ import (
 // record is what the folder of a job keeps for calls that know its id alone. It holds
 // nothing of what the job is given.
 type record struct {
-	Nodes      int                `json:"nodes"`
+	Ranks      int                `json:"nodes"` // so the key was called when each node had one
 	Timeout    time.Duration      `json:"timeout,omitempty"`
 	Memory     int64              `json:"memory,omitempty"` // bytes of each rank
 	Program    string             `json:"program"`          // see ranks.Facts
@@ -24,7 +24,7 @@ type record struct {
 }
 
 func (r record) facts() ranks.Facts {
-	return ranks.Facts{Nodes: r.Nodes, Timeout: r.Timeout, Memory: r.Memory, Program: r.Program, Script: r.Script, Path: r.Path}
+	return ranks.Facts{Nodes: r.Ranks, Timeout: r.Timeout, Memory: r.Memory, Program: r.Program, Script: r.Script, Path: r.Path}
 }
 
 // recordOf returns the record of a job, and reports whether there is one.

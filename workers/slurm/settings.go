@@ -87,11 +87,11 @@ func (s settings) options() []string {
 
 // request are the options of sbatch for one job. Of an option that comes twice the later
 // one counts.
-func (s settings) request(job target.Job, nodes int) []string {
-	need := job.Needs
-	all := append(s.options(), fmt.Sprintf("--nodes=%d", nodes), fmt.Sprintf("--ntasks=%d", nodes), "--ntasks-per-node=1")
+func (s settings) request(job target.Job) []string {
+	need, each := job.Needs, job.PerNode()
+	all := append(s.options(), fmt.Sprintf("--nodes=%d", job.Nodes()), fmt.Sprintf("--ntasks=%d", job.Nodes()*each), fmt.Sprintf("--ntasks-per-node=%d", each))
 	if need.CPUs > 0 {
-		all = append(all, fmt.Sprintf("--cpus-per-task=%d", int(math.Ceil(need.CPUs))))
+		all = append(all, fmt.Sprintf("--cpus-per-task=%d", int(math.Ceil(need.CPUs/float64(each)))))
 	}
 	if need.Memory > 0 {
 		all = append(all, fmt.Sprintf("--mem=%dK", (need.Memory+1023)>>10))

@@ -51,14 +51,14 @@ func (c *cluster) look(ctx context.Context, id string) (record, []remote.View, e
 	}
 	views := []remote.View{v}
 	if !v.Known {
-		return record{Nodes: 1}, views, nil
+		return record{Ranks: 1}, views, nil
 	}
 	r, ok, err := c.recordOf(ctx, id)
 	if err != nil || !ok {
-		return record{Nodes: 1}, views, err
+		return record{Ranks: 1}, views, err
 	}
-	views = append(views, make([]remote.View, r.Nodes-1)...)
-	return r, views, each(1, r.Nodes, func(n int) (err error) {
+	views = append(views, make([]remote.View, r.Ranks-1)...)
+	return r, views, each(1, r.Ranks, func(n int) (err error) {
 		views[n], err = c.Look(ctx, remote.Unit(id, n))
 		return err
 	})
@@ -85,7 +85,7 @@ func (c *cluster) statusOfRunning(ctx context.Context, id string, r record, view
 	if n := ranks.Decides(plain); n >= 0 {
 		// Ranks stop each other, but not those that have not begun.
 		why := ranks.PeerCause(plain[n])
-		err := each(0, r.Nodes, func(n int) error {
+		err := each(0, r.Ranks, func(n int) error {
 			if !unended(views[n]) {
 				return nil
 			}
@@ -127,10 +127,10 @@ func (c *cluster) closely(ctx context.Context, id string, r record, st target.St
 	case active(d.State) && (d.Restarts == 0 || !begun):
 		return st, nil
 	}
-	if _, err := c.rule(ctx, id, r.Nodes, d, begun); err != nil {
+	if _, err := c.rule(ctx, id, r.Ranks, d, begun); err != nil {
 		return st, err
 	}
-	for n := range r.Nodes {
+	for n := range r.Ranks {
 		c.Forget(remote.Unit(id, n))
 	}
 	r, views, err := c.look(ctx, id)
@@ -168,7 +168,7 @@ func (c *cluster) verdict(ctx context.Context, id string, r record, views []remo
 	var why ruling
 	if slices.ContainsFunc(plain, open) || slices.ContainsFunc(plain, settled) {
 		var err error
-		if why, err = c.settle(ctx, id, r.Nodes, ruling{}); err != nil {
+		if why, err = c.settle(ctx, id, r.Ranks, ruling{}); err != nil {
 			return target.Status{}, err
 		}
 	}
@@ -178,7 +178,7 @@ func (c *cluster) verdict(ctx context.Context, id string, r record, views []remo
 			// It is over, and Slurm has still to say why.
 			return target.Status{State: target.Running, Start: ranks.Begin(plain)}, err
 		}
-		if why, err = c.rule(ctx, id, r.Nodes, d, true); err != nil {
+		if why, err = c.rule(ctx, id, r.Ranks, d, true); err != nil {
 			return target.Status{}, err
 		}
 	}

@@ -25,11 +25,11 @@ func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why targ
 	if err != nil || !ok {
 		return err // nothing was submitted
 	}
-	err = each(1, r.Nodes, func(n int) error { return c.Stop(ctx, remote.Unit(id, n), string(why)) })
+	err = each(1, r.Ranks, func(n int) error { return c.Stop(ctx, remote.Unit(id, n), string(why)) })
 	if err != nil {
 		return c.blame(err)
 	}
-	return c.withdraw(ctx, id, r.Nodes)
+	return c.withdraw(ctx, id, r.Ranks)
 }
 
 func (c *cluster) withdraw(ctx context.Context, id string, nodes int) error {
@@ -58,11 +58,11 @@ func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
 		if err := c.Stop(ctx, remote.Unit(id, 0), string(target.CauseCancel)); err != nil {
 			return c.blame(err)
 		}
-		if err := c.withdraw(ctx, id, r.Nodes); err != nil {
+		if err := c.withdraw(ctx, id, r.Ranks); err != nil {
 			return err
 		}
 	}
-	for n := r.Nodes - 1; n >= 0; n-- {
+	for n := r.Ranks - 1; n >= 0; n-- {
 		if err := c.Machine.Clean(ctx, remote.Unit(id, n)); err != nil {
 			return c.blame(fmt.Errorf("clean job %q: %w", id, err))
 		}

@@ -34,7 +34,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		return err
 	}
 	defer leave()
-	for n := range r.Nodes {
+	for n := range r.Ranks {
 		stage, err := c.lay(ctx, r, job, n, in)
 		if err != nil {
 			return fmt.Errorf("submit job %q: %w", job.ID, c.blame(err))
@@ -46,20 +46,28 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if old, ok, err := c.recordOf(ctx, job.ID); err != nil {
 		return err
 	} else if ok {
-		r.Nodes = old.Nodes // the first submission counts
+		r.Ranks = old.Ranks // the first submission counts
 	}
 	confided := append(jobdir.Process{Secrets: variables(job.Secrets)}.Confided(), "# whole\n"...)
 	_, err = c.call(ctx, func(w io.Writer) error {
-		if err := lines(append(c.settings.request(job, r.Nodes), "")...)(w); err != nil {
+		if err := lines(append(c.settings.request(job), "")...)(w); err != nil {
 			return err
 		}
 		_, err := w.Write(confided)
 		return err
-	}, "enqueue", job.ID, strconv.Itoa(r.Nodes))
+	}, "enqueue", job.ID, strconv.Itoa(r.Ranks), strconv.Itoa(job.PerNode()), launcher(job))
 	if err != nil {
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
 	}
 	return nil
+}
+
+// launcher is how the ranks of a job begin, for tool/node.sh.
+func launcher(job target.Job) string {
+	if job.Launch == nil {
+		return string(target.LaunchEnv)
+	}
+	return string(job.Launch.Kind)
 }
 
 // newRecord checks a job against the target.
@@ -70,11 +78,11 @@ func (c *cluster) newRecord(job target.Job) (record, error) {
 	if e := job.Environment; e != nil && e.Image != "" {
 		return record{}, fmt.Errorf("job %q: target %q runs no container images, and it is to use %q: choose a target that does: %w", job.ID, c.name, e.Image, target.ErrPermanent)
 	}
-	nodes := max(job.Needs.Nodes, 1)
+	nodes := job.Nodes()
 	if nodes > c.settings.Nodes {
 		return record{}, fmt.Errorf("target %q lends a job at most %d nodes, and job %q asks for %d: raise `nodes` of the target, or ask for fewer: %w", c.name, c.settings.Nodes, job.ID, nodes, target.ErrPermanent)
 	}
-	r := record{Nodes: nodes, Timeout: job.Timeout, Memory: job.Needs.Memory, Program: c.settings.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint}
+	r := record{Ranks: job.Ranks(), Timeout: job.Timeout, Memory: job.Needs.Memory / int64(job.PerNode()), Program: c.settings.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint}
 	if len(job.Command) > 0 {
 		r.Program, r.Script = job.Command[0], false
 	}
@@ -99,7 +107,7 @@ func (c *cluster) lay(ctx context.Context, r record, job target.Job, n int, in t
 		}
 	}
 	err = c.Fill(ctx, unit, func(dir string) (remote.Layout, error) {
-		env := environ(facts, job, venv, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: r.Nodes, Master: "127.0.0.1", Port: somePort()})
+		env := environ(facts, job, venv, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: r.Ranks, Master: "127.0.0.1", Port: somePort()})
 		r.Path = env["PATH"]
 		argv := job.Command
 		if r.Script {
@@ -123,14 +131,15 @@ func (c *cluster) lay(ctx context.Context, r record, job target.Job, n int, in t
 
 // environ is all that a rank sees, beside what tool/node.sh lets through: built from
 // nothing, in three layers, of which a later one wins. The first is what the user has where
-// jobs are submitted. The address of the first of several nodes is known once it is lent.
+// jobs are submitted. Where several ranks find each other is known once their nodes are lent.
 func environ(facts remote.Facts, job target.Job, venv string, p ranks.Place) map[string]string {
 	env := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin"}
 	maps.Copy(env, facts.Env)
 	maps.Copy(env, ranks.Environ(job, p))
 	if p.World > 1 {
-		delete(env, "MASTER_ADDR")
-		delete(env, "MASTER_PORT")
+		for _, name := range []string{"MASTER_ADDR", "MASTER_PORT", "TF_CONFIG"} {
+			delete(env, name)
+		}
 	}
 	maps.Copy(env, job.Env)
 	if venv != "" {

@@ -73,7 +73,7 @@ func TestWhatIsAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := s.request(target.Job{Timeout: time.Hour, Grace: 10 * time.Second, Needs: target.Resources{CPUs: 1.5, GPUs: 4, Memory: 1<<30 + 1}}, 2)
+	got := s.request(target.Job{Timeout: time.Hour, Grace: 10 * time.Second, Needs: target.Resources{CPUs: 1.5, GPUs: 4, Memory: 1<<30 + 1, Nodes: 2}})
 	want := []string{
 		"--partition=gpu", "--gres=shard:2,gpu:a100:1", "--exclusive", "--mail-type=FAIL", "--nice=100000000",
 		"--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=2", "--mem=1048577K", "--gres=gpu:a100:4,shard:2", "--time=62",

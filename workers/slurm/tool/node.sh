@@ -3,24 +3,59 @@
 elsewhere=yes
 unasked='batch rank watch '
 
-# batch ID NODES: the job of Slurm. Of several ranks the first is on this node, and its
-# address is the one by which Slurm itself reaches it.
+# batch ID RANKS EACH LAUNCHER: the job of Slurm, with so many ranks on each node. Of several
+# the first is on this node, and its address is the one by which Slurm itself reaches it.
 verb_batch() {
+	hosts=
+	if [ "$2" -gt 1 ] || [ "$4" = mpi ]; then
+		for name in $(scontrol show hostnames "$SLURM_JOB_NODELIST"); do
+			address=$(scontrol -o show node "$name" | sed -n 's/.* NodeAddr=\([^ ]*\).*/\1/p')
+			hosts="$hosts ${address:-$name}"
+		done
+	fi
+	[ "$4" != mpi ] || list_hosts "$1" "$3"
 	[ "$2" -gt 1 ] || verb_rank "$1" 1
-	first_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-	MASTER_ADDR=$(scontrol -o show node "$first_node" | sed -n 's/.* NodeAddr=\([^ ]*\).*/\1/p')
-	: "${MASTER_ADDR:=$first_node}"
+	MASTER_ADDR=${hosts# }
+	MASTER_ADDR=${MASTER_ADDR%% *}
 	MASTER_PORT=$(verb_port "$((20000 + SLURM_JOB_ID % 12000))")
 	export MASTER_ADDR MASTER_PORT
 	# A rank that fails stops the others by itself, with their grace.
-	exec srun --nodes="$2" --ntasks="$2" --ntasks-per-node=1 --kill-on-bad-exit=0 --mpi=none --output=none --error=none \
-		/bin/sh "$0" rank "$1" "$2"
+	exec srun --nodes="$(($2 / $3))" --ntasks="$2" --ntasks-per-node="$3" --distribution=block --kill-on-bad-exit=0 --mpi=none --output=none --error=none \
+		/bin/sh "$0" rank "$1" "$2" "$3" "$4" $hosts
 }
 
-# rank ID NODES: one rank, until nothing of it is alive. Its status is that of the process.
+# list_hosts ID EACH: the file that mpirun reads.
+list_hosts() {
+	u=jobs/$1
+	sealed || return 0
+	for host in $hosts; do echo "$host slots=$2"; done >"$u/$fill/hostfile"
+}
+
+# workers EACH HOST…: TF_CONFIG of rank $n: all ranks, each with a port of its own.
+workers() {
+	each=$1 i=0 list=
+	shift
+	for host in "$@"; do
+		k=0
+		while [ "$k" -lt "$each" ]; do
+			list="$list${list:+, }\"$host:$((MASTER_PORT + i))\""
+			i=$((i + 1)) k=$((k + 1))
+		done
+	done
+	TF_CONFIG="{\"cluster\": {\"worker\": [$list]}, \"task\": {\"type\": \"worker\", \"index\": $n}}"
+}
+
+# rank ID RANKS [EACH LAUNCHER HOST…]: one rank, until nothing of it is alive. Its status is
+# that of the process.
 verb_rank() {
 	job=jobs/$1 n=0 told= nudged= spare=
 	[ "$2" = 1 ] || n=${SLURM_PROCID:-0}
+	TF_CONFIG=
+	id=$1 ranks=$2
+	if [ "${4-}" = tf ] && [ "$2" -gt 1 ]; then
+		shift 2 && each=$1 && shift 2 && workers "$each" "$@"
+	fi
+	set -- "$id" "$ranks"
 	unit=$1
 	[ "$n" = 0 ] || unit=$1+$n
 	u=jobs/$unit
@@ -64,7 +99,7 @@ supervise() {
 	secrets=/dev/null
 	[ ! -e "$u/confided" ] || secrets=$u/confided
 	set -- env -i PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C "AMLFLOW_PROCESS=$here/$u:"
-	for name in MASTER_ADDR MASTER_PORT SLURM_JOB_ID SLURM_JOB_NODELIST CUDA_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES HIP_VISIBLE_DEVICES ZE_AFFINITY_MASK GPU_DEVICE_ORDINAL; do
+	for name in MASTER_ADDR MASTER_PORT TF_CONFIG SLURM_JOB_ID SLURM_JOB_NODELIST CUDA_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES HIP_VISIBLE_DEVICES ZE_AFFINITY_MASK GPU_DEVICE_ORDINAL; do
 		eval "value=\${$name-}"
 		[ -z "$value" ] || set -- "$@" "$name=$value"
 	done
@@ -117,7 +152,7 @@ verb_watch() {
 	done
 }
 
-# peers ID NODES: one rank has failed, and the others are to stop: for the same reason when
+# peers ID RANKS: one rank has failed, and the others are to stop: for the same reason when
 # it was stopped itself.
 peers() {
 	[ "$cause" != - ] && [ "$cause" != told ] && [ "$how" != lost ] || cause=peer

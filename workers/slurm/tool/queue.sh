@@ -31,11 +31,11 @@ client() {
 	return "$1"
 }
 
-# each ID NODES COMMAND…: run it for every rank, with its folder as $r.
+# each ID RANKS COMMAND…: run it for every rank, with its folder as $r.
 each() {
-	job=$1 nodes=$2 i=0
+	job=$1 ranks=$2 i=0
 	shift 2
-	while [ "$i" -lt "$nodes" ]; do
+	while [ "$i" -lt "$ranks" ]; do
 		r=jobs/$job
 		[ "$i" = 0 ] || r=jobs/$job+$i
 		"$@"
@@ -73,10 +73,10 @@ number() {
 	[ -n "$number" ]
 }
 
-# enqueue ID NODES: have Slurm queue the job, once. The input goes on with the options of
+# enqueue ID RANKS EACH LAUNCHER: have Slurm queue the job, once. The input goes on with the options of
 # sbatch, a line each, an empty line, and what the process is confided.
 verb_enqueue() {
-	job=$1 nodes=$2 u=jobs/$1
+	job=$1 ranks=$2 launch="$3 $4" u=jobs/$1
 	settings
 	set --
 	while IFS= read -r option && [ -n "$option" ]; do set -- "$@" "$option"; done
@@ -84,7 +84,7 @@ verb_enqueue() {
 	trap 'rm -f "$u/confided.$mark"' EXIT
 	cat >"$u/confided.$mark"
 	[ "$(tail -n 1 "$u/confided.$mark" 2>/dev/null)" = "# whole" ] || decided || die "what the job is given was cut off on its way"
-	each "$job" "$nodes" confide
+	each "$job" "$ranks" confide
 	decided || [ -e "$u/queue" ] || ask "$@"
 	if [ -e "$u/stop" ] || [ -e "cleaned/$job" ]; then withdraw; fi # it came meanwhile
 }
@@ -119,7 +119,7 @@ ask() {
 		ask "$@" # that one was faster
 		return
 	fi
-	found=$(printf '#!/bin/sh\ncd %s && exec /bin/sh %s batch %s %s\nexit 97\n' "$(quoted "$here")" "$0" "$job" "$nodes" |
+	found=$(printf '#!/bin/sh\ncd %s && exec /bin/sh %s batch %s %s %s\nexit 97\n' "$(quoted "$here")" "$0" "$job" "$ranks" "$launch" |
 		client sbatch --parsable --job-name="$job" --comment="amlflow:$job" --chdir="$here/$u" --output="$here/$u/slurm" --open-mode=append --no-requeue "$@") || exit 1
 	first "$u/queue" "${found%%;*}"
 }
@@ -141,21 +141,21 @@ asking() {
 	[ "$its_boot" != "$boot" ] || kill -0 "$asker" 2>/dev/null
 }
 
-# withdraw ID NODES: a job that was marked to stop leaves the queue, or is told to look at
+# withdraw ID RANKS: a job that was marked to stop leaves the queue, or is told to look at
 # the mark, which it does by itself, but not at once.
 verb_withdraw() {
-	job=$1 nodes=$2 u=jobs/$1
+	job=$1 ranks=$2 u=jobs/$1
 	settings
 	withdraw
 }
 
 withdraw() {
-	each "$job" "$nodes" forget_secrets
+	each "$job" "$ranks" forget_secrets
 	if ! number; then return 0; fi
 	strike --state=PENDING
 	if [ ! -e "$u/started" ] || [ -e "$u/gone" ]; then return 0; fi
 	# To the shell of the batch script alone; a signal to steps would go to the processes.
-	[ "$nodes" -gt 1 ] || strike --signal=USR1 --batch
+	[ "$ranks" -gt 1 ] || strike --signal=USR1 --batch
 }
 
 # forget_secrets: also those of a submission that was cut off.
@@ -196,7 +196,7 @@ verb_details() {
 	echo "${said:+sacct }${said:-none}"
 }
 
-# settle ID NODES: the job is over in Slurm. The input is why, CAUSE WORDS; empty: tell only.
+# settle ID RANKS: the job is over in Slurm. The input is why, CAUSE WORDS; empty: tell only.
 # The first reason counts, and is the answer.
 verb_settle() {
 	u=jobs/$1
