@@ -65,6 +65,7 @@ func TestStopping(t *testing.T) {
 		{"worse than the median", tune.Stop{Kind: tune.Median, MinTrials: 3}, most, []step{{0, 0.1}, {0, 0.3}, {1, 0.3}, {1, 0.5}, {2, 0.5}, {2, 0.7}, {3, 0.35}, {3, 0.39}}, "3@2"},
 		{"not worse than the median", tune.Stop{Kind: tune.Median, MinTrials: 3}, most, []step{{0, 0.1}, {0, 0.3}, {1, 0.3}, {1, 0.5}, {2, 0.5}, {2, 0.7}, {3, 0.35}, {3, 0.4}}, ""},
 		{"of an even number, the middle of two: 0.25", tune.Stop{Kind: tune.Median, MinTrials: 2}, most, []step{{0, 0.2}, {1, 0.3}, {2, 0.24}}, "2@1"},
+		{"and what is better than that goes on", tune.Stop{Kind: tune.Median, MinTrials: 2}, most, []step{{0, 0.2}, {1, 0.3}, {2, 0.26}}, ""},
 		{"too few have come as far", tune.Stop{Kind: tune.Median, MinTrials: 3}, most, []step{{0, 0.5}, {1, 0.5}, {2, 0.1}, {0, 0.9}, {1, 0.9}, {2, 0.1}}, ""},
 		{"the median of losses", tune.Stop{Kind: tune.Median, MinTrials: 3}, least, []step{{0, 1}, {1, 2}, {2, 3}, {3, 2.1}}, "3@1"},
 
