@@ -78,12 +78,12 @@ func (p *program) metrics(ctx context.Context, e *engine.Engine, id, stage strin
 	if !follow || r.Status.Ended() && p.output == "table" {
 		return p.allMetrics(ctx, reader, r, stage)
 	}
-	print, flush := p.points()
+	tell, flush := p.points()
 	next := time.Time{}
 	_, err = e.Watch(ctx, id, func(r *flow.Progress) {
 		if now := time.Now(); r.Status.Ended() || now.After(next) {
 			next = now.Add(200 * time.Millisecond)
-			reader.Read(ctx, r, stage, print) // what is wrong now is tried again
+			reader.Read(ctx, r, stage, tell) // what is wrong now is tried again
 			flush()
 		}
 	})
@@ -91,7 +91,7 @@ func (p *program) metrics(ctx context.Context, e *engine.Engine, id, stage strin
 }
 
 // points prints values one by one.
-func (p *program) points() (print func(engine.Point), flush func()) {
+func (p *program) points() (tell func(engine.Point), flush func()) {
 	switch p.output {
 	case "csv":
 		w := csv.NewWriter(p.out)
@@ -131,8 +131,8 @@ func (p *program) allMetrics(ctx context.Context, reader *engine.MetricsReader, 
 			return err
 		}
 	default:
-		print, flush := p.points()
-		lacks = reader.Read(ctx, r, stage, print)
+		tell, flush := p.points()
+		lacks = reader.Read(ctx, r, stage, tell)
 		flush()
 	}
 	for _, err := range lacks {
