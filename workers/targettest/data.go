@@ -249,12 +249,12 @@ func failedJobIsCollected(t *testing.T, h Harness) {
 // was not given.
 func linksAreRefused(t *testing.T, h Harness) {
 	for id, script := range map[string]string{
-		"link-file":   `ln -s /etc/passwd "$AMLFLOW_OUTPUT_ONE_FILE"`,
-		"link-inside": `ln -s /etc/passwd "$AMLFLOW_OUTPUT_FOLDER/link"`,
-		"link-folder": `rmdir "$AMLFLOW_OUTPUT_FOLDER"; ln -s /etc "$AMLFLOW_OUTPUT_FOLDER"`,
-		"link-values": `echo '{}' >"$TMPDIR/values"; ln -s "$TMPDIR/values" "$AMLFLOW_OUTPUTS"`,
+		"link-file":    `ln -s /etc/passwd "$AMLFLOW_OUTPUT_ONE_FILE"`,
+		"link-inside":  `ln -s /etc/passwd "$AMLFLOW_OUTPUT_FOLDER/link"`,
+		"link-folder":  `rmdir "$AMLFLOW_OUTPUT_FOLDER"; ln -s /etc "$AMLFLOW_OUTPUT_FOLDER"`,
+		"link-values":  `echo '{}' >"$TMPDIR/values"; ln -s "$TMPDIR/values" "$AMLFLOW_OUTPUTS"`,
 		"link-metrics": `echo '{"loss": 1}' >"$TMPDIR/metrics"; ln -s "$TMPDIR/metrics" "$AMLFLOW_METRICS"`,
-		"pipe":        `mkfifo "$AMLFLOW_OUTPUT_ONE_FILE"`,
+		"pipe":         `mkfifo "$AMLFLOW_OUTPUT_ONE_FILE"`,
 	} {
 		j := h.job(id, script)
 		j.Outputs = threeOutputs
