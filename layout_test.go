@@ -53,12 +53,13 @@ var plan = []room{
 	{"workers/cluster/schedule", "", ""},
 	{"workers/cluster", "workers/target workers/jobdir workers/local workers/ssh workers/tracking workers/cluster/schedule", ""},
 	{"workers/registry", "workers/target", ""},
-	{"workers", "workers/target workers/mask workers/registry", "go.temporal.io/sdk"},
+	{"workers/batch", "workers/target", ""},
+	{"workers", "workers/target workers/batch workers/mask workers/registry", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
 	{"engine/tune", "", ""},
-	{"engine/plan", "engine/tune engine/unified schema schema/diag schema/expr workers/target", ""},
-	{"engine/flow", "engine/plan engine/tune schema/diag workers workers/registry workers/target", "go.temporal.io/sdk go.temporal.io/api"},
+	{"engine/plan", "engine/tune engine/unified schema schema/diag schema/expr workers/batch workers/target", ""},
+	{"engine/flow", "engine/plan engine/tune schema/diag workers workers/batch workers/registry workers/target", "go.temporal.io/sdk go.temporal.io/api"},
 	{"engine/stretch", "engine/flow engine/plan workers workers/target", "go.temporal.io/sdk"},
 	{"engine/rehearsal", "engine/plan engine/flow schema schema/diag schema/expr workers workers/target", "go.temporal.io/sdk"},
 	{"engine/blob", "workers/target", ""},

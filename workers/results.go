@@ -46,6 +46,11 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 	m.last(r.Metrics)
 	o.Artifacts, o.Log, o.Logs, o.Tracked, o.History = r.Artifacts, r.Log, r.Logs, r.Tracked, r.History
 	o.Metrics = v.metrics(lastMetrics(r.Metrics))
+	if s.Batch != nil && st.Cause == target.CauseExit {
+		if why := s.Batch.Explain(st.Exit, o.Metrics); why != "" {
+			o.Reason = why
+		}
+	}
 	if st.State == target.Succeeded {
 		values, err := readValues(r.Values)
 		o = promised(o, s, v.object(values), err)

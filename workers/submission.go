@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/batch"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -19,6 +20,8 @@ type Submission struct {
 	// Secrets are fetched by the worker, just before the job is submitted.
 	Secrets []Secret `json:"secrets,omitempty"`
 	Cache   *Cache   `json:"cache,omitempty"` // nil: results of earlier runs are not used
+	// Batch tells that the job scores a batch; nil: it does something else.
+	Batch *batch.Spec `json:"batch,omitempty"`
 	// Models are outputs that the registry keeps; nil: none.
 	Models *Registration `json:"models,omitempty"`
 	// GoesOn tells that another job may go on from this one's checkpoint though it ended
