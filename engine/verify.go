@@ -88,7 +88,7 @@ func Verifiable(p *plan.Plan, stage string) error {
 	switch {
 	case s == nil:
 		return fmt.Errorf("%w: the pipeline %q has no stage %q", ErrNoStage, p.Pipeline, stage)
-	case s.Script == "" && len(s.Command) == 0:
+	case s.Script == "" && len(s.Command) == 0 && s.Batch == nil:
 		return fmt.Errorf("stage %q runs nothing itself, so %w", stage, ErrNotVerified)
 	}
 	for _, b := range p.Upto(stage).Stages {

@@ -25,6 +25,7 @@ var rules = []struct {
 	{"expressions use what there is, where it is known, as what it is", (*checker).expressions},
 	{"what templates and pipelines are given fits them", (*checker).uses},
 	{"stages run over something", (*checker).fanOut},
+	{"batches have items that fit, and one output", (*checker).batches},
 	{"models are outputs, under names that can be", (*checker).models},
 	{"stages tune what they declare", (*checker).sweeps},
 	{"secrets are the workspace's", (*checker).secrets},

@@ -15,6 +15,9 @@ func (s *Source) stage(path, name string) Stage {
 	st.Inputs, st.Outputs, st.Metrics = s.named(path+"/inputs"), s.declared(path+"/outputs"), s.declared(path+"/metrics")
 	st.Matrix, st.Each, st.Until = s.matrix(path+"/matrix"), s.each(path+"/each"), s.until(path+"/until")
 	st.Concurrency, st.Sweep = s.concurrency(path+"/concurrency"), s.sweep(path+"/sweep")
+	if s.said(path + "/batch") {
+		s.batch(&st)
+	}
 	if s.said(path + "/deploy") {
 		st.Deploy = s.deploy(path + "/deploy")
 	}

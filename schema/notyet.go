@@ -18,7 +18,6 @@ type later struct {
 // that they stand in: a definition of the schema, or the kind of file itself.
 var notYet = map[string]map[string]later{
 	"stage": {
-		"batch":         {what: "batch scoring", cure: "score the folder in a `run` stage"},
 		"queue_timeout": {what: "a bound on waiting for a place", cure: "bound the whole attempt with `timeout`"},
 	},
 	"deploy": {

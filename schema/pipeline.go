@@ -59,7 +59,7 @@ const (
 // IsArtifact reports whether t names content rather than a value.
 func (t Type) IsArtifact() bool { return t == File || t == Folder || t == Model }
 
-// Stage is one step of the pipeline. Exactly one of Run, Command, Deploy, Approve,
+// Stage is one step of the pipeline. Exactly one of Run, Command, Batch, Deploy, Approve,
 // Pipeline and Uses is set.
 type Stage struct {
 	Name string
@@ -67,6 +67,7 @@ type Stage struct {
 
 	Run      string
 	Command  []string
+	Batch    *Batch
 	Deploy   *Deploy
 	Approve  *Approve
 	Pipeline string // path of another pipeline file
@@ -247,6 +248,21 @@ type Retry struct {
 type Checkpoint struct {
 	Folder string // in the folder that the stage runs in
 	Keep   int    // at least 1
+}
+
+// Batch scores items in mini-batches.
+type Batch struct {
+	Over      string // text of an expression
+	Score     string // Python file in the code folder
+	Items     string // files, lines, csv or jsonl; "" means by what Over is
+	Size      string // "100 files", "64Mi", may be an expression over params; "" means the default
+	Model     string // text of an expression, or a model of the registry
+	Append    string // the name of the file of results
+	Parallel  string // a whole number, may be an expression over params; "" means 1
+	Processes string // on each node, like Parallel; "" means as Parallel needs
+	Threshold string // a whole number, may be an expression over params
+	Retries   int
+	Timeout   time.Duration
 }
 
 // Deploy puts a model behind an endpoint.

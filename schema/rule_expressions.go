@@ -40,6 +40,9 @@ func (c *checker) expressions() {
 			c.text(place{path: fmt.Sprintf("%s/command/%d", s.Path, i), text: arg, stage: s, bare: true})
 		}
 		c.script(place{path: s.Path + "/run", text: s.Run, stage: s, bare: true})
+		if s.Batch != nil {
+			c.batched(s)
+		}
 		if s.Deploy != nil {
 			c.deployed(s)
 			c.script(place{path: s.Path + "/deploy/run", text: s.Deploy.Run, stage: s, bare: true})
@@ -72,6 +75,12 @@ func (c *checker) decided(s *Stage) {
 		c.text(place{path: s.At("environment/image"), text: s.Environment.Image, stage: s, early: true, want: expr.Type{Kind: expr.Text}})
 	}
 	c.group(s.Concurrency, s)
+	if b := s.Batch; b != nil {
+		now("batch/parallel", b.Parallel, expr.Int)
+		now("batch/processes_per_node", b.Processes, expr.Int)
+		now("batch/error_threshold", b.Threshold, expr.Int)
+		c.text(place{path: s.Path + "/batch/size", text: b.Size, stage: s, early: true, size: true})
+	}
 	if s.Deploy != nil {
 		now("deploy/endpoint", s.Deploy.Endpoint, expr.Text)
 		now("deploy/instances", s.Deploy.Instances, expr.Int)

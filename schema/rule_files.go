@@ -62,6 +62,9 @@ func (c *checker) filesOf(w site) {
 			return
 		}
 	}
+	if s.Batch != nil {
+		c.file(w, "batch/score", s.Batch.Score)
+	}
 	if s.Deploy != nil {
 		c.filesOfDeploy(w)
 	}

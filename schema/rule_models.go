@@ -41,7 +41,7 @@ func (c *checker) promises(s *Stage) (known map[string]Type, ok bool) {
 	for s.Template != nil {
 		s = &s.Template.Stage
 	}
-	if s.Run == "" && len(s.Command) == 0 { // what it uses was not found, or it makes none: `suits` says so
+	if s.Run == "" && len(s.Command) == 0 && s.Batch == nil { // what it uses was not found, or it makes none: `suits` says so
 		return nil, false
 	}
 	known = map[string]Type{}
@@ -62,8 +62,10 @@ var ofRegistry = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*@([a-z]+|[0-9]+)$`)
 var labels = []string{"candidate", "staging", "production", "latest"}
 
 // deployed checks the model that a stage serves.
-func (c *checker) deployed(s *Stage) {
-	at, text := s.Path+"/deploy/model", s.Deploy.Model
+func (c *checker) deployed(s *Stage) { c.named(s, s.Path+"/deploy/model", s.Deploy.Model) }
+
+// named checks a text that names a model: an artifact, or one of the registry.
+func (c *checker) named(s *Stage, at, text string) {
 	p := place{path: at, text: text, stage: s, want: expr.Type{Kind: expr.Artifact}}
 	t, errs := expr.Split(text)
 	if _, single := t.Single(); len(errs) == 0 && !single && !t.IsLiteral() { // NAME@${{ params.version }}

@@ -14,6 +14,8 @@ var alien = []struct {
 		[]string{"target", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "priority", "checkpoint", "timeout", "until", "sweep"}},
 	{"pipeline", "give it in `with`, and declare it among the params of the pipeline", []string{"inputs"}},
 	{"uses", "say it in the template: what it gives is its promise, and not its user's", []string{"outputs", "metrics"}},
+	{"batch", "leave it out: how a batch begins its processes, and what it goes on from, is its own", []string{"launch", "checkpoint"}},
+	{"batch", "tune in a stage that trains: a batch scores with what that gives", []string{"sweep"}},
 	{"deploy", "say it in a stage that runs something", []string{"cache", "priority", "checkpoint", "register", "until", "matrix", "each", "sweep", "launch"}},
 }
 
@@ -50,6 +52,8 @@ func (s *Stage) kind() string {
 		return "run"
 	case len(s.Command) > 0:
 		return "command"
+	case s.Batch != nil:
+		return "batch"
 	case s.Deploy != nil:
 		return "deploy"
 	case s.Approve != nil:

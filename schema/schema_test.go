@@ -23,7 +23,7 @@ var homes = map[string]map[string]string{
 	"Param":    {"type": "Type", "default": "Default", "description": "Description", "minimum": "Minimum", "maximum": "Maximum", "pattern": "Pattern", "enum": "Enum"},
 	"Stage": {"run": "Run", "command": "Command", "deploy": "Deploy", "target": "Target", "needs": "Needs", "if": "If", "inputs": "Inputs", "outputs": "Outputs", "metrics": "Metrics",
 		"env": "Env", "code": "Code", "resources": "Resources", "timeout": "Timeout", "retry": "Retry", "approve": "Approve", "pipeline": "Pipeline", "uses": "Uses", "with": "With",
-		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint", "launch": "Launch", "priority": "Priority", "register": "Register", "sweep": "Sweep"},
+		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint", "launch": "Launch", "priority": "Priority", "register": "Register", "batch": "Batch", "sweep": "Sweep"},
 	"Sweep":     {"space": "Space", "objective": "Metric", "algorithm": "Algorithm", "stop": "Stop", "limits": "Limits"},
 	"Algorithm": {"kind": "Kind", "seed": "Seed", "startup": "Startup", "candidates": "Candidates"},
 	"StopRule": {"kind": "Kind", "interval": "Interval", "delay": "Delay", "slack_factor": "SlackFactor", "slack_amount": "SlackAmount", "min_trials": "MinTrials", "percent": "Percent",
@@ -39,6 +39,7 @@ var homes = map[string]map[string]string{
 	"Resources":   {"cpus": "CPUs", "gpus": "GPUs", "memory": "Memory", "nodes": "Nodes"},
 	"Checkpoint":  {"path": "Folder", "keep": "Keep"},
 	"Retry":       {"attempts": "Attempts", "backoff": "Backoff", "on": "On", "budgets": "Budgets", "grow_memory": "Grow"},
+	"Batch":       {"over": "Over", "score": "Score", "items": "Items", "size": "Size", "model": "Model", "append": "Append", "parallel": "Parallel", "processes_per_node": "Processes", "error_threshold": "Threshold", "retries": "Retries", "timeout": "Timeout"},
 	"Deploy": {"endpoint": "Endpoint", "model": "Model", "score": "Score", "run": "Run", "sample": "Sample", "answer": "Answer", "instances": "Instances", "health": "Health",
 		"path": "Path", "ready": "Ready"},
 	"Workspace": {"amlflow": "", "workspace": "Name", "targets": "Targets", "profiles": "Profiles", "secrets": "Secrets", "groups": "Groups", "store": "Store", "engine": "Engine"},
@@ -64,7 +65,7 @@ func TestSchemaAndTypesAgree(t *testing.T) {
 		form form
 		at   string
 	}{
-		{Pipeline{}, p, ""}, {Param{}, p, "/$defs/param"}, {Stage{}, p, "/$defs/stage"}, {Resources{}, p, "/$defs/resources"}, {Checkpoint{}, p, "/$defs/checkpoint"}, {Retry{}, p, "/$defs/retry"}, {Deploy{}, p, "/$defs/deploy"},
+		{Pipeline{}, p, ""}, {Param{}, p, "/$defs/param"}, {Stage{}, p, "/$defs/stage"}, {Resources{}, p, "/$defs/resources"}, {Checkpoint{}, p, "/$defs/checkpoint"}, {Retry{}, p, "/$defs/retry"}, {Deploy{}, p, "/$defs/deploy"}, {Batch{}, p, "/$defs/batch"},
 		{Template{}, templateForm(), ""}, {Matrix{}, p, "/$defs/matrix"}, {Until{}, p, "/$defs/until"}, {Approve{}, p, "/$defs/approve"}, {Concurrency{}, p, "/$defs/concurrency"},
 		{Environment{}, p, "/$defs/environment"}, {Python{}, p, "/$defs/environment/properties/python"}, {Cache{}, p, "/$defs/cache"}, {Schedule{}, p, "/$defs/schedule"},
 		{Sweep{}, p, "/$defs/sweep"}, {Algorithm{}, p, "/$defs/algorithm"}, {StopRule{}, p, "/$defs/stop"}, {SweepLimits{}, p, "/$defs/sweep_limits"},

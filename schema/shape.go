@@ -219,7 +219,7 @@ func (sh *shaper) extraKeys(path, location string, rule map[string]any, given an
 			hint = "write `approve: { by: [NAME] }`, in a stage of its own"
 		} else if cure := habit(sh.part(location), key); cure != "" {
 			hint = filled(cure, key, asMap(given)[key])
-		} else if cure := habit("stage", key); cure != "" && slices.Contains([]string{"resources", "retry", "deploy", "until", "approve"}, sh.part(location)) && !strings.HasPrefix(hint, "did you mean") {
+		} else if cure := habit("stage", key); cure != "" && slices.Contains([]string{"resources", "retry", "deploy", "until", "approve", "batch"}, sh.part(location)) && !strings.HasPrefix(hint, "did you mean") {
 			hint = cure + ", in the stage"
 		} else if where := sh.elsewhere(sh.part(location), key); where != "" && !strings.HasPrefix(hint, "did you mean") {
 			hint = where
@@ -259,7 +259,7 @@ func (sh *shaper) elsewhere(part, key string) string {
 	if part == "pipeline" && asMap(sh.form.at("/$defs/defaults")["properties"])[key] != nil {
 		return fmt.Sprintf("write `defaults: { %s: … }` for all stages, or say it in one stage", key)
 	}
-	for _, other := range []string{"stage", "resources", "deploy", "retry", "until", "approve", "python"} {
+	for _, other := range []string{"stage", "resources", "deploy", "retry", "until", "approve", "python", "batch"} {
 		definition := sh.form.at("/$defs/" + other)
 		if other == "python" {
 			definition = sh.form.at("/$defs/environment/properties/python")
@@ -339,7 +339,7 @@ func (sh *shaper) badName(path, location string) {
 }
 
 // stageKinds are the keys that say what a stage does.
-var stageKinds = []string{"run", "command", "deploy", "approve", "pipeline", "uses"}
+var stageKinds = []string{"run", "command", "batch", "deploy", "approve", "pipeline", "uses"}
 
 func quotedKeys(keys []string) []string {
 	all := make([]string, len(keys))
@@ -357,7 +357,7 @@ func (sh *shaper) stageKind(path string) {
 			kinds = append(kinds, key)
 		}
 		l, ok := comingKey("stage", key)
-		coming = coming || ok && (l.kind || key == "batch") || works(key)
+		coming = coming || ok && l.kind || works(key)
 		coming = coming || !ok && diag.Nearest(key, stageKinds) != "" && sh.form.at("/$defs/stage/properties/"+key) == nil
 	}
 	switch {

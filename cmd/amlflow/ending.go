@@ -43,7 +43,7 @@ func (p *program) results(r *flow.Progress) {
 		if s.Status != target.Succeeded {
 			continue
 		}
-		if m := metrics(s.Metrics); m != "" {
+		if m := numbersOf(&s); m != "" {
 			rows = append(rows, []string{s.Name, m})
 		}
 		for _, output := range slices.Sorted(maps.Keys(s.Models)) {

@@ -235,7 +235,7 @@ func (m *screen) line(s *flow.StageProgress, wide int) string {
 	if t := span(s.Started, s.Ended); t != "" && s.Status != flow.Skipped {
 		parts = append(parts, t)
 	}
-	numbers := metrics(s.Metrics)
+	numbers := numbersOf(s)
 	if numbers == "" {
 		numbers = m.now.numbers[s.Name]
 	}

@@ -190,6 +190,8 @@ func heading(pl *plan.Plan) string {
 func does(s *plan.Stage) string {
 	what := "script"
 	switch {
+	case s.Batch != nil:
+		what = dealt(s.Batch)
 	case s.Deploy != nil:
 		what = "deploys " + s.Deploy.Endpoint
 		if m := s.Deploy.Named; m != nil {

@@ -118,7 +118,7 @@ func result(s *flow.StageProgress, of *flow.SweepProgress) string {
 	if s.Reused != nil {
 		reused = "reused from run " + s.Reused.Run
 	}
-	return clean(first(s.URL, sweepFirst(s), metrics(s.Metrics), counted(s.Count), reused, s.Why, s.Error))
+	return clean(first(s.URL, sweepFirst(s), numbersOf(s), counted(s.Count), reused, s.Why, s.Error))
 }
 
 // counted says how far a stage with several items has come.

@@ -118,7 +118,7 @@ func (p *program) news(s *flow.StageProgress) string {
 	if s.Reused != nil {
 		reused = "reused from run " + s.Reused.Run
 	}
-	for _, more := range []string{reused, standing(s), strings.TrimPrefix(s.Why, flow.Queued), s.Error, metrics(s.Metrics), s.URL} {
+	for _, more := range []string{reused, standing(s), strings.TrimPrefix(s.Why, flow.Queued), s.Error, numbersOf(s), s.URL} {
 		if more != "" {
 			out += "  " + clean(more)
 		}

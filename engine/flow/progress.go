@@ -51,6 +51,7 @@ type StageProgress struct {
 	At       diag.Pos           `json:"at"`              // where it is written; of the key to change once it failed
 	Outputs  map[string]any     `json:"outputs,omitempty"`
 	Metrics  map[string]float64 `json:"metrics,omitempty"`
+	Unit     string             `json:"unit,omitempty"`   // what a batch is counted in: "files"
 	Models   map[string]string  `json:"models,omitempty"` // outputs that the registry knows: "digits@3"
 	Notes    []string           `json:"notes,omitempty"`
 	Tail     []string           `json:"tail,omitempty"` // the last lines of the log, when it failed

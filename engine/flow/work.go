@@ -8,6 +8,7 @@ import (
 
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/workers"
+	"github.com/amlflow/amlflow/workers/batch"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"go.temporal.io/sdk/temporal"
@@ -163,6 +164,14 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 	}
 	for _, m := range s.Metrics {
 		sub.Metrics[m.Name] = m.Type
+	}
+	if b := s.Batch; b != nil {
+		sub.Batch = &batch.Spec{
+			Items: b.Items, Size: b.Size, Bytes: b.Bytes, Processes: b.Processes, Parallel: b.Parallel, Threshold: b.Threshold, Retries: b.Retries, Timeout: time.Duration(b.Timeout),
+			Append: b.Append, Score: b.Score, Output: b.Output, Folder: b.Folder,
+		}
+		sub.Batch.Job(&job)
+		u.p.Unit = sub.Batch.Unit()
 	}
 	sub.Job, sub.Secrets = job, secretsOf(s, r.in.Dir)
 	if sub.Models, err = r.models(u, val); u.sweep != nil && !u.sweep.enrols { // of many trials only the best

@@ -31,6 +31,8 @@ func Draw(p *Plan, form string) (string, bool) {
 // kind is what a stage does, in a word.
 func kind(s *Stage) string {
 	switch {
+	case s.Batch != nil:
+		return "batch"
 	case s.Deploy != nil:
 		return "deploy"
 	case s.Approve != nil:

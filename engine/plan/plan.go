@@ -30,7 +30,7 @@ type Plan struct {
 }
 
 // Stage is one step and everything that is known about it before the run.
-// Exactly one of Script, Command, Deploy, Approve and Nested is set.
+// Exactly one of Script, Command, Batch, Deploy, Approve and Nested is set.
 type Stage struct {
 	Name       string              `json:"name"`
 	Finally    bool                `json:"finally,omitempty"`
@@ -45,6 +45,7 @@ type Stage struct {
 	Targets    []target.Target     `json:"targets,omitempty"` // in order of preference; at least one for what runs or deploys
 	Script     string              `json:"script,omitempty"`
 	Command    []Value             `json:"command,omitempty"`
+	Batch      *Batch              `json:"batch,omitempty"`
 	Deploy     *Deploy             `json:"deploy,omitempty"`
 	Approve    *Approve            `json:"approve,omitempty"`
 	Nested     *Nested             `json:"pipeline,omitempty"`

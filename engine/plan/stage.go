@@ -31,6 +31,7 @@ func (c *compiler) stage(s *schema.Stage, finally bool) *Stage {
 		b.variables()
 		b.runtime()
 		b.places() // of what was asked for, so it comes late
+		b.deals()
 	} else {
 		b.groups()
 	}
@@ -52,6 +53,9 @@ func (b *staging) does() {
 		}
 	case s.Deploy != nil:
 		b.deploy(l)
+	case s.Batch != nil:
+		b.batch(l)
+		out.Outputs, out.Metrics = declared(s.Outputs), declared(s.Metrics)
 	default:
 		for i, arg := range s.Command {
 			r := b.read(l, b.text(l, fmt.Sprintf("%s/command/%d", s.Path, i), arg))
@@ -115,6 +119,7 @@ func (b *staging) variables() {
 		}
 		b.out.Inputs = append(b.out.Inputs, given)
 	}
+	b.batchInputs()
 	var env []Var
 	for _, e := range b.merged(func(s *schema.Stage) []schema.Named { return s.Env }) {
 		r := b.read(e.layer, b.text(e.layer, e.Path, e.Text))
@@ -199,7 +204,7 @@ func declared(ds []schema.Declared) []Output {
 // below it that may be meant too.
 var blamed = map[string][]string{
 	"run": nil, "command": nil, "timeout": nil, "retry": nil, "outputs": nil, "if": nil, "approve": nil, "pipeline": nil, "until": nil, "each": nil, "matrix": nil, "sweep": nil,
-	"with": nil, "environment": nil, "secrets": nil, "uses": nil, "resources": {"memory"}, "deploy": {"model", "sample"},
+	"with": nil, "environment": nil, "secrets": nil, "uses": nil, "resources": {"memory"}, "deploy": {"model", "sample"}, "batch": {"score", "error_threshold"},
 }
 
 // keys remembers where the keys are written that a failure may point at.
@@ -228,7 +233,7 @@ func (b *staging) keys() map[string]string {
 	for key, e := range b.evaluated {
 		b.key(m, e.layer, key, e.Path)
 	}
-	for _, does := range []string{"command", "deploy", "approve", "pipeline"} {
+	for _, does := range []string{"command", "batch", "deploy", "approve", "pipeline"} {
 		if at, ok := m[does]; ok {
 			m["run"] = at
 		}

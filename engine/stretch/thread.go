@@ -86,7 +86,7 @@ func (t thread) Attempt(task flow.Task) (out workers.Outcome) {
 			ctx = workers.OnWaiting(ctx, func(why string) { t.s.queued(t, task.Progress, why) })
 			ctx = t.listening(ctx, task)
 			ctx = workers.OnCheckpoint(ctx, func(ref target.Ref) { t.s.checkpoint(t, task.Progress, ref) })
-			return t.s.by.Activities.Try(ctx, task.Do, task.Work, try)
+			return t.s.by.Activities.Try(t.counting(ctx, task), task.Do, task.Work, try)
 		})
 	})
 	return out

@@ -25,7 +25,6 @@ type bench struct {
 	*testing.T
 	dir  string
 	spec batch.Spec
-	node map[string]string // variables that differ between ranks
 }
 
 func newBench(t *testing.T, score string, spec batch.Spec) *bench {
