@@ -75,7 +75,7 @@ func (Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		s.Nodes.Max = 1
 	}
-	return target.Can{Nodes: s.Nodes.Max, Python: !s.far(), Manage: true, Checkpoints: true}
+	return target.Can{Nodes: s.Nodes.Max, Python: true, Manage: true, Checkpoints: true}
 }
 
 var _ target.Judge = Driver{}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -17,7 +18,22 @@ func (d Driver) Kept(ctx context.Context, t target.Target) ([]target.Kept, error
 		return nil, err
 	}
 	far, err := d.keptFar()
-	return append(here, far...), err
+	if err != nil {
+		return nil, err
+	}
+	software, err := d.keptSoftware(ctx, t)
+	return slices.Concat(here, far, software), err
+}
+
+// keptSoftware lists the environments on the hosts of a cluster over SSH, which know of
+// the jobs that use them. What else is there is in our own records.
+func (d Driver) keptSoftware(ctx context.Context, t target.Target) ([]target.Kept, error) {
+	s, err := readSettings(t)
+	if err != nil || !s.far() {
+		return nil, nil //nolint:nilerr // without settings that make sense there is no host to ask
+	}
+	all, err := d.ssh.Kept(ctx, s.reach(t.Name, s.hosts...))
+	return slices.DeleteFunc(all, func(k target.Kept) bool { return k.What != target.KeptEnvironment }), err
 }
 
 // Sweep implements target.Sweeper.
@@ -29,6 +45,9 @@ func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, befor
 			}
 			return d.sweepFar(ctx, k.Name, f)
 		}
+	}
+	if s, err := readSettings(t); k.What == target.KeptEnvironment && err == nil && s.far() {
+		return d.ssh.Sweep(ctx, s.reach(t.Name, s.hosts...), k, before)
 	}
 	return d.jobs.Sweep(ctx, t, k, before)
 }
