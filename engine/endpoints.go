@@ -18,6 +18,7 @@ type Served struct {
 	target.Endpoint
 	Server target.Server `json:"-"`
 	Place  target.Target `json:"-"`
+	Key    string        `json:"-"` // that it asks for; empty: it asks for none
 }
 
 // Endpoints lists what is served on the given targets, sorted by name. It needs

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/amlflow/amlflow/engine/flow"
@@ -120,6 +121,9 @@ func because(text string, values map[string]any) string {
 		for _, ref := range x.Refs {
 			path := strings.Join(ref.Path, ".")
 			seen, err := expr.Eval(part.Expr[ref.Offset:ref.End], values)
+			if x, ok := seen.(float64); ok && ref.Path[0] == "endpoint" {
+				seen = brief(x) // what was measured has more digits than mean anything
+			}
 			shown, err2 := expr.Format(seen)
 			if err != nil || err2 != nil {
 				shown = "not there"
@@ -133,6 +137,8 @@ func because(text string, values map[string]any) string {
 	slices.Sort(said)
 	return fmt.Sprintf("%.*s", maxSeen, strings.Join(slices.Compact(said), ", "))
 }
+
+func brief(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
 
 func list(v *visible, got *flow.Evaluated) *mistake {
 	if v.e.List == "" {

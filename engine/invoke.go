@@ -29,6 +29,9 @@ func Invoke(ctx context.Context, s Served, path string, body []byte) ([]byte, er
 		return nil, fmt.Errorf("ask endpoint %q: %w", s.Name, err)
 	}
 	q.Header.Set("Content-Type", "application/json")
+	if s.Key != "" {
+		q.Header.Set("Authorization", "Bearer "+s.Key)
+	}
 	r, err := http.DefaultClient.Do(q)
 	if err != nil {
 		return nil, fmt.Errorf("ask endpoint %q: %w", s.Name, err)

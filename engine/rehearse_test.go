@@ -115,7 +115,7 @@ func serving() map[string]target.Driver {
 
 type waiter struct{ target.Driver }
 
-func (waiter) Can(target.Target) target.Can { return target.Can{Nodes: 4, Serve: true} }
+func (waiter) Can(target.Target) target.Can { return target.Can{Nodes: 4, Serve: true, Route: true} }
 
 // More than a thousand items end at the same time, in several workflows at once.
 func TestManyItemsEndAtOnce(t *testing.T) {

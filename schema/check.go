@@ -28,6 +28,7 @@ var rules = []struct {
 	{"batches have items that fit, and one output", (*checker).batches},
 	{"models are outputs, under names that can be", (*checker).models},
 	{"stages tune what they declare", (*checker).sweeps},
+	{"requests move step by step, and for a reason", (*checker).rollouts},
 	{"secrets are the workspace's", (*checker).secrets},
 	{"who approves is known", (*checker).approvers},
 	{"needs name stages that can be waited for", (*checker).needs},

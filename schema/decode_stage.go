@@ -112,11 +112,14 @@ func (s *Source) place(st *Stage) {
 }
 
 func (s *Source) deploy(path string) *Deploy {
-	return &Deploy{
+	d := &Deploy{
 		Endpoint: s.text(path + "/endpoint"), Model: s.text(path + "/model"), Score: s.text(path + "/score"), Run: s.text(path + "/run"),
 		Sample: s.text(path + "/sample"), Answer: s.text(path + "/answer"), Instances: s.text(path + "/instances"),
 		Health: s.text(path + "/health"), Path: s.text(path + "/path"), Ready: s.duration(path + "/ready"),
 	}
+	s.rollout(path, d)
+	s.serving(path, d)
+	return d
 }
 
 func (s *Source) retry(path string) Retry {

@@ -20,18 +20,6 @@ var notYet = map[string]map[string]later{
 	"stage": {
 		"queue_timeout": {what: "a bound on waiting for a place", cure: "bound the whole attempt with `timeout`"},
 	},
-	"deploy": {
-		"canary":     {what: "shifting traffic step by step", cure: "leave it out: traffic moves when the sample is answered"},
-		"mirror":     {what: "mirrored traffic", cure: "deploy to a second endpoint and send it requests yourself"},
-		"rollback":   {what: "rolling back on its own", cure: "leave it out: the old version stays when the new one does not get ready"},
-		"strategy":   {what: "strategies for an update", cure: "leave it out: the old version serves until the new one is ready"},
-		"traffic":    {what: "split traffic", cure: "deploy to two endpoints"},
-		"autoscale":  {what: "scaling on its own", cure: "write a number of `instances`"},
-		"auth":       {what: "keys for endpoints", cure: "leave it out: endpoints answer on this computer only"},
-		"monitor":    {what: "watching an endpoint", cure: "read `amlflow endpoint logs`"},
-		"limits":     {what: "limits on requests", cure: "leave it out"},
-		"concurrent": {what: "limits on requests", cure: "leave it out"},
-	},
 	"resources": {
 		"disk": {what: "disk space", cure: "leave it out"},
 	},
@@ -46,9 +34,6 @@ var notYet = map[string]map[string]later{
 		"policies": {what: "policies", cure: "leave it out"},
 	},
 }
-
-// namesToCome are names of expressions that belong to what is to come.
-var namesToCome = map[string]string{"endpoint": "watching an endpoint"}
 
 // named is what the finding calls the key.
 func (l later) named(key string) string {

@@ -277,4 +277,13 @@ type Deploy struct {
 	Health    string // path that answers 200 when ready; "" means /health
 	Path      string // path that the sample is sent to; "" means /score
 	Ready     time.Duration
+	Mirror    *Mirror
+	Canary    []CanaryStep
+	Rollback  *Rollback
+	Sticky    string // request header; "" means none
+	Auth      string // "" or "key"
+	Autoscale *Autoscale
+	Limits    *Limits
+	Batching  *Batching
+	Bytes     bool // run(data) is called with the bytes of requests
 }

@@ -15,12 +15,13 @@ type place struct {
 	stage *Stage    // nil for the pipeline's outputs
 	want  expr.Type // of the whole text, when it is one expression
 
-	size      bool // text or a whole number of bytes
-	early     bool // decided before the run: params and matrix only
-	own       bool // speaks of the stage's own results; see Pipeline.UntilScope
-	alone     bool // sees what other stages do not, so that it is no reason to wait: matrix values
-	condition bool // may ask always() and failed()
-	bare      bool // becomes text for a program, where an artifact means nothing
+	size      bool      // text or a whole number of bytes
+	early     bool      // decided before the run: params and matrix only
+	own       bool      // speaks of the stage's own results; see Pipeline.UntilScope
+	alone     bool      // sees what other stages do not, so that it is no reason to wait: matrix values
+	measured  measuring // speaks of what an endpoint has measured; see Pipeline.CheckScope
+	condition bool      // may ask always() and failed()
+	bare      bool      // becomes text for a program, where an artifact means nothing
 
 	argument string // the parameter that the text is the value of, in words
 }
@@ -243,6 +244,8 @@ func (c *checker) compile(p place, src string, want expr.Type) (*expr.Compiled, 
 	switch {
 	case p.own:
 		return expr.Compile(src, c.p.UntilScope(p.stage), want)
+	case p.measured != nowhere:
+		return expr.Compile(src, c.p.CheckScope(p.stage, p.measured == inMirror), want)
 	case p.alone:
 		return expr.Compile(src, c.p.shared(p.stage), want)
 	case p.stage != nil && p.stage.Several():

@@ -132,12 +132,13 @@ func (c *checker) said(p place, e expr.Error) bool {
 
 // only are names that exist in some stages, and the cure where they do not.
 var only = map[string]struct{ where, cure string }{
-	"matrix":  {"a stage with `matrix`", "add `matrix: { NAME: [VALUE, …] }` to the stage, or use params"},
-	"each":    {"a stage with `each`", "add `each: [VALUE, …]` to the stage, or use params"},
-	"trial":   {"a stage with `sweep`", "add `sweep: { space: { NAME: { uniform: [0, 1] } }, … }` to the stage, or use params"},
-	"outputs": {"`until.when`", "results of a stage are read as stages.NAME.outputs.NAME"},
-	"metrics": {"`until.when`", "results of a stage are read as stages.NAME.metrics.NAME"},
-	"attempt": {"`until.when`", "a script counts its attempts itself; `until` is for repeating a stage"},
+	"matrix":   {"a stage with `matrix`", "add `matrix: { NAME: [VALUE, …] }` to the stage, or use params"},
+	"each":     {"a stage with `each`", "add `each: [VALUE, …]` to the stage, or use params"},
+	"outputs":  {"`until.when`", "results of a stage are read as stages.NAME.outputs.NAME"},
+	"metrics":  {"`until.when`", "results of a stage are read as stages.NAME.metrics.NAME"},
+	"endpoint": {"`check` of `canary` and `mirror`, and in `rollback.when`", "the address of an endpoint is stages.NAME.outputs.url"},
+	"attempt":  {"`until.when`", "a script counts its attempts itself; `until` is for repeating a stage"},
+	"trial":    {"a stage with `sweep`", "add `sweep: { space: { NAME: { uniform: [0, 1] } }, … }` to the stage, or use params"},
 }
 
 // hyphened is the hint of a name that cannot stand behind a dot.
@@ -162,6 +163,10 @@ func (c *checker) unknown(p place, e expr.Error) (code diag.Code, message, hint 
 	switch path := e.Parent; {
 	case len(path) == 0:
 		return c.unknownTop(p, e, hint)
+	case path[0] == "endpoint" && (e.Name == "agreement" || e.Name == "compared"):
+		return "unknown-name", fmt.Sprintf("%q is measured by a mirror only", e.Name), "write it in `mirror: { check: … }`, or ask about error_rate, p95_ms or reported.NAME"
+	case path[0] == "endpoint":
+		return what("unknown-name", "nothing named %q is measured of an endpoint", e.Name)
 	case len(path) == 1 && path[0] == "matrix":
 		return what("unknown-name", "the matrix has no %q", e.Name)
 	case len(path) == 1 && path[0] == "trial":
@@ -195,9 +200,6 @@ func (c *checker) unknown(p place, e expr.Error) (code diag.Code, message, hint 
 
 // unknownTop is for names with nothing before them.
 func (c *checker) unknownTop(p place, e expr.Error, hint string) (diag.Code, string, string) {
-	if what := namesToCome[e.Name]; what != "" {
-		return "not-yet", fmt.Sprintf("the language has %s, but this version of amlflow does not have it yet", later{what: what}.named(e.Name)), "use params and results of stages"
-	}
 	if c.p.alone && e.Name == "stages" {
 		return "unknown-name", "a template sees its parameters, and nothing of the pipeline that uses it", "make it a parameter, and give it in `with`"
 	}

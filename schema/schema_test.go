@@ -41,13 +41,19 @@ var homes = map[string]map[string]string{
 	"Retry":       {"attempts": "Attempts", "backoff": "Backoff", "on": "On", "budgets": "Budgets", "grow_memory": "Grow"},
 	"Batch":       {"over": "Over", "score": "Score", "items": "Items", "size": "Size", "model": "Model", "append": "Append", "parallel": "Parallel", "processes_per_node": "Processes", "error_threshold": "Threshold", "retries": "Retries", "timeout": "Timeout"},
 	"Deploy": {"endpoint": "Endpoint", "model": "Model", "score": "Score", "run": "Run", "sample": "Sample", "answer": "Answer", "instances": "Instances", "health": "Health",
-		"path": "Path", "ready": "Ready"},
-	"Workspace": {"amlflow": "", "workspace": "Name", "targets": "Targets", "profiles": "Profiles", "secrets": "Secrets", "groups": "Groups", "store": "Store", "engine": "Engine"},
-	"Target":    {"kind": "Kind", "cost": "Cost"},
-	"Secret":    {"env": "Env", "file": "File", "store": "Store"},
-	"Profile":   {"targets": "Targets", "params": "Params"},
-	"Engine":    {"address": "Address", "namespace": "Namespace", "tls": "TLS", "api_key_env": "APIKeyEnv"},
-	"TLS":       {"ca": "CA", "cert": "Cert", "key": "Key", "server_name": "ServerName"},
+		"path": "Path", "ready": "Ready", "mirror": "Mirror", "canary": "Canary", "rollback": "Rollback", "sticky": "Sticky", "auth": "Auth", "autoscale": "Autoscale", "limits": "Limits", "batching": "Batching", "bytes": "Bytes"},
+	"Mirror":     {"percent": "Percent", "hold": "Hold", "check": "Check", "tolerance": "Tolerance", "requests": "Requests"},
+	"CanaryStep": {"weight": "Weight", "hold": "Hold", "check": "Check", "requests": "Requests"},
+	"Rollback":   {"when": "When", "hold": "Hold", "every": "Every", "over": "Over", "requests": "Requests"},
+	"Autoscale":  {"min": "Min", "max": "Max", "utilisation": "Utilisation", "delay": "Delay"},
+	"Limits":     {"concurrent": "Concurrent", "queue": "Queue", "timeout": "Timeout", "drain": "Drain"},
+	"Batching":   {"max": "Max", "wait": "Wait"},
+	"Workspace":  {"amlflow": "", "workspace": "Name", "targets": "Targets", "profiles": "Profiles", "secrets": "Secrets", "groups": "Groups", "store": "Store", "engine": "Engine"},
+	"Target":     {"kind": "Kind", "cost": "Cost"},
+	"Secret":     {"env": "Env", "file": "File", "store": "Store"},
+	"Profile":    {"targets": "Targets", "params": "Params"},
+	"Engine":     {"address": "Address", "namespace": "Namespace", "tls": "TLS", "api_key_env": "APIKeyEnv"},
+	"TLS":        {"ca": "CA", "cert": "Cert", "key": "Key", "server_name": "ServerName"},
 }
 
 // Fields that are about the file rather than in it, or made of its keys.
@@ -66,6 +72,7 @@ func TestSchemaAndTypesAgree(t *testing.T) {
 		at   string
 	}{
 		{Pipeline{}, p, ""}, {Param{}, p, "/$defs/param"}, {Stage{}, p, "/$defs/stage"}, {Resources{}, p, "/$defs/resources"}, {Checkpoint{}, p, "/$defs/checkpoint"}, {Retry{}, p, "/$defs/retry"}, {Deploy{}, p, "/$defs/deploy"}, {Batch{}, p, "/$defs/batch"},
+		{Mirror{}, p, "/$defs/mirror"}, {CanaryStep{}, p, "/$defs/canary_step"}, {Rollback{}, p, "/$defs/rollback"}, {Autoscale{}, p, "/$defs/autoscale"}, {Limits{}, p, "/$defs/limits"}, {Batching{}, p, "/$defs/batching"},
 		{Template{}, templateForm(), ""}, {Matrix{}, p, "/$defs/matrix"}, {Until{}, p, "/$defs/until"}, {Approve{}, p, "/$defs/approve"}, {Concurrency{}, p, "/$defs/concurrency"},
 		{Environment{}, p, "/$defs/environment"}, {Python{}, p, "/$defs/environment/properties/python"}, {Cache{}, p, "/$defs/cache"}, {Schedule{}, p, "/$defs/schedule"},
 		{Sweep{}, p, "/$defs/sweep"}, {Algorithm{}, p, "/$defs/algorithm"}, {StopRule{}, p, "/$defs/stop"}, {SweepLimits{}, p, "/$defs/sweep_limits"},

@@ -306,7 +306,10 @@ func (sh *shaper) sample(path, key string) string {
 	if key == "kind" && strings.HasSuffix(path, "/launch") {
 		return "`kind: torchrun`, or env, tf or mpi"
 	}
-	examples := map[string]string{"amlflow": "amlflow: v1", "pipeline": "pipeline: my-pipeline", "workspace": "workspace: my-team", "stages": "stages: { NAME: { run: SCRIPT } }",
+	if key == "when" && strings.HasSuffix(path, "/rollback") {
+		return "`when: \"${{ endpoint.error_rate > 0.05 }}\"`"
+	}
+	examples := map[string]string{"hold": "hold: 30s", "weight": "weight: 10", "max": "max: 4", "amlflow": "amlflow: v1", "pipeline": "pipeline: my-pipeline", "workspace": "workspace: my-team", "stages": "stages: { NAME: { run: SCRIPT } }",
 		"type": "type: string, or integer, number, boolean, list", "endpoint": "endpoint: NAME", "kind": "kind: local",
 		"template": "template: my-template", "stage": "stage: { run: SCRIPT }", "when": "when: \"${{ outputs.NAME }}\"", "attempts": "attempts: 20", "group": "group: NAME", "any_of": "any_of: [NAME, …]"}
 	if text := examples[key]; text != "" {

@@ -59,6 +59,9 @@ type Result struct {
 	Signal  int
 	Fails   string // a cause: lost, oom, timeout, start, sample or output
 	Takes   time.Duration
+	// Measured is what an endpoint measures of what is deployed: in each step and in the
+	// watch, the last of them in all that follow. Empty: all is well.
+	Measured []map[string]any
 }
 
 // Failing reports whether the attempt does not succeed.
@@ -257,6 +260,14 @@ func (s *Source) count(path string) int {
 func (s *Source) result(path string) Result {
 	r := Result{Path: path, Exit: s.integer(path+"/exit", 0), Signal: s.integer(path+"/signal", 0), Fails: s.text(path + "/fails"), Takes: s.duration(path + "/takes")}
 	r.Outputs, r.Metrics = s.values(path+"/outputs"), s.values(path+"/metrics")
+	switch v, _ := s.Value(path + "/endpoint"); v := v.(type) {
+	case map[string]any:
+		r.Measured = []map[string]any{v}
+	case []any:
+		for _, one := range v {
+			r.Measured = append(r.Measured, asMap(one))
+		}
+	}
 	return r
 }
 

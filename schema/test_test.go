@@ -110,7 +110,7 @@ cases: {one: {stages: {a: {exit: 1}, b: {}, e/x: {}}, expect: {status: failed}}}
 
 // A key that is in the schema and has no field, or the other way round, fails here.
 func TestTestSchemaAndTypesAgree(t *testing.T) {
-	homes := map[string]string{"amlflow": "", "test": "Name", "path": "Ran", "exit": "Exit"}
+	homes := map[string]string{"amlflow": "", "test": "Name", "path": "Ran", "exit": "Exit", "endpoint": "Measured"}
 	for at, types := range map[string][]any{
 		"": {Test{}}, "/$defs/case": {Case{}}, "/$defs/mock": {Mock{}, Result{}, Decision{}}, "/$defs/item": {Result{}, Mock{}}, "/$defs/result": {Result{}},
 		"/$defs/expect": {Expect{}}, "/$defs/expected_stage": {ExpectedStage{}}, "/$defs/expected_finding": {ExpectedFinding{}},

@@ -52,7 +52,7 @@ type Activities struct {
 func (a *Activities) Register(r interface {
 	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
 }) {
-	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Gather: a.Gather, Forget: a.Forget, Enrol: a.Enrol} {
+	for name, f := range map[string]any{Choose: a.Choose, Run: a.Run, Stop: a.Stop, Deploy: a.Deploy, Withdraw: a.Withdraw, Clean: a.Clean, Gather: a.Gather, Forget: a.Forget, Enrol: a.Enrol, Route: a.Route} {
 		r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
 }

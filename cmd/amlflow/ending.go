@@ -13,6 +13,7 @@ import (
 
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
@@ -185,6 +186,8 @@ func cure(s *flow.StageProgress) string {
 		return "ask for more memory here, or use less"
 	case target.CauseLost:
 		return "if it may run twice, `retry: { on: [lost] }` starts it again"
+	case plan.CauseCheck:
+		return "the version before serves on; mend the new one, or what is asked of it here"
 	case target.CauseExit:
 		return cureExit(s.Exit)
 	}

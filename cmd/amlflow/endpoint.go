@@ -18,8 +18,8 @@ import (
 )
 
 func (p *program) endpointVerb() *cobra.Command {
-	return group("endpoint", "List, ask, look into and remove what is served",
-		p.endpointLsVerb(), p.endpointShowVerb(), p.endpointInvokeVerb(), p.endpointLogsVerb(), p.endpointRmVerb())
+	return group("endpoint", "List, ask, look into, move and remove what is served",
+		p.endpointLsVerb(), p.endpointShowVerb(), p.endpointInvokeVerb(), p.endpointLogsVerb(), p.endpointTrafficVerb(), p.endpointRollbackVerb(), p.endpointKeysVerb(), p.endpointRmVerb())
 }
 
 // endpoints lists what is served from this state folder. No engine is needed:
@@ -117,10 +117,15 @@ func (p *program) endpointShowVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			changes, err := history(cmd.Context(), s)
+			if err != nil {
+				return err
+			}
 			if p.output == "json" {
-				return p.json(s.Endpoint)
+				return p.json(shownEndpoint{s.Endpoint, changes})
 			}
 			p.showEndpoint(s.Endpoint)
+			p.showRouting(cmd.Context(), s, changes)
 			return nil
 		},
 	}, "json")
@@ -167,6 +172,7 @@ func (p *program) endpointInvokeVerb() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
+			s.Key = keyOf(ctx, s)
 			answer, err := engine.Invoke(ctx, s, path, body)
 			if err != nil {
 				return err

@@ -115,6 +115,8 @@ var codes = []struct {
 	{server.ErrNotStarted, exitUnreachable},
 	{engine.ErrNotFound, exitNotFound},
 	{engine.ErrNoEndpoint, exitNotFound},
+	{engine.ErrNoVersion, exitNotFound},
+	{engine.ErrNothingThere, exitNotFound},
 	{registry.ErrUnknown, exitNotFound},
 	{registry.ErrHeld, exitConflict},
 	{engine.ErrNoSchedule, exitNotFound},

@@ -98,7 +98,7 @@ func (p *program) showPlan(made *engine.Prepared, forecast []flow.Foresight, ove
 		rows = p.nestedRows(rows, &pl.Stages[i], "  ")
 	}
 	table(p.out, rows)
-	if why := append(append(foreseen(pl, forecast), reasons(made, over)...), pinned(pl)...); len(why) > 0 {
+	if why := slices.Concat(foreseen(pl, forecast), reasons(made, over), pinned(pl), moves(pl.Stages, "")); len(why) > 0 {
 		p.print("")
 		for _, w := range why {
 			p.print("%s", clean(w))

@@ -57,6 +57,7 @@ type stageRecord struct {
 	Reused   *workers.Reused   `json:"reused,omitempty"`
 	Fresh    string            `json:"fresh,omitempty"`
 	Approval *flow.Approval    `json:"approval,omitempty"`
+	Rollout  *flow.Rollout     `json:"rollout,omitempty"`
 	Count    *flow.Count       `json:"count,omitempty"`
 	Label    string            `json:"item,omitempty"`
 	Items    []stageRecord     `json:"items,omitempty"`
@@ -136,6 +137,7 @@ func stageOf(s *flow.StageProgress) stageRecord {
 		Outputs: s.Outputs, Metrics: s.Metrics, Error: text(s.Error), Cause: s.Cause, Signal: s.Signal, Rank: s.Rank,
 		Why: s.Why, Notes: s.Notes, Tail: s.Tail, URL: s.URL, Answer: s.Answer, At: s.At,
 	}
+	r.Rollout = s.Rollout
 	r.Because, r.Reused, r.Fresh, r.Approval, r.Count, r.Label, r.Lists = s.Because, s.Reused, s.Fresh, s.Approval, s.Count, s.Label, s.Lists
 	r.Models = s.Models
 	if w := s.Sweep; w != nil {

@@ -93,6 +93,8 @@ func moment(s *flow.StageProgress) time.Time {
 	switch {
 	case !s.Ended.IsZero():
 		return s.Ended
+	case s.Rollout != nil && !s.Rollout.Since.IsZero():
+		return s.Rollout.Since
 	case !s.Started.IsZero() && s.Attempts <= 1:
 		return s.Started
 	}
@@ -177,7 +179,7 @@ func tenths(c *flow.Count) int {
 // news.
 func why(s *flow.StageProgress) string {
 	switch {
-	case s.Status != target.Running || s.Approval != nil:
+	case s.Status != target.Running || s.Approval != nil || s.Rollout != nil && !strings.HasPrefix(s.Why, "trying again"):
 		return s.Why
 	case strings.HasPrefix(s.Why, "trying again"):
 		return "trying again"

@@ -70,6 +70,7 @@ type StageProgress struct {
 	URL        string           `json:"url,omitempty"`     // of the endpoint
 	Answer     any              `json:"answer,omitempty"`
 
+	Rollout  *Rollout        `json:"rollout,omitempty"`  // how requests move to what it deploys
 	Because  string          `json:"because,omitempty"`  // what its condition saw, or who approved it
 	Reused   *workers.Reused `json:"reused,omitempty"`   // the earlier run whose results it has
 	Fresh    string          `json:"fresh,omitempty"`    // why it could not reuse any
@@ -172,9 +173,9 @@ func (r *run) results(name string) map[string]any {
 		return map[string]any{"status": string(s.Status), "outputs": fan.outputs, "metrics": fan.metrics, "items": fan.items}
 	}
 	if s.Sweep != nil {
-		return map[string]any{"status": string(s.Status), "outputs": orEmpty(s.Outputs), "metrics": s.numbers(r.plan.Stages[r.index[name]].Metrics), "trial": orEmpty(s.Sweep.Trial)}
+		return map[string]any{"status": string(s.standing()), "outputs": orEmpty(s.Outputs), "metrics": s.numbers(r.plan.Stages[r.index[name]].Metrics), "trial": orEmpty(s.Sweep.Trial)}
 	}
-	return map[string]any{"status": string(s.Status), "outputs": orEmpty(s.Outputs), "metrics": s.numbers(r.plan.Stages[r.index[name]].Metrics)}
+	return map[string]any{"status": string(s.standing()), "outputs": orEmpty(s.Outputs), "metrics": s.numbers(r.plan.Stages[r.index[name]].Metrics)}
 }
 
 func orEmpty(m map[string]any) map[string]any {

@@ -168,6 +168,15 @@ func (w *replayed) stop(t Task) (out workers.Outcome) {
 // Undo implements World.
 func (w *replayed) Undo(t Task) workers.Outcome { return w.stop(t) }
 
+// Route is asked in rehearsals only: no history of before has a rollout.
+func (w *replayed) Route(q workers.Routing, _ *StageProgress) (got workers.Routed, err error) {
+	away, release := workflow.NewDisconnectedContext(w.Context)
+	defer release()
+	away = workflow.WithActivityOptions(away, following)
+	err = workflow.ExecuteActivity(away, workers.Route, q).Get(away, &got)
+	return got, err
+}
+
 func (w *replayed) Pipeline(in Input, u Unit) (p *Progress, err error) {
 	u.Progress.Child = workflow.GetInfo(w.Context).WorkflowExecution.ID + "." + u.Name
 	ctx := w.child(u.Name)

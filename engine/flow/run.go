@@ -66,13 +66,15 @@ type run struct {
 	inner    map[string]*run            // pipelines inside of it, by the id of their run
 	states   map[string]*State          // in which those begin
 	ranOver  map[string][]any           // what stages run over, where the run decided it
+	live     []int                      // stages that are followed on, though others need not wait for them any more
+	released map[int]bool               // stages whose users do not wait for them any more
 
 	given       map[string]any // instead of values, for the items of a stage
 	givenFailed bool
 }
 
 func newRun(in Input, now time.Time) *run {
-	r := &run{in: in, plan: &in.Plan, progress: newProgress(in, now), index: map[string]int{}, users: map[string][]int{}, fans: map[string]fanValues{}, done: map[string][]StageProgress{}, decided: map[string]Decision{}, inner: map[string]*run{}, states: map[string]*State{}, ranOver: map[string][]any{}}
+	r := &run{in: in, plan: &in.Plan, progress: newProgress(in, now), index: map[string]int{}, users: map[string][]int{}, fans: map[string]fanValues{}, done: map[string][]StageProgress{}, decided: map[string]Decision{}, inner: map[string]*run{}, states: map[string]*State{}, ranOver: map[string][]any{}, released: map[int]bool{}}
 	for i, s := range r.plan.Stages {
 		r.index[s.Name] = i
 	}
@@ -111,6 +113,9 @@ func (r *run) carryOut(w World) {
 func (r *run) link() {
 	r.waits = make([]int, len(r.plan.Stages))
 	for i, s := range r.plan.Stages {
+		if r.over(i) {
+			continue // it may have ended before what it needed
+		}
 		for _, n := range s.Needs {
 			if need := r.index[n.Stage]; s.Finally == r.plan.Stages[need].Finally && !r.over(need) {
 				r.users[n.Stage] = append(r.users[n.Stage], i)
@@ -145,18 +150,33 @@ func (r *run) stages(w World, finally bool) {
 			r.begin(w, ready[0])
 			ready = ready[1:]
 		}
-		_ = away.Await(func() bool { return len(r.ended) > 0 || len(ready) > 0 && w.Room() })
+		_ = away.Await(func() bool { return len(r.ended) > 0 || len(r.live) > 0 || len(ready) > 0 && w.Room() })
+		for _, i := range r.live {
+			ready = append(ready, r.release(i)...)
+		}
+		r.live = nil
 		if len(r.ended) == 0 {
 			continue
 		}
 		i := r.ended[0]
 		r.ended, left = r.ended[1:], left-1
-		for _, user := range r.users[r.plan.Stages[i].Name] {
-			if r.waits[user]--; r.waits[user] == 0 {
-				ready = append(ready, user)
-			}
+		ready = append(ready, r.release(i)...)
+	}
+}
+
+// release has the users of a stage wait for it no longer, and returns those that wait
+// for nothing any more.
+func (r *run) release(i int) (ready []int) {
+	if r.released[i] {
+		return nil
+	}
+	r.released[i] = true
+	for _, user := range r.users[r.plan.Stages[i].Name] {
+		if r.waits[user]--; r.waits[user] == 0 {
+			ready = append(ready, user)
 		}
 	}
+	return ready
 }
 
 func (r *run) begin(w World, i int) {

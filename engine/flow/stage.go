@@ -42,7 +42,7 @@ func (r *run) held(w World, s *plan.Stage, p *StageProgress) string {
 	for _, n := range s.Needs {
 		need := r.progress.Stages[r.index[n.Stage]]
 		crossing := s.Finally && !r.plan.Stages[r.index[n.Stage]].Finally
-		switch need.Status {
+		switch need.standing() {
 		case target.Succeeded:
 		case Skipped:
 			if n.Data {
@@ -176,6 +176,9 @@ func (r *run) record(w World, u *unit, o workers.Outcome) {
 	p.Metrics, p.Outputs, p.Models = o.Metrics, outputsOf(s, o), o.Models
 	if o.State != target.Succeeded {
 		r.pointTo(s, p, blame(o.Cause))
+		if p.Rollout != nil && p.Rollout.Key != "" {
+			r.pointTo(s, p, p.Rollout.Key)
+		}
 	}
 	// What a job with secrets wrote into its folder is not masked, so none is kept.
 	if job && (o.State == target.Succeeded || o.State == target.Cancelled || len(p.Secrets) > 0) {

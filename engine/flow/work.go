@@ -195,6 +195,8 @@ func (r *run) deployment(s *plan.Stage, id string, env map[string]string, val fu
 		Code: s.Code, Env: env, Environment: s.Runtime, Host: r.in.Host, Needs: s.Asks, Instances: s.Deploy.Instances, Sample: s.Deploy.Sample,
 		Health: s.Deploy.Health, Path: s.Deploy.Path, Ready: time.Duration(s.Deploy.Ready),
 	}
+	s.Deploy.Serving.Deployment(&d)
+	d.Held = s.Deploy.Rollout != nil
 	if s.Deploy.Model == nil {
 		return d, nil
 	}

@@ -46,6 +46,10 @@ type World interface {
 	Attempt(t Task) workers.Outcome
 	// Undo ends what Attempt may have begun, and says what became of it.
 	Undo(t Task) workers.Outcome
+	// Route moves the requests to an endpoint and looks at it, also when the run is
+	// cancelled. It tries until that is done; an error is one that trying again cannot
+	// mend.
+	Route(q workers.Routing, p *StageProgress) (workers.Routed, error)
 	// Pipeline carries out a plan inside of this run, and returns its record.
 	Pipeline(in Input, u Unit) (*Progress, error)
 	// Turn waits for a turn in a concurrency group, for key.

@@ -42,6 +42,7 @@ func (b *staging) deploy(l *layer) {
 	}
 	out.Script = b.script(l, at+"/run", d.Run)
 	out.Sample = b.sample(l)
+	out.Rollout, out.Serving = b.rollout(l, d), serving(d)
 	b.out.Deploy = out
 }
 

@@ -213,6 +213,8 @@ type Deploy struct {
 	Health    string         `json:"health"`
 	Path      string         `json:"path"`
 	Ready     Duration       `json:"ready"`
+	Rollout   *Rollout       `json:"rollout,omitempty"` // nil: all requests move as soon as it is ready
+	Serving   *Serving       `json:"serving,omitempty"` // nil: nothing is said
 }
 
 // Retry says how often and on what causes a stage is tried again.

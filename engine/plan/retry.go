@@ -6,10 +6,17 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 )
 
+// The causes of a deployment that was given up though it was ready. They are verdicts,
+// and trying again would not change them.
+const (
+	CauseCheck      target.Cause = "check"      // it was not good enough
+	CauseSuperseded target.Cause = "superseded" // somebody else moved the requests
+)
+
 // Covers reports whether an attempt that ended with this cause and exit code is
-// to be tried again. A cancelled one never is.
+// to be tried again. A cancelled one never is, nor one that was not good enough.
 func (r Retry) Covers(c target.Cause, exit int) bool {
-	if c == target.CauseCancel {
+	if c == target.CauseCancel || c == CauseCheck || c == CauseSuperseded {
 		return false
 	}
 	if len(r.On) == 0 {

@@ -204,7 +204,7 @@ func declared(ds []schema.Declared) []Output {
 // below it that may be meant too.
 var blamed = map[string][]string{
 	"run": nil, "command": nil, "timeout": nil, "retry": nil, "outputs": nil, "if": nil, "approve": nil, "pipeline": nil, "until": nil, "each": nil, "matrix": nil, "sweep": nil,
-	"with": nil, "environment": nil, "secrets": nil, "uses": nil, "resources": {"memory"}, "deploy": {"model", "sample"}, "batch": {"score", "error_threshold"},
+	"with": nil, "environment": nil, "secrets": nil, "uses": nil, "resources": {"memory"}, "deploy": {"model", "sample", "rollback"}, "batch": {"score", "error_threshold"},
 }
 
 // keys remembers where the keys are written that a failure may point at.

@@ -133,6 +133,9 @@ func (k *checker) results(s *plan.Stage, m *schema.Mock) {
 
 func (k *checker) result(s *plan.Stage, r schema.Result) {
 	k.ending(s, r)
+	if len(r.Measured) > 0 && (s.Deploy == nil || s.Deploy.Rollout == nil) {
+		k.key("bad-test", r.Path+"/endpoint", "leave it out", "stage %q moves no requests step by step, so nothing is measured", s.Name)
+	}
 	outputs := outputsOf(s)
 	for _, name := range k.t.Source.Keys(r.Path + "/outputs") {
 		at := schema.Pointer(r.Path+"/outputs", name)

@@ -24,7 +24,8 @@ type play struct {
 	inside map[string]string       // by the id of a run: the stages around it, each with "/"
 	given  map[string]given        // what the last attempt of a stage was given, by its path
 	root   *flow.Progress
-	stuck  *flow.Progress // as it stood when nothing more could happen
+	moved  map[string]workers.Traffic // who answers, by endpoint
+	stuck  *flow.Progress             // as it stood when nothing more could happen
 }
 
 // given is what one attempt was given.
@@ -36,7 +37,7 @@ type given struct {
 }
 
 func newPlay(t *schema.Test, c *schema.Case, o Options) *play {
-	p := &play{o: o, judge: &judge{t: t, c: c}, names: names{}, mocks: map[string]*schema.Mock{}, down: map[string]bool{}, inside: map[string]string{}, given: map[string]given{}}
+	p := &play{o: o, judge: &judge{t: t, c: c}, names: names{}, mocks: map[string]*schema.Mock{}, down: map[string]bool{}, inside: map[string]string{}, given: map[string]given{}, moved: map[string]workers.Traffic{}}
 	for _, m := range t.Mocks(c) {
 		p.mocks[m.Stage] = &m
 	}

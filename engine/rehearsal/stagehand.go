@@ -80,6 +80,8 @@ func (e *exit) ExecuteActivity(ctx workflow.Context, name string, args ...any) w
 		return e.after(ctx, takes, out)
 	case workers.Enrolment:
 		return e.after(ctx, 0, arg.Outcome)
+	case workers.Routing:
+		return e.after(ctx, 0, e.play.routing(e.run, arg))
 	case []target.Target:
 		return e.after(ctx, 0, e.play.choose(arg))
 	case workers.Gathering:

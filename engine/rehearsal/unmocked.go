@@ -52,6 +52,10 @@ func (j *judge) lacks(s *plan.Stage, p *flow.Progress, around string) {
 			if from := p.Stage(ref[1]); from != nil && from.Status == target.Succeeded && lacking(from, ref[2], ref[3]) {
 				j.notMocked(around+ref[1], ref[2], ref[3], fmt.Sprintf("stage %q", around+s.Name))
 			}
+		case len(ref) >= 3 && ref[0] == "endpoint" && ref[len(ref)-2] == "reported":
+			if !j.measured(around+s.Name, ref) {
+				j.stages("not-mocked", "add `%s: { endpoint: { "+strings.ReplaceAll(wants(ref[1:]), "%", "%%")+" } }`", around+s.Name, "stage %q asks for %s, and the test does not say what it is", around+s.Name, strings.Join(ref, "."))
+			}
 		case len(ref) >= 2 && (ref[0] == "outputs" || ref[0] == "metrics"):
 			if now := p.Stage(s.Name); lacking(now, ref[0], ref[1]) {
 				j.notMocked(around+s.Name, ref[0], ref[1], "`until`")
@@ -112,7 +116,7 @@ func read(s *plan.Stage) [][]string {
 
 // anything is a scope in which every name of the language may be used.
 var anything = expr.Scope{
-	Names:     map[string]expr.Type{"params": {}, "run": {}, "stages": {}, "matrix": {}, "each": {}, "outputs": {}, "metrics": {}, "attempt": {}},
+	Names:     map[string]expr.Type{"params": {}, "run": {}, "stages": {}, "matrix": {}, "each": {}, "outputs": {}, "metrics": {}, "attempt": {}, "endpoint": {}},
 	Functions: []string{"always", "failed"},
 }
 
@@ -144,6 +148,16 @@ func texts(s *plan.Stage) []string {
 	switch {
 	case s.Deploy != nil:
 		add(s.Deploy.Model)
+		if m := s.Deploy.Rollout; m != nil {
+			for i := range m.Steps {
+				if check := m.Steps[i].Check; check != nil {
+					add(&check.Value)
+				}
+			}
+			if m.Watch != nil {
+				add(&m.Watch.When.Value)
+			}
+		}
 	case s.Approve != nil:
 		add(s.Approve.Message)
 	case s.Nested != nil:

@@ -44,6 +44,10 @@ func (s *stretch) beat(ctx context.Context) {
 func brief(p *flow.StageProgress) flow.StageProgress {
 	b := *p
 	b.Nested, b.Items = nil, nil
+	if p.Rollout != nil {
+		rollout := *p.Rollout
+		b.Rollout = &rollout
+	}
 	if p.Count != nil {
 		count := *p.Count
 		b.Count = &count

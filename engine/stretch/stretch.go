@@ -108,6 +108,7 @@ type stretch struct {
 	done   bool      // the run has ended
 	failed error     // or could not begin
 	fresh  changes
+	steps  map[string]step // of rollouts, by the path of their stage
 
 	old     []workers.Finished // jobs of the state that it began with
 	cleaned bool               // nothing of them is left
@@ -158,6 +159,10 @@ func (s *stretch) carry(ctx context.Context, state *flow.State) (flow.Stretched,
 	}
 	if s.in.Decided == nil {
 		s.in.Decided = map[string]flow.Decision{}
+	}
+	if state != nil && state.Progress != nil {
+		s.steps = map[string]step{}
+		s.seen(state.Progress, "")
 	}
 	s.interpreter = flow.NewInterpreter(s.in.Input, state, s.in.Decided, s.loom.clock.Now())
 	go s.clean()
@@ -304,9 +309,44 @@ func (s *stretch) report() {
 
 func (s *stretch) touch(path string, p *flow.StageProgress) {
 	s.fresh.note(path, p)
-	if p.Status.Ended() || p.Approval != nil || p.Status == target.Waiting {
+	if p.Status.Ended() || p.Approval != nil || p.Status == target.Waiting || s.moved(path, p) {
 		s.report()
 	}
+}
+
+// moved reports whether a rollout has come further since it was told of the last time:
+// new figures alone are not worth a record.
+func (s *stretch) moved(path string, p *flow.StageProgress) bool {
+	if p.Rollout == nil {
+		return false
+	}
+	now := step{p.Rollout.Phase, p.Rollout.Step, p.Rollout.Split}
+	if s.steps[path] == now {
+		return false
+	}
+	if s.steps == nil {
+		s.steps = map[string]step{}
+	}
+	s.steps[path] = now
+	return true
+}
+
+// seen notes how far the rollouts of a run have come that are on record.
+func (s *stretch) seen(p *flow.Progress, prefix string) {
+	for i := range p.Stages {
+		one := &p.Stages[i]
+		s.moved(prefix+one.Name, one)
+		if one.Nested != nil {
+			s.seen(one.Nested, prefix+one.Name+"/")
+		}
+	}
+}
+
+// step is how far a rollout has come.
+type step struct {
+	phase flow.Phase
+	step  int
+	split string
 }
 
 // checkpoint puts on record what another attempt of a stage may begin from.

@@ -50,6 +50,8 @@ type Driver struct {
 	before map[string]target.Cause // cancelled before they were submitted
 	clean  map[string]bool
 	times  map[string][2]time.Time
+	served map[string]*served // endpoints, by name
+	made   int                // keys
 }
 
 // job is one that was accepted.
@@ -114,6 +116,7 @@ type settings struct {
 	Nodes  int    `json:"nodes"`
 	GPU    bool   `json:"gpu"`
 	Python bool   `json:"python"`
+	Serve  bool   `json:"serve"`
 	Broken string `json:"broken"`
 }
 
@@ -134,7 +137,7 @@ func (d *Driver) Kind() target.Kind {
 // Can implements target.Driver.
 func (d *Driver) Can(t target.Target) target.Can {
 	s, _ := readSettings(t)
-	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPU, Python: s.Python}
+	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPU, Python: s.Python, Serve: s.Serve, Route: s.Serve}
 }
 
 // Check implements target.Driver.
