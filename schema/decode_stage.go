@@ -3,7 +3,7 @@ package schema
 import "time"
 
 // onwards are the keys that stages take over from the pipeline's defaults as a whole.
-var onwards = []string{"target", "timeout", "retry", "cache", "code", "environment", "priority"}
+var onwards = []string{"target", "timeout", "retry", "cache", "code", "environment", "priority", "queue_timeout"}
 
 // stage reads the stage at path, and what it takes over from the defaults.
 func (s *Source) stage(path, name string) Stage {
@@ -29,7 +29,7 @@ func (s *Source) stage(path, name string) Stage {
 	st.Env, st.Secrets = s.merged(&st, "env"), s.merged(&st, "secrets")
 	st.Environment = s.environment(st.At("environment"))
 	st.Cache = s.cache(st.At("cache"))
-	st.Code, st.Timeout = s.text(st.At("code")), s.duration(st.At("timeout"))
+	st.Code, st.Timeout, st.Queue = s.text(st.At("code")), s.duration(st.At("timeout")), s.duration(st.At("queue_timeout"))
 	st.Resources = Resources{CPUs: s.text(st.At("resources/cpus")), Memory: s.text(st.At("resources/memory")), GPUs: s.text(st.At("resources/gpus")), Nodes: s.text(st.At("resources/nodes"))}
 	st.Checkpoint, st.Register = s.checkpoint(path+"/checkpoint"), s.register(path+"/register")
 	st.Priority = s.priority(st.At("priority"))

@@ -39,6 +39,7 @@ var habits = map[string]map[string]string{
 		"pythoncallable opargs opkwargs":                                           "write `command: [python3, FILE.py]`",
 		"retrydelay":                                                               "write `retry: { attempts: N, backoff: 30s }`",
 		"triggerrule continueon":                                                   "write `if: ${{ always() }}` in the stage that goes on",
+		"queuetimeout maxwait waittimeout queuettl pendingtimeout maxqueuetime":    "write `queue_timeout: 30m`",
 		"executiontimeout maxduration deadline":                                    "write `timeout: 10m`",
 		"upstream downstream dependency runafter":                                  "write `needs: [STAGE]`",
 		"rules precondition preconditions except unless":                           "write `if: ${{ … }}`",

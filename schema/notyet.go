@@ -11,15 +11,11 @@ import (
 type later struct {
 	what string
 	cure string
-	kind bool // it is what a stage does, instead of run, command or deploy
 }
 
 // notYet lists the keys of the language that are to come, by the part of the file
 // that they stand in: a definition of the schema, or the kind of file itself.
 var notYet = map[string]map[string]later{
-	"stage": {
-		"queue_timeout": {what: "a bound on waiting for a place", cure: "bound the whole attempt with `timeout`"},
-	},
 	"resources": {
 		"disk": {what: "disk space", cure: "leave it out"},
 	},

@@ -97,8 +97,9 @@ type Stage struct {
 	Resources   Resources
 	Launch      *Launch // nil: one process on each node
 	Timeout     time.Duration
-	Priority    int         // 0 is normal; what Low and High are worth is said there
-	Checkpoint  *Checkpoint // nil: it has none
+	Queue       time.Duration // how long an attempt may wait for its place
+	Priority    int           // 0 is normal; what Low and High are worth is said there
+	Checkpoint  *Checkpoint   // nil: it has none
 	Retry       Retry
 
 	// Template and Nested are what Uses and Pipeline name, once they were found; see Link.

@@ -11,7 +11,7 @@ import (
 // amounts checks what a pattern of the schema cannot: values too large, or zero.
 func (c *checker) amounts() {
 	for _, s := range c.stages() {
-		for _, key := range []string{"timeout", "retry/backoff", "deploy/ready", "batch/timeout", "until/every", "approve/timeout", "cache/max_age"} {
+		for _, key := range []string{"timeout", "queue_timeout", "retry/backoff", "deploy/ready", "batch/timeout", "until/every", "approve/timeout", "cache/max_age"} {
 			c.time(s.At(key))
 		}
 		c.sizes(s)

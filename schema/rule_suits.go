@@ -9,14 +9,14 @@ var alien = []struct {
 	keys []string
 }{
 	{"approve", "a stage that waits for a person runs nothing: say it in a stage that needs this one",
-		[]string{"target", "inputs", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "priority", "checkpoint", "retry", "matrix", "each", "until", "sweep", "concurrency"}},
+		[]string{"target", "inputs", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "priority", "queue_timeout", "checkpoint", "retry", "matrix", "each", "until", "sweep", "concurrency"}},
 	{"pipeline", "say it in the stages of the pipeline that it names",
-		[]string{"target", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "priority", "checkpoint", "timeout", "until", "sweep"}},
+		[]string{"target", "outputs", "register", "metrics", "env", "secrets", "environment", "cache", "code", "resources", "launch", "priority", "queue_timeout", "checkpoint", "timeout", "until", "sweep"}},
 	{"pipeline", "give it in `with`, and declare it among the params of the pipeline", []string{"inputs"}},
 	{"uses", "say it in the template: what it gives is its promise, and not its user's", []string{"outputs", "metrics"}},
 	{"batch", "leave it out: how a batch begins its processes, and what it goes on from, is its own", []string{"launch", "checkpoint"}},
 	{"batch", "tune in a stage that trains: a batch scores with what that gives", []string{"sweep"}},
-	{"deploy", "say it in a stage that runs something", []string{"cache", "priority", "checkpoint", "register", "until", "matrix", "each", "sweep", "launch"}},
+	{"deploy", "say it in a stage that runs something", []string{"cache", "priority", "queue_timeout", "checkpoint", "register", "until", "matrix", "each", "sweep", "launch"}},
 }
 
 // suits refuses keys that would have no effect.

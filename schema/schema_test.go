@@ -22,7 +22,7 @@ var homes = map[string]map[string]string{
 	"Template": {"amlflow": "", "template": "Name", "description": "Description", "params": "Params", "stage": "Stage"},
 	"Param":    {"type": "Type", "default": "Default", "description": "Description", "minimum": "Minimum", "maximum": "Maximum", "pattern": "Pattern", "enum": "Enum"},
 	"Stage": {"run": "Run", "command": "Command", "deploy": "Deploy", "target": "Target", "needs": "Needs", "if": "If", "inputs": "Inputs", "outputs": "Outputs", "metrics": "Metrics",
-		"env": "Env", "code": "Code", "resources": "Resources", "timeout": "Timeout", "retry": "Retry", "approve": "Approve", "pipeline": "Pipeline", "uses": "Uses", "with": "With",
+		"env": "Env", "code": "Code", "resources": "Resources", "timeout": "Timeout", "queue_timeout": "Queue", "retry": "Retry", "approve": "Approve", "pipeline": "Pipeline", "uses": "Uses", "with": "With",
 		"matrix": "Matrix", "each": "Each", "parallel": "Parallel", "until": "Until", "concurrency": "Concurrency", "secrets": "Secrets", "environment": "Environment", "cache": "Cache", "checkpoint": "Checkpoint", "launch": "Launch", "priority": "Priority", "register": "Register", "batch": "Batch", "sweep": "Sweep"},
 	"Sweep":     {"space": "Space", "objective": "Metric", "algorithm": "Algorithm", "stop": "Stop", "limits": "Limits"},
 	"Algorithm": {"kind": "Kind", "seed": "Seed", "startup": "Startup", "candidates": "Candidates"},

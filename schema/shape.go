@@ -359,9 +359,8 @@ func (sh *shaper) stageKind(path string) {
 		if slices.Contains(stageKinds, key) {
 			kinds = append(kinds, key)
 		}
-		l, ok := comingKey("stage", key)
-		coming = coming || ok && l.kind || works(key)
-		coming = coming || !ok && diag.Nearest(key, stageKinds) != "" && sh.form.at("/$defs/stage/properties/"+key) == nil
+		coming = coming || works(key)
+		coming = coming || diag.Nearest(key, stageKinds) != "" && sh.form.at("/$defs/stage/properties/"+key) == nil
 	}
 	switch {
 	case len(kinds) > 1:

@@ -179,6 +179,7 @@ func (a *Activities) Stop(ctx context.Context, s Submission) (Outcome, error) {
 	if err := d.Cancel(ctx, s.Target, s.Job.ID, target.CauseCancel); err != nil {
 		return Outcome{}, err
 	}
+	s.Queue = 0 // however long it has waited, it was cancelled
 	secrets, err := a.values(ctx, s)
 	if err != nil {
 		return blindly(ctx, d, s, err)
@@ -205,7 +206,7 @@ func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs,
 	k := newKeeper(d, s, v.over(blobs))
 	m := newReporter(ctx, d, s, v)
 	stop, hush := k.watch(ctx), m.watch(ctx)
-	st, err := follow(ctx, d, s.Target, s.Job.ID)
+	st, err := follow(ctx, d, s)
 	stop()
 	hush()
 	if err != nil {
@@ -220,16 +221,21 @@ func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs,
 
 // follow looks at a job until it has ended: first often and then less so, or when
 // the driver gives a hint.
-func follow(ctx context.Context, d target.Driver, t target.Target, id string) (target.Status, error) {
+func follow(ctx context.Context, d target.Driver, s Submission) (target.Status, error) {
+	t, id := s.Target, s.Job.ID
 	pause, last := lookFirst, time.Time{}
-	queue := newQueue(ctx)
+	queue := newQueue(ctx, s)
 	for {
 		hint := hintOf(d, t, id) // before the look, so that no end falls between the two
 		st, err := d.Status(ctx, t, id)
 		if err != nil || st.State.Ended() {
-			return st, err
+			return queue.verdict(st), err
 		}
-		queue.look(st)
+		if queue.look(st) {
+			if err := d.Cancel(ctx, t, id, target.CauseCancel); err != nil {
+				return st, err
+			}
+		}
 		if time.Since(last) >= beat {
 			life(ctx).beat(st.State)
 			last = time.Now()

@@ -27,6 +27,9 @@ type Submission struct {
 	// GoesOn tells that another job may go on from this one's checkpoint though it ended
 	// well.
 	GoesOn bool `json:"goes_on,omitempty"`
+	// Queue bounds how long the job may wait for its place on the target, from Begun on; 0: any time.
+	Queue time.Duration `json:"queue_timeout,omitempty"`
+	Begun time.Time     `json:"begun,omitzero"`
 	// Others tells that the stage could run on other targets.
 	Others bool `json:"others,omitempty"`
 }

@@ -43,7 +43,7 @@ func withoutSecrets(ctx context.Context, d target.Driver, s Submission, why erro
 // blindly waits for the end of a job whose secrets cannot be had. Of what it
 // wrote nothing is kept.
 func blindly(ctx context.Context, d target.Driver, s Submission, why error) (Outcome, error) {
-	st, err := follow(ctx, d, s.Target, s.Job.ID)
+	st, err := follow(ctx, d, s)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -84,6 +84,7 @@ type StageProgress struct {
 	Nested   *Progress       `json:"pipeline,omitempty"` // the pipeline that it runs
 	Child    string          `json:"child,omitempty"`    // the workflow that runs it now
 
+	Begun    time.Time `json:"begun,omitzero"`     // when the current or last attempt was
 	Next     time.Time `json:"next,omitzero"`      // when it is tried again
 	Failures int       `json:"failures,omitempty"` // attempts that failed, in this round
 	Rounds   int       `json:"rounds,omitempty"`   // of `until` that were not enough

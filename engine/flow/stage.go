@@ -230,6 +230,8 @@ func blame(c target.Cause) string {
 		return "outputs"
 	case target.CauseLost:
 		return "retry"
+	case target.CauseCapacity:
+		return "queue_timeout"
 	case target.CauseSample:
 		return "deploy/sample"
 	case CausePipeline:

@@ -97,6 +97,7 @@ func (r *run) attempts(w World, u *unit, got Evaluated) {
 		goesOn := resumed
 		if resumed = false; !goesOn {
 			p.Attempts++
+			p.Begun = w.Now()
 		}
 		p.Job = u.job(r.in.Run, p.Attempts)
 		if p.Resumed = p.Checkpoint; p.Resumed != "" && !goesOn && len(p.Notes) < maxNotes {

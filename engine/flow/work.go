@@ -154,7 +154,7 @@ func (r *run) work(u *unit, got Evaluated) (do, undo string, work any, err error
 		}
 		job.Command = append(job.Command, arg)
 	}
-	sub := workers.Submission{Store: r.in.Store, Target: at, Values: map[string]string{}, Metrics: map[string]string{}, Others: len(u.place.Targets) > 1}
+	sub := workers.Submission{Store: r.in.Store, Target: at, Values: map[string]string{}, Metrics: map[string]string{}, Others: len(u.place.Targets) > 1, Queue: time.Duration(s.Queue), Begun: u.p.Begun}
 	for _, o := range s.Outputs {
 		if isArtifact(o.Type) {
 			job.Outputs = append(job.Outputs, target.Artifact{Name: o.Name, Type: o.Type})

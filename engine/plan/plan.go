@@ -60,6 +60,7 @@ type Stage struct {
 	Asks       target.Resources    `json:"resources"`
 	Launch     *target.Launch      `json:"launch,omitempty"` // nil: one process on each node
 	Timeout    Duration            `json:"timeout,omitempty"`
+	Queue      Duration            `json:"queue_timeout,omitempty"`
 	Priority   int                 `json:"priority,omitempty"` // see target.Job
 	Grace      Duration            `json:"grace,omitempty"`
 	Retry      Retry               `json:"retry"`

@@ -91,7 +91,7 @@ func (b *staging) retry() {
 	r := b.says("retry").s.Retry
 	b.out.Retry = Retry{Attempts: max(r.Attempts, 1), Backoff: Duration(r.Backoff), On: r.On, Budgets: r.Budgets, Grow: r.Grow}
 	b.checkpoint()
-	b.out.Timeout = Duration(b.says("timeout").s.Timeout)
+	b.out.Timeout, b.out.Queue = Duration(b.says("timeout").s.Timeout), Duration(b.says("queue_timeout").s.Queue)
 	b.out.Priority = b.says("priority").s.Priority
 	if cache := b.says("cache").s.Cache; cache != nil && cache.Use && !b.o.NoCache[""] && !b.o.NoCache[b.prefix+b.out.Name] {
 		b.out.Cache = &Cache{MaxAge: Duration(cache.MaxAge)}
@@ -203,7 +203,7 @@ func declared(ds []schema.Declared) []Output {
 // blamed are the keys of a stage that a failure may point at, each with the keys
 // below it that may be meant too.
 var blamed = map[string][]string{
-	"run": nil, "command": nil, "timeout": nil, "retry": nil, "outputs": nil, "if": nil, "approve": nil, "pipeline": nil, "until": nil, "each": nil, "matrix": nil, "sweep": nil,
+	"run": nil, "command": nil, "timeout": nil, "queue_timeout": nil, "retry": nil, "outputs": nil, "if": nil, "approve": nil, "pipeline": nil, "until": nil, "each": nil, "matrix": nil, "sweep": nil,
 	"with": nil, "environment": nil, "secrets": nil, "uses": nil, "resources": {"memory"}, "deploy": {"model", "sample", "rollback"}, "batch": {"score", "error_threshold"},
 }
 
@@ -225,7 +225,7 @@ func (b *staging) keys() map[string]string {
 			}
 		}
 	}
-	for _, key := range []string{"timeout", "retry", "environment", "resources/memory"} {
+	for _, key := range []string{"timeout", "queue_timeout", "retry", "environment", "resources/memory"} {
 		if top := b.layers[0]; m[key] == "" && top.s.At(key) != top.s.Path+"/"+key {
 			b.key(m, top, key, top.s.At(key))
 		}
