@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,8 +228,8 @@ func seenOf(f *target.Figures) map[string]any {
 		rate = float64(f.Errors) / float64(f.Requests)
 	}
 	reported := map[string]any{}
-	for name, x := range f.Reported {
-		reported[name] = x
+	for _, name := range slices.Sorted(maps.Keys(f.Reported)) {
+		reported[name] = f.Reported[name]
 	}
 	return map[string]any{
 		"requests": int(f.Requests), "errors": int(f.Errors), "rejected": int(f.Rejected), "error_rate": rate,

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
@@ -219,9 +220,7 @@ func (t *tuning) trial(w World, i int) {
 func (t *tuning) unitOf(i int) *unit {
 	q := &t.p.Items[i]
 	names := map[string]any{"number": q.Trial.Number, "steps": q.Trial.Budget}
-	for name, v := range q.Trial.Settings {
-		names[name] = v
-	}
+	maps.Copy(names, q.Trial.Settings)
 	return &unit{s: t.s, p: q, place: placeOf(t.s, nil), number: i + 1, item: map[string]any{"trial": names}, sweep: t}
 }
 
@@ -261,9 +260,7 @@ func (t *tuning) counted() {
 	t.p.Count = c
 	if best := t.best(); best != nil {
 		known := map[string]any{"number": best.Trial.Number}
-		for name, v := range best.Trial.Settings {
-			known[name] = v
-		}
+		maps.Copy(known, best.Trial.Settings)
 		t.p.Sweep.Best, t.p.Sweep.Trial = best.Name, known
 	}
 }

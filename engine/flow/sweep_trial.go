@@ -3,6 +3,8 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/amlflow/amlflow/engine/tune"
@@ -59,9 +61,9 @@ func (t *tuning) heard(p *StageProgress, all []workers.Report) {
 // settle says what became of a trial whose attempts are over.
 func (t *tuning) settle(w World, q *StageProgress) {
 	tr := q.Trial
-	for name, v := range tr.Earlier { // the last attempt may have had nothing left to say
+	for _, name := range slices.Sorted(maps.Keys(tr.Earlier)) { // the last attempt may have had nothing left to say
 		if _, said := q.Metrics[name]; !said && q.Metrics != nil {
-			q.Metrics[name] = v
+			q.Metrics[name] = tr.Earlier[name]
 		}
 	}
 	tr.Earlier = nil

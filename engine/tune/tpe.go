@@ -2,6 +2,7 @@ package tune
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -54,12 +55,7 @@ func (a Algorithm) tpe(s Space, g Goal, told []Told) Settings {
 
 func tried(told []Told, c Settings) bool {
 	return slices.ContainsFunc(told, func(t Told) bool {
-		for name, v := range c {
-			if !same(t.Settings[name], v) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(slices.Sorted(maps.Keys(c)), func(name string) bool { return !same(t.Settings[name], c[name]) })
 	})
 }
 
