@@ -86,8 +86,11 @@ func (p *program) showFiles(f engine.CodeFolder) {
 	rows = [][]string{p.heading("LEFT OUT", "BY")}
 	for _, file := range r.Left {
 		by := "always"
-		if l := file.Left; l.File != "" {
+		switch l := file.Left; {
+		case l.File != "":
 			by = fmt.Sprintf("%s:%d: %s", l.File, l.Line, l.Pattern)
+		case l.Usual:
+			by = "it describes runs: " + l.Pattern
 		}
 		rows = append(rows, []string{clean(file.Path), clean(by)})
 	}

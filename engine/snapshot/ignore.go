@@ -29,6 +29,7 @@ type Rule struct {
 	File    string `json:"file,omitempty"` // relative to the code folder; empty: it always holds
 	Line    int    `json:"line,omitempty"`
 	Pattern string `json:"pattern"`
+	Usual   bool   `json:"usual,omitempty"` // it is about what describes runs, and a line can take that back
 }
 
 // rule is a Rule that can be asked.
@@ -177,6 +178,20 @@ func (p *place) leftBy(name string, isDir bool) *Rule {
 				}
 				return &r.Rule
 			}
+		}
+	}
+	if r := leftAs(usual, name, isDir); r != nil {
+		r.Usual = true
+		return r
+	}
+	return nil
+}
+
+// leftAs returns the rule of a list that leaves out what has this path, or nil.
+func leftAs(rules []rule, name string, isDir bool) *Rule {
+	for i := range rules {
+		if rules[i].about(name, isDir) {
+			return &Rule{Pattern: rules[i].Pattern}
 		}
 	}
 	return nil

@@ -8,6 +8,11 @@ import (
 // always is never part of code: histories, state and caches. No file takes it back.
 var always = parseFile("", []byte(".git/\n.amlflow/\n__pycache__/\n.venv/\nnode_modules/\n.pytest_cache/\n.mypy_cache/\n.DS_Store\n"))
 
+// usual is what describes runs and is no code, unless a line that begins with ! takes it
+// back. What a stage needs of it is in the plan, so that results can be reused after
+// another stage was edited, and that a job of a hundred thousand gets no copy of them all.
+var usual = parseFile("", []byte("*.pipeline.yaml\n*.template.yaml\n*.test.yaml\n/amlflow.yaml\n/amlflow.lock\n"))
+
 // sieve tells code from what is left out while a folder is walked, each folder
 // before what it holds.
 type sieve struct {
@@ -44,10 +49,8 @@ func (s *sieve) left(name string, isDir bool) *Rule {
 	if s.leave[name] {
 		return &Rule{Pattern: name + "/"}
 	}
-	for i := range always {
-		if always[i].about(name, isDir) {
-			return &Rule{Pattern: always[i].Pattern}
-		}
+	if r := leftAs(always, name, isDir); r != nil {
+		return r
 	}
 	in := s.places[path.Dir(name)]
 	if r := in.leftBy(name, isDir); r != nil {

@@ -54,8 +54,11 @@ func take(t *testing.T, files map[string]string) []string {
 
 func TestTake(t *testing.T) {
 	code := map[string]string{"train.py": "1", "lib/net.py": "2", ".git/HEAD": "x", "lib/__pycache__/net.pyc": "x", "out/big.bin": "x", "a.log": "x"}
-	with := func(name, text string) map[string]string {
-		m := map[string]string{name: text}
+	with := func(more ...string) map[string]string {
+		m := map[string]string{}
+		for pair := range slices.Chunk(more, 2) {
+			m[pair[0]] = pair[1]
+		}
 		for k, v := range code {
 			m[k] = v
 		}
@@ -67,6 +70,8 @@ func TestTake(t *testing.T) {
 	}{
 		"histories and caches are never code": {code, []string{"a.log", "lib/net.py", "out/big.bin", "train.py"}},
 		"gitignore is honoured":               {with(".gitignore", "out/\n*.log\n"), []string{".gitignore", "lib/net.py", "train.py"}},
+		"what describes runs is no code":      {with("a.pipeline.yaml", "", "sub/b.test.yaml", "", "amlflow.yaml", "", "amlflow.lock", "", "sub/amlflow.yaml", ""), []string{"a.log", "lib/net.py", "out/big.bin", "sub/amlflow.yaml", "train.py"}},
+		"unless that is taken back":           {with(".gitignore", "!*.pipeline.yaml\n", "a.pipeline.yaml", "", "b.test.yaml", ""), []string{".gitignore", "a.log", "a.pipeline.yaml", "lib/net.py", "out/big.bin", "train.py"}},
 		"a pattern can be taken back":         {with(".gitignore", "*.log\n!a.log\nout\n"), []string{".gitignore", "a.log", "lib/net.py", "train.py"}},
 	} {
 		if got := take(t, c.files); !slices.Equal(got, c.want) {
