@@ -21,6 +21,9 @@ type State struct {
 	// Jobs have ended, and what they left on their targets is no longer needed once
 	// this state is on record.
 	Jobs []workers.Finished `json:"jobs,omitempty"`
+	// Before is the state that the stretch began from which ended in this one, if that is
+	// in the artifact store.
+	Before target.Ref `json:"before,omitempty"`
 	// Inner are the states of the pipelines that stages run, by the id of their run;
 	// their progress is that of their stage.
 	Inner map[string]*State `json:"inner,omitempty"`

@@ -63,3 +63,25 @@ func brief(p *flow.StageProgress) flow.StageProgress {
 	}
 	return b
 }
+
+// alive gives signs of life until stop is called, while something goes on that may take
+// long and of which there is nothing to tell: the states of very large runs are read and
+// written for seconds.
+func alive(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		beat := time.NewTicker(beatEvery)
+		defer beat.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-beat.C:
+				activity.RecordHeartbeat(ctx, flow.Heard{})
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}

@@ -17,7 +17,6 @@ type memory struct {
 	mu     sync.Mutex
 	plans  map[target.Ref]*plan.Plan // contents by digest never change
 	states map[target.Ref]remembered
-	from   map[string]target.Ref // by run: where its stretch under way began
 }
 
 // remembered is a state, and what it took to keep it.
@@ -76,29 +75,6 @@ func (m *memory) remember(ref target.Ref, r remembered) {
 	}
 }
 
-// begin notes from which state a stretch of a run begins, and returns the one that
-// the stretch before it began from, if that was here: the history of the run is beyond
-// it, and nobody will go on from it any more.
-func (m *memory) begin(run string, from target.Ref) (passed target.Ref) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if passed = m.from[run]; passed == from {
-		return "" // it is done once more
-	}
-	if m.from == nil {
-		m.from = map[string]target.Ref{}
-	}
-	m.from[run] = from
-	return passed
-}
-
-// end forgets a run that has ended.
-func (m *memory) end(run string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.from, run)
-}
-
 // state is what a snapshot stands for. What is remembered is given away once: a stretch
 // changes it.
 func (m *memory) state(ctx context.Context, blobs target.Blobs, s flow.Snapshot) (*flow.State, time.Duration, error) {
@@ -117,4 +93,15 @@ func (m *memory) state(ctx context.Context, blobs target.Blobs, s flow.Snapshot)
 		return nil, 0, fmt.Errorf("go on with the run: %w", err)
 	}
 	return state, time.Since(began), nil
+}
+
+// passed is the state that a stretch makes superfluous which begins from state: the one
+// before it, since the history of the run has come to this one. Nothing else tells that. A
+// stretch that was given up, and is still under way, may begin after the one that was done
+// in its place has ended; what it makes superfluous was so already.
+func passed(state *flow.State, in flow.StretchInput) target.Ref {
+	if state == nil || state.Before == in.From.Ref || state.Before == in.Input.Begin.Ref {
+		return "" // what a run was given to begin with may be what another was given, too
+	}
+	return state.Before
 }

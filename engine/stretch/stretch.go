@@ -123,6 +123,8 @@ func (c *Carrier) Stretch(ctx context.Context, in flow.StretchInput) (flow.Stret
 	if err != nil {
 		return flow.Stretched{}, err
 	}
+	awake := alive(ctx)
+	defer awake()
 	if in.Input.PlanRef != "" {
 		p, err := c.memory.plan(ctx, blobs, in.Input.PlanRef)
 		if err != nil {
@@ -137,10 +139,10 @@ func (c *Carrier) Stretch(ctx context.Context, in flow.StretchInput) (flow.Stret
 	if err != nil {
 		return flow.Stretched{}, err
 	}
-	// What it was given to begin with may be what another run was given, too.
-	if passed := c.memory.begin(in.Input.Run, in.From.Ref); passed != "" && passed != in.Input.Begin.Ref {
-		forget(blobs, passed)
+	if ref := passed(state, in); ref != "" {
+		forget(blobs, ref)
 	}
+	awake()
 	s := &stretch{by: c, in: in, blobs: blobs, cost: cost, loom: newLoom(c.clock), nudged: make(chan struct{}, 1), turns: map[string]bool{}, wishes: map[string]flow.Wish{}, fresh: changes{}}
 	defer c.enter(s)()
 	for _, key := range in.Turns {
@@ -255,6 +257,7 @@ func (s *stretch) over() (over bool, pause time.Duration) {
 
 // end puts down how far the run has come. The caller holds the lock.
 func (s *stretch) end(ctx context.Context) (flow.Stretched, error) {
+	defer alive(ctx)()
 	s.loom.end()
 	out := flow.Stretched{Status: target.Running, Gates: s.interpreter.Gates(), Unsure: s.in.Unsure}
 	out.Idle, out.Wake = s.loom.idle()
@@ -263,11 +266,11 @@ func (s *stretch) end(ctx context.Context) (flow.Stretched, error) {
 		out.Wishes = append(out.Wishes, w)
 	}
 	state := s.interpreter.State()
+	state.Before = s.in.From.Ref
 	if !s.cleaned {
 		state.Jobs = append(s.old[:len(s.old):len(s.old)], state.Jobs...)
 	}
 	if s.done {
-		s.by.memory.end(s.in.Input.Run)
 		out.Status, out.Jobs = state.Progress.Status, state.Jobs
 		state.Jobs = nil
 		if s.failed != nil {
