@@ -60,7 +60,7 @@ func TestASecondJobOfSlurmStartsNothing(t *testing.T) {
 	r := startSlurm(t, rigOptions{nodes: 1})
 	starts := filepath.Join(t.TempDir(), "starts")
 	w := r.ward(t, map[string]any{"options": map[string]any{"hold": true}})
-	w.submit(t, job("twice", "echo x >>'"+starts+"'; echo on"))
+	w.submit(t, job("twice", "echo x >>'"+starts+"'; echo on; sleep 2")) // longer than the second job takes to find that out
 	r.awaits(t, "held jobs", func() bool { return strings.Contains(w.again().status(t, "twice").Reason, "held by its user") })
 	n := w.number(t, "twice")
 	script := filepath.Join(t.TempDir(), "script")

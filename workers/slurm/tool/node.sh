@@ -72,7 +72,11 @@ verb_rank() {
 	supervise
 	follow
 	# Another job of Slurm may have been faster, and what it has started is not ours.
-	begun && [ "$its_token" = "$token" ] || exit 0
+	begun || exit 0
+	if [ "$its_token" != "$token" ]; then
+		again
+		exit 0
+	fi
 	[ -e "$u/end" ] || { reap && first "$u/end" "lost $(now) its supervisor ended without a record of its exit"; }
 	[ -e "$u/gone" ] || : >"$u/gone" # from here on the folder may be removed
 	[ -e "$u/end" ] && read -r how status at cause <"$u/end" || exit 0
@@ -82,7 +86,8 @@ verb_rank() {
 }
 
 # again: it was started before. If that was by this job of Slurm, then Slurm has ended it
-# and queued the job again; and nothing is ever started twice.
+# and queued the job again; and nothing is ever started twice. If it was by another, this
+# one must not be over before it: what Slurm says of this one's end is taken for the end.
 again() {
 	case $its_token in
 	"$SLURM_JOB_ID".*)
@@ -90,7 +95,20 @@ again() {
 		first "$u/end" "killed $(now) preempted"
 		: >"$u/gone"
 		;;
+	*)
+		until [ -e "$u/gone" ] || ! queued "${its_token%%.*}"; do
+			sleep 1 &
+			wait $!
+			ls "$u" >/dev/null # see watch
+		done
+		;;
 	esac
+}
+
+# queued NUMBER: Slurm has the job and it is not over, or cannot be asked.
+queued() {
+	said=$(squeue --noheader --jobs="$1" 2>&1) || case $said in *"Invalid job id"*) return 1 ;; *) return 0 ;; esac
+	[ -n "$said" ]
 }
 
 # supervise: start the supervisor of $unit. Of the environment it keeps what tells which
