@@ -77,11 +77,13 @@ func TestStoreOnFullDisk(t *testing.T) {
 	}
 	work, store, home := t.TempDir(), smallDisk(t, "1m"), filepath.Join(t.TempDir(), "state")
 	endAll(t, home)
-	write(t, work, "amlflow.yaml", "amlflow: v1\nworkspace: w\nstore: "+store+"\ntargets: { local: { kind: local } }\n")
+	write(t, work, "amlflow.yaml", "amlflow: v1\nworkspace: w\nstore: "+store+"\ntargets: { local: { kind: local }, other: { kind: local } }\n")
+	// With several targets one is given up soon; the only one is tried for five minutes.
 	write(t, work, "p.pipeline.yaml", `amlflow: v1
 pipeline: p
 stages:
   one:
+    target: [local, other]
     run: head -c 4000000 /dev/zero > "$AMLFLOW_OUTPUT_BIG"
     outputs: { big: file }
 `)
