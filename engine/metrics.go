@@ -129,8 +129,17 @@ func (e *Engine) Measure(ctx context.Context, p *flow.Progress) {
 			return
 		}
 		looked++
-		last := map[string]float64{}
-		_ = m.job(ctx, s, p.Store, false, func(r workers.Report) { maps.Copy(last, finite(r.Values)) })
+		last, newest := map[string]float64{}, map[string]*workers.Newest{}
+		_ = m.job(ctx, s, p.Store, false, func(r workers.Report) {
+			for name, x := range finite(r.Values) {
+				if newest[name] == nil {
+					newest[name] = &workers.Newest{}
+				}
+				if newest[name].Is(r) {
+					last[name] = x
+				}
+			}
+		})
 		if len(last) > 0 {
 			s.Metrics = last
 		}

@@ -132,6 +132,8 @@ func typeCure(wanted []string, words string, given any) string {
 		return "write `key: value` lines without dashes, indented below the key"
 	case slices.Contains(wanted, "string") && strings.Contains(words, "length of time") && scalar:
 		return fmt.Sprintf("say the unit: %vs, %vm or %vh", given, given, given)
+	case slices.Contains(wanted, "string") && scalar && strings.HasPrefix(words, "an expression"):
+		return "write ${{ stages.NAME.outputs.NAME }}" // a number in quotes would be no better
 	case slices.Contains(wanted, "string") && scalar:
 		return "put it in quotes"
 	case slices.Contains(wanted, "object"):

@@ -134,19 +134,25 @@ func text(v any) string {
 	return string(b)
 }
 
-// lastMetrics reads JSON lines of {"name": number, …} and keeps the last number
-// of each name. "step" says when, and is not a metric. Lines that are something
-// else are passed over: a metrics file must not fail hours of training.
+// lastMetrics reads JSON lines of {"name": number, …} and keeps the number of each name
+// that counts (see Newest); one that diverged, NaN, leaves what was before it. Lines that are
+// something else are passed over: a metrics file must not fail hours of training.
 func lastMetrics(text []byte) map[string]float64 {
-	m := map[string]float64{}
+	m, newest := map[string]float64{}, map[string]*Newest{}
 	for line := range bytes.Lines(text) {
-		var row map[string]any
-		if json.Unmarshal(line, &row) != nil {
+		r, ok := readReport(line)
+		if !ok {
 			continue
 		}
-		for k, v := range row {
-			if f, ok := v.(float64); ok && k != "step" {
-				m[k] = f
+		for name, x := range r.Values {
+			if math.IsNaN(x) || math.IsInf(x, 0) {
+				continue
+			}
+			if newest[name] == nil {
+				newest[name] = &Newest{}
+			}
+			if newest[name].Is(r) {
+				m[name] = x
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/amlflow/amlflow/engine"
@@ -25,7 +26,7 @@ func (p *program) compareVerb() *cobra.Command {
 	v := &cobra.Command{
 		Use: "compare RUN RUN…", Short: "Hold runs against each other: parameters, metrics, what they made",
 		Long: `Compare shows what differs between runs: parameters, also those that their stages have
-logged to MLflow, metrics (last value, least and most), and outputs by their digests. What
+logged to MLflow, metrics (that of the highest step, least and most), and outputs by their digests. What
 is the same in all of them is left out, unless --all is given. --metric plots how a metric
 went, as text, and into a file with --svg.`,
 		Args: takes(2, -1), ValidArgsFunction: p.completeRuns,
@@ -119,14 +120,15 @@ func (p *program) showCompared(runs []compared, c comparing) {
 	}
 	rows := [][]string{p.heading(head...)}
 	same := 0
-	section := func(title string, names []string, cell func(r compared, name string) string) {
+	// What a cell shows may be shortened; exact says whether it is the same.
+	section := func(title string, names []string, cell, exact func(r compared, name string) string) {
 		var more [][]string
 		for _, name := range names {
-			row := []string{"  " + clean(name)}
+			row, whole := []string{"  " + clean(name)}, []string{}
 			for _, r := range runs {
-				row = append(row, or(clean(cell(r, name)), "-"))
+				row, whole = append(row, or(clean(cell(r, name)), "-")), append(whole, exact(r, name))
 			}
-			if !c.all && allSame(row[1:]) {
+			if !c.all && allSame(whole) {
 				same++
 				continue
 			}
@@ -136,15 +138,18 @@ func (p *program) showCompared(runs []compared, c comparing) {
 			rows = append(append(rows, []string{p.paintOut(bold, title)}), more...)
 		}
 	}
-	section("params", names(runs, func(r compared) map[string]string { return r.params }), func(r compared, n string) string { return short(r.params[n]) })
+	params := func(r compared, n string) string { return r.params[n] }
+	section("params", names(runs, func(r compared) map[string]string { return r.params }), shortened(params), params)
 	labels := map[string]seriesKey{}
 	for _, r := range runs {
 		for key := range r.metrics {
 			labels[key.stage+": "+key.metric] = key
 		}
 	}
-	section("metrics (last, min … max)", slices.Sorted(maps.Keys(labels)), func(r compared, n string) string { return r.metrics[labels[n]].text() })
-	section("outputs", names(runs, func(r compared) map[string]string { return r.outputs }), func(r compared, n string) string { return short(r.outputs[n]) })
+	section("metrics (last, min … max)", slices.Sorted(maps.Keys(labels)), func(r compared, n string) string { return r.metrics[labels[n]].text(number) },
+		func(r compared, n string) string { return r.metrics[labels[n]].text(digits) })
+	outputs := func(r compared, n string) string { return r.outputs[n] }
+	section("outputs", names(runs, func(r compared) map[string]string { return r.outputs }), shortened(outputs), outputs)
 	if len(rows) > 1 {
 		table(p.out, rows)
 	}
@@ -154,7 +159,7 @@ func (p *program) showCompared(runs []compared, c comparing) {
 }
 
 // text is a series in a cell: its last value and, if it has several, its range.
-func (s *summary) text() string {
+func (s *summary) text(number func(float64) string) string {
 	if s == nil {
 		return ""
 	}
@@ -162,6 +167,13 @@ func (s *summary) text() string {
 		return number(s.last)
 	}
 	return fmt.Sprintf("%s, %s … %s", number(s.last), number(s.least), number(s.most))
+}
+
+// digits are all of a number.
+func digits(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+
+func shortened(cell func(compared, string) string) func(compared, string) string {
+	return func(r compared, name string) string { return short(cell(r, name)) }
 }
 
 // short keeps of the name of a content what tells it from others.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"sort"
 	"strings"
 )
 
@@ -24,8 +25,14 @@ func curveOf(name string, s *summary) curve {
 			c.x, c.y = append(c.x, x), append(c.y, p.Value)
 		}
 	}
+	sort.Stable(c) // steps may have been written in another order
 	return c
 }
+
+// Len, Less and Swap are those of sort.Interface, by steps.
+func (c curve) Len() int           { return len(c.x) }
+func (c curve) Less(i, j int) bool { return c.x[i] < c.x[j] }
+func (c curve) Swap(i, j int)      { c.x[i], c.x[j], c.y[i], c.y[j] = c.x[j], c.x[i], c.y[j], c.y[i] }
 
 // frame is the part of the plane that has all curves.
 type frame struct{ left, right, low, high float64 }

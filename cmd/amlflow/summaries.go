@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/workers"
 )
 
 // seriesKey names one metric of one attempt of a stage.
@@ -13,12 +14,14 @@ type seriesKey struct {
 	metric  string
 }
 
-// summary is what is told of a series. What is no number is left out of the least and the
-// most.
+// summary is what is told of a series: its last value is that of the highest step. What is
+// no number is left out of the least and the most, and is the last if it comes last: a model
+// that has diverged is no good one.
 type summary struct {
 	last, least, most float64
 	count             int
 	step              string // of the last value
+	newest            workers.Newest
 	points            []engine.Point
 }
 
@@ -38,12 +41,14 @@ func (a *summaries) add(x engine.Point) {
 		a.of[key] = s
 		a.order = append(a.order, key)
 	}
-	s.last = x.Value
+	if s.newest.Is(workers.Report{Step: x.Step, HasStep: x.HasStep}) {
+		s.last = x.Value
+		if x.HasStep {
+			s.step = number(x.Step)
+		}
+	}
 	s.count++
 	s.points = append(s.points, x)
-	if x.HasStep {
-		s.step = number(x.Step)
-	}
 	if !(x.Value >= s.least) && !math.IsNaN(x.Value) {
 		s.least = x.Value
 	}
