@@ -206,69 +206,6 @@ func (p *program) request(data string) ([]byte, error) {
 	return []byte(data), nil
 }
 
-func (p *program) endpointLogsVerb() *cobra.Command {
-	var instance int
-	var follow bool
-	v := &cobra.Command{
-		Use: "logs NAME", Short: "Print what the instances of an endpoint print", Args: takes(1, 1), ValidArgsFunction: p.completeEndpoints,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stop := interruptible(cmd.Context())
-			defer stop()
-			s, err := p.endpoint(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			err = p.endpointLogs(ctx, s, instance, follow)
-			if interrupted(ctx, err) {
-				return silently(exitInterrupted)
-			}
-			return err
-		},
-	}
-	v.Flags().IntVar(&instance, "instance", -1, "only this instance, by its number")
-	v.Flags().BoolVarP(&follow, "follow", "f", false, "go on until Ctrl-C")
-	return p.prints(v)
-}
-
-func (p *program) endpointLogs(ctx context.Context, s engine.Served, only int, follow bool) error {
-	var numbers []int
-	for _, i := range s.Instances {
-		if only < 0 || only == i.Number {
-			numbers = append(numbers, i.Number)
-		}
-	}
-	if len(numbers) == 0 {
-		return ended{exitNotFound, fmt.Errorf("endpoint %q has no instance %d; `%s endpoint show %s` lists them", s.Name, only, invocation(), s.Name)}
-	}
-	offsets := make([]int64, len(numbers))
-	readers := make([]*lines, len(numbers))
-	for i, n := range numbers {
-		readers[i] = newLines(p.out, -1)
-		if len(numbers) > 1 {
-			readers[i].prefix = fmt.Sprintf("%d %s ", n, p.paintOut(dim, "|"))
-		}
-	}
-	for {
-		for i, n := range numbers {
-			var err error
-			if offsets[i], err = s.Server.ReadEndpoint(ctx, s.Place, s.Name, n, offsets[i], readers[i]); err != nil {
-				return err
-			}
-			if err := readers[i].flush(!follow); err != nil {
-				return err
-			}
-		}
-		if !follow {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
 func (p *program) endpointRmVerb() *cobra.Command {
 	return p.prints(&cobra.Command{
 		Use: "rm NAME…", Short: "Stop endpoints and remove them", Args: takes(1, -1), ValidArgsFunction: p.completeEndpoints,

@@ -221,7 +221,7 @@ func (d *Driver) Endpoints(_ context.Context, t target.Target) ([]target.Endpoin
 }
 
 // ReadEndpoint implements target.Server.
-func (d *Driver) ReadEndpoint(_ context.Context, _ target.Target, _ string, _ int, offset int64, _ io.Writer) (int64, error) {
+func (d *Driver) ReadEndpoint(_ context.Context, _ target.Target, _, _ string, _ int, offset int64, _ io.Writer) (int64, error) {
 	return offset, nil
 }
 

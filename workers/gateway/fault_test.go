@@ -3,7 +3,9 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -280,22 +282,38 @@ func TestALogIsReadOnFromAnyOffset(t *testing.T) {
 	p.live(p.wish("d1", "m", answering("1")+"print('0123456789')\n"))
 	for offset := range int64(11) {
 		var b bytes.Buffer
-		end, err := p.ReadEndpoint(t.Context(), "web", "m", 0, offset, &b)
+		end, err := p.ReadEndpoint(t.Context(), "web", "m", "", 0, offset, &b)
 		if err != nil || end != 11 || b.String() != "0123456789\n"[offset:] {
 			t.Errorf("from %d: %q, %d, %v", offset, b.String(), end, err)
 		}
 	}
 	var b bytes.Buffer
-	if end, err := p.ReadEndpoint(t.Context(), "web", "m", 0, 99, &b); end != 11 || b.Len() != 11 || err != nil {
+	if end, err := p.ReadEndpoint(t.Context(), "web", "m", "", 0, 99, &b); end != 11 || b.Len() != 11 || err != nil {
 		t.Errorf("from beyond the end: %q, %d, %v", b.String(), end, err)
 	}
 	for _, c := range []struct {
 		name     string
 		instance int
 	}{{"m", 1}, {"m", -1}, {"other", 0}, {"../m", 0}} {
-		if _, err := p.ReadEndpoint(t.Context(), "web", c.name, c.instance, 0, &b); err == nil {
+		if _, err := p.ReadEndpoint(t.Context(), "web", c.name, "", c.instance, 0, &b); err == nil {
 			t.Errorf("endpoint %q has an instance %d", c.name, c.instance)
 		}
+	}
+}
+
+// The versions of an endpoint print into logs of their own, which stay when they stop.
+func TestEachVersionHasItsLog(t *testing.T) {
+	p := newPlace(t)
+	p.live(p.wish("d1", "m", answering("1")+"print('one')\n"))
+	p.live(p.wish("d2", "m", answering("2")+"print('two')\n"))
+	for id, want := range map[string]string{"d1": "one\n", "d2": "two\n", "": "two\n"} {
+		var b bytes.Buffer
+		if _, err := p.ReadEndpoint(t.Context(), "web", "m", id, 0, 0, &b); err != nil || b.String() != want {
+			t.Errorf("the log of %q: %q, %v", id, b.String(), err)
+		}
+	}
+	if _, err := p.ReadEndpoint(t.Context(), "web", "m", "d3", 0, 0, io.Discard); !errors.Is(err, target.ErrPermanent) {
+		t.Errorf("the log of a version that never was: %v", err)
 	}
 }
 

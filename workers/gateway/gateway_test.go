@@ -318,7 +318,7 @@ func (p *place) send(method, url, body string, alter func(*http.Request)) (int, 
 func (p *place) logOf(instance int) string {
 	p.Helper()
 	var b bytes.Buffer
-	if _, err := p.ReadEndpoint(p.Context(), "web", "m", instance, 0, &b); err != nil {
+	if _, err := p.ReadEndpoint(p.Context(), "web", "m", "", instance, 0, &b); err != nil {
 		p.Fatal(err)
 	}
 	return b.String()

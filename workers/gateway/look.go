@@ -192,11 +192,11 @@ func most(d target.Deployment) int {
 }
 
 // ReadEndpoint copies the log of one instance of the endpoint from byte offset
-// on to w and returns the offset reached. The log is that of the deployment
-// that answers, or of the last one while none does; all starts of an instance
-// follow each other in it. An offset beyond the end stems from an earlier
+// on to w and returns the offset reached. Without an id the log is that of the
+// deployment that answers, or of the last one while none does; all starts of an
+// instance follow each other in it. An offset beyond the end stems from an earlier
 // deployment: reading starts over. See target.Server.
-func (f Folder) ReadEndpoint(_ context.Context, on, name string, instance int, offset int64, w io.Writer) (int64, error) {
+func (f Folder) ReadEndpoint(_ context.Context, on, name, id string, instance int, offset int64, w io.Writer) (int64, error) {
 	if !validName(name) {
 		return offset, fmt.Errorf("%.80q cannot name an endpoint: %w", name, target.ErrPermanent)
 	}
@@ -208,9 +208,14 @@ func (f Folder) ReadEndpoint(_ context.Context, on, name string, instance int, o
 	if len(h) == 0 {
 		return offset, fmt.Errorf("there is no endpoint %q on target %q: %w", name, on, target.ErrPermanent)
 	}
-	d := h.roles(r).main()
-	if d == nil {
-		d = &h[len(h)-1]
+	d := h.find(id)
+	switch {
+	case d == nil && id != "":
+		return offset, fmt.Errorf("endpoint %q has no version %q, or none any more: %w", name, id, target.ErrPermanent)
+	case d == nil:
+		if d = h.roles(r).main(); d == nil {
+			d = &h[len(h)-1]
+		}
 	}
 	if most := most(d.Deployment); instance < 0 || instance >= most {
 		return offset, fmt.Errorf("endpoint %q has the instances 0 to %d, and no %d: %w", name, most-1, instance, target.ErrPermanent)

@@ -67,8 +67,8 @@ func (d Driver) Endpoints(ctx context.Context, t target.Target) ([]target.Endpoi
 }
 
 // ReadEndpoint implements target.Server.
-func (d Driver) ReadEndpoint(ctx context.Context, t target.Target, name string, instance int, offset int64, w io.Writer) (int64, error) {
-	return d.endpoints().ReadEndpoint(ctx, t.Name, name, instance, offset, w)
+func (d Driver) ReadEndpoint(ctx context.Context, t target.Target, name, deployment string, instance int, offset int64, w io.Writer) (int64, error) {
+	return d.endpoints().ReadEndpoint(ctx, t.Name, name, deployment, instance, offset, w)
 }
 
 // Retire implements target.Server.

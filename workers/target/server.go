@@ -25,8 +25,11 @@ type Server interface {
 	// Endpoints lists what is served on t, sorted by name. Without a name, t
 	// stands for every target of its kind that the driver can see by itself.
 	Endpoints(ctx context.Context, t Target) ([]Endpoint, error)
-	// ReadEndpoint copies the log of one instance of an endpoint, like Read.
-	ReadEndpoint(ctx context.Context, t Target, name string, instance int, offset int64, w io.Writer) (int64, error)
+	// ReadEndpoint copies the log of one instance of an endpoint, like Read: of the
+	// deployment with this id, for as long as the target remembers it, or of the one
+	// that answers when the id is empty. It is an error (ErrPermanent) to ask for what
+	// the target does not know.
+	ReadEndpoint(ctx context.Context, t Target, name, deployment string, instance int, offset int64, w io.Writer) (int64, error)
 	// Retire stops an endpoint and removes it. Retiring one that does not exist
 	// is not an error.
 	Retire(ctx context.Context, t Target, name string) error
