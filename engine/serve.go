@@ -30,6 +30,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		Seat: o.Seat, Build: o.Build, Idle: o.Idle, Log: o.Log,
 		Workflows:  func(r worker.Registry) { RegisterWorkflows(r) },
 		Activities: func(r worker.Registry) { activities(r) },
+		Stays:      o.restless,
 	})
 }
 
@@ -51,4 +52,16 @@ func keep(ctx context.Context, o ServeOptions) {
 		case <-time.After(keepEvery):
 		}
 	}
+}
+
+// restless reports whether a driver must go on keeping what it has. One that cannot tell may.
+func (o ServeOptions) restless(ctx context.Context) bool {
+	for _, d := range o.Drivers {
+		if r, ok := d.(target.Restless); ok {
+			if rests, err := r.Rests(ctx); err != nil || !rests {
+				return true
+			}
+		}
+	}
+	return false
 }

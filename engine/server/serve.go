@@ -27,6 +27,8 @@ type Options struct {
 	// not wait behind jobs.
 	Workflows  func(worker.Registry)
 	Activities func(worker.Registry)
+	// Stays reports whether there is something to stay for though no run is open; nil: never.
+	Stays func(ctx context.Context) bool
 }
 
 // ErrTaken says that another process serves this seat.
@@ -145,7 +147,7 @@ func (o Options) stay(ctx context.Context, c client.Client, control *control, fa
 			return err
 		case <-tick.C:
 		}
-		if control.held() || o.busy(ctx, c) {
+		if control.held() || o.busy(ctx, c) || o.Stays != nil && o.Stays(ctx) {
 			idleSince = time.Now()
 		}
 		if time.Since(idleSince) >= o.Idle {

@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	_ target.Manager = Driver{}
-	_ target.Keeper  = Driver{}
+	_ target.Manager  = Driver{}
+	_ target.Restless = Driver{}
 )
 
 // Resize implements target.Manager.
@@ -85,4 +85,20 @@ func (d Driver) Keep(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// Rests implements target.Restless: nodes above the fewest leave once they were idle for
+// long enough, and somebody has to see to that.
+func (d Driver) Rests(context.Context) (bool, error) {
+	names, err := d.places()
+	for _, name := range names {
+		st, fault := d.memory.look(d.place(name))
+		if fault != nil {
+			continue // nobody can do anything about it but people
+		}
+		if len(st.Cluster.Nodes) > st.Cluster.Limits.Min {
+			return false, err
+		}
+	}
+	return true, err
 }
