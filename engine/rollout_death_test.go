@@ -65,8 +65,8 @@ func dying(t *testing.T, files map[string]string, random *rand.Rand, late bool) 
 	engine.Timed(drivers, t.TempDir(), clock{env})(deaths{env, random, late})
 	p := compiled(t, files, drivers)
 	for _, s := range p.Stages {
-		if s.Deploy != nil && s.Deploy.Rollout != nil {
-			s.Deploy.Rollout.Group = nil
+		if s.Deploy != nil {
+			s.Deploy.Group = nil
 		}
 	}
 	for line := range strings.Lines(files["options"]) {

@@ -76,8 +76,8 @@ func becomes(t *testing.T, files map[string]string, workflow string) string {
 	engine.Timed(drivers, t.TempDir(), clock{env})(env)
 	p0 := compiled(t, files, drivers)
 	for _, s := range p0.Stages {
-		if s.Deploy != nil && s.Deploy.Rollout != nil {
-			s.Deploy.Rollout.Group = nil // there are no other runs
+		if s.Deploy != nil {
+			s.Deploy.Group = nil // there are no other runs
 		}
 	}
 	for line := range strings.Lines(files["options"]) {

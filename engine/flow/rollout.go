@@ -87,17 +87,11 @@ func (r *run) rollout(w World, u *unit, t Task) workers.Outcome {
 	if m.ro.Phase == Watching {
 		m.free() // before it waits for anything
 	}
-	if g := m.moves.Group; g != nil {
-		if m.ro.Phase == Deploying {
-			p.Why = fmt.Sprintf("waits for its turn: one run at a time moves the requests to endpoint %q", u.s.Deploy.Endpoint)
-			w.Touch(p)
-		}
-		giveBack, err := w.Turn(g, u.key()+":endpoint")
-		if err != nil {
-			return stoppedBefore(w, err)
-		}
-		defer giveBack()
+	giveBack, err := r.endpointTurn(w, u, m.ro.Phase == Deploying)
+	if err != nil {
+		return stoppedBefore(w, err)
 	}
+	defer giveBack()
 	if m.ro.Phase == Deploying {
 		p.Why = "gets ready, and takes no requests yet"
 		out := w.Attempt(t)
@@ -116,6 +110,40 @@ func (r *run) rollout(w World, u *unit, t Task) workers.Outcome {
 		w.Keep() // who answered before must be known before that changes
 	}
 	return m.goOn()
+}
+
+// deploy brings a new version to an endpoint.
+func (r *run) deploy(w World, u *unit, t Task) workers.Outcome {
+	if u.s.Deploy.Rollout != nil {
+		return r.rollout(w, u, t)
+	}
+	giveBack, err := r.endpointTurn(w, u, true)
+	if err != nil {
+		return stoppedBefore(w, err)
+	}
+	defer giveBack()
+	return w.Attempt(t)
+}
+
+// endpointTurn waits until no other deployment to the endpoint is under way: with two at
+// once it would be chance which version is left, and each would take from the other what
+// it watches. With news people are told what it waits for.
+func (r *run) endpointTurn(w World, u *unit, news bool) (giveBack func(), err error) {
+	g := u.s.Deploy.Group
+	if g == nil {
+		return func() {}, nil
+	}
+	before := u.p.Why
+	if news {
+		u.p.Why = fmt.Sprintf("waits for its turn: one run at a time deploys to endpoint %q", u.s.Deploy.Endpoint)
+		w.Touch(u.p)
+	}
+	giveBack, err = w.Turn(g, u.key()+":endpoint")
+	if err == nil && news {
+		u.p.Why = before
+		w.Touch(u.p)
+	}
+	return giveBack, err
 }
 
 // stoppedBefore is the outcome of what had not begun.

@@ -252,8 +252,8 @@ func (r *run) attempt(w World, u *unit, got Evaluated) workers.Outcome {
 	if u.sweep != nil {
 		task = u.sweep.task(u, task)
 	}
-	if u.s.Deploy != nil && u.s.Deploy.Rollout != nil {
-		return r.rollout(w, u, task)
+	if u.s.Deploy != nil {
+		return r.deploy(w, u, task)
 	}
 	return w.Attempt(task)
 }

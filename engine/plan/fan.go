@@ -148,8 +148,8 @@ func (b *staging) differs() bool {
 // settle makes p the stage's own place.
 func (b *staging) settle(p Place) {
 	b.out.Targets, b.out.Asks, b.out.Launch, b.out.Group = p.Targets, p.Asks, p.Launch, p.Group
-	if d := b.out.Deploy; d != nil && d.Rollout != nil && len(p.Targets) > 0 {
-		d.Rollout.Group = &Group{Name: fmt.Sprintf("endpoint %s on %s", d.Endpoint, p.Targets[0].Name), Limit: 1}
+	if d := b.out.Deploy; d != nil && len(p.Targets) > 0 {
+		d.Group = &Group{Name: fmt.Sprintf("endpoint %s on %s", d.Endpoint, p.Targets[0].Name), Limit: 1}
 	}
 	if p.Image != "" {
 		b.out.Runtime = withImage(b.out.Runtime, p.Image)

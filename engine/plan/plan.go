@@ -216,6 +216,7 @@ type Deploy struct {
 	Ready     Duration       `json:"ready"`
 	Rollout   *Rollout       `json:"rollout,omitempty"` // nil: all requests move as soon as it is ready
 	Serving   *Serving       `json:"serving,omitempty"` // nil: nothing is said
+	Group     *Group         `json:"group,omitempty"`   // of all that deploy to the endpoint: one after the other
 }
 
 // Retry says how often and on what causes a stage is tried again.

@@ -16,7 +16,6 @@ type Rollout struct {
 	Steps  []Step `json:"steps,omitempty"` // one after the other; all requests are the new version's after the last
 	Watch  *Watch `json:"watch,omitempty"`
 	Sticky string `json:"sticky,omitempty"` // request header
-	Group  *Group `json:"group,omitempty"`  // of all that move requests of the endpoint: one after the other
 }
 
 // Step gives the new version a part of the requests or, when Mirror is set, copies of

@@ -79,8 +79,8 @@ func ungroup(p *plan.Plan) {
 	for i := range p.Stages {
 		s := &p.Stages[i]
 		s.Group = nil
-		if s.Deploy != nil && s.Deploy.Rollout != nil {
-			s.Deploy.Rollout.Group = nil
+		if s.Deploy != nil {
+			s.Deploy.Group = nil
 		}
 		if s.Fan != nil {
 			for _, item := range s.Fan.Items {
