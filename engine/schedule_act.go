@@ -59,7 +59,7 @@ func (e *Engine) TriggerSchedule(ctx context.Context, name, overlap string) (Fir
 	}
 	goesOn := s.goingOn()
 	if goesOn != nil && overlap == "skip" {
-		return *goesOn, fmt.Errorf("%w: %s, and the schedule says `overlap: skip`; wait for it, or say --overlap queue, cancel or allow", ErrOverlap, goesOn.Run)
+		return *goesOn, fmt.Errorf("%w: %s, and the schedule says `overlap: skip`; wait for it, or say --overlap queue, latest, cancel or allow", ErrOverlap, goesOn.Run)
 	}
 	if err := s.apart(ctx); err != nil {
 		return Firing{}, err
@@ -70,7 +70,7 @@ func (e *Engine) TriggerSchedule(ctx context.Context, name, overlap string) (Fir
 	if err != nil {
 		return Firing{}, err
 	}
-	if goesOn != nil && overlap == "queue" {
+	if goesOn != nil && (overlap == "queue" || overlap == "latest") {
 		return Firing{At: time.Now().UTC(), Status: target.Waiting, Why: fmt.Sprintf("it begins when run %s has ended", goesOn.Run)}, nil
 	}
 	return e.triggered(ctx, s, goesOn != nil && overlap == "cancel")

@@ -43,8 +43,11 @@ func ranges(all []cron.Range) []client.ScheduleRange {
 
 // overlaps are the policies by the names that the language has for them.
 var overlaps = map[string]enums.ScheduleOverlapPolicy{
-	"skip":   enums.SCHEDULE_OVERLAP_POLICY_SKIP,
-	"queue":  enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL,
+	"skip":  enums.SCHEDULE_OVERLAP_POLICY_SKIP,
+	"queue": enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL,
+	// All wait, and those that a newer one has overtaken leave it at that; see overtaken.
+	// Temporal's BUFFER_ONE keeps the oldest, and its newer kind of schedule two of them.
+	"latest": enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL,
 	"cancel": enums.SCHEDULE_OVERLAP_POLICY_CANCEL_OTHER,
 	"allow":  enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL,
 }

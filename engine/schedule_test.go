@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,7 +69,7 @@ func TestRunsOfAScheduleThatOverlap(t *testing.T) {
 	e := open(t, o)
 	dir := t.TempDir()
 	gate := filepath.Join(dir, "gate")
-	for _, overlap := range []string{"skip", "queue", "cancel", "allow"} {
+	for _, overlap := range []string{"skip", "queue", "latest", "cancel", "allow"} {
 		// Only one may be in the folder at once, unless both are allowed.
 		script := fmt.Sprintf("mkdir %[1]s/%[2]s || { echo x >>%[1]s/%[2]s.clash; exit 1; }; trap 'rmdir %[1]s/%[2]s' EXIT; trap 'exit 1' TERM; until [ -e %[3]s ]; do sleep 0.02; done", dir, overlap, gate)
 		if overlap == "allow" {
@@ -92,6 +93,9 @@ func TestRunsOfAScheduleThatOverlap(t *testing.T) {
 	if s := scheduled(t, e, "queue"); len(s.Firings) != 1 || s.Skipped > 0 {
 		t.Errorf("queue: %+v", s)
 	}
+	if s := scheduled(t, e, "latest"); len(s.Firings) != 1 {
+		t.Errorf("latest: %+v", s)
+	}
 	for _, name := range []string{"skip", "cancel", "allow"} {
 		remove(t, e, name)
 	}
@@ -100,7 +104,22 @@ func TestRunsOfAScheduleThatOverlap(t *testing.T) {
 	}
 	eventually(t, "what was queued is run", func() bool { return in(scheduled(t, e, "queue"), target.Succeeded) >= 3 })
 	remove(t, e, "queue")
-	for _, overlap := range []string{"skip", "queue", "cancel"} {
+	// Several seconds have passed: the oldest of them that waited has no run.
+	eventually(t, "one of the times that waited is run", func() bool { return in(scheduled(t, e, "latest"), target.Succeeded) >= 2 })
+	s := scheduled(t, e, "latest")
+	slices.Reverse(s.Firings)
+	left := 0
+	for _, f := range s.Firings[1:] {
+		if f.Status != flow.Skipped {
+			break
+		}
+		left++
+	}
+	if left == 0 || !strings.Contains(s.Firings[1].Why, "had come before it could begin") {
+		t.Errorf("latest: %+v", s.Firings)
+	}
+	remove(t, e, "latest")
+	for _, overlap := range []string{"skip", "queue", "latest", "cancel"} {
 		if exists(filepath.Join(dir, overlap+".clash")) {
 			t.Errorf("%s: two ran at once", overlap)
 		}

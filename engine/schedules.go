@@ -264,6 +264,8 @@ func notBegun(ctx context.Context, c client.Client, workflow, run string, f *Fir
 		f.Status, f.Why = stateOf(info.GetStatus()), "it could not begin: "+innermost(err)
 	case begun.Late > 0:
 		f.Status, f.Why = flow.Skipped, fmt.Sprintf("the background server was away for %s, longer than it catches up", Span(begun.Late.Round(time.Second)))
+	case !begun.Overtaken.IsZero():
+		f.Status, f.Why = flow.Skipped, fmt.Sprintf("the time %s had come before it could begin", begun.Overtaken.Format(time.RFC3339))
 	default: // its run is older than the engine remembers
 		f.Run, f.Status, f.Why = begun.Run, target.Lost, "the engine keeps no record of its run any more"
 	}

@@ -173,7 +173,7 @@ var habits = map[string]map[string]string{
 		"crontab schedule expression cronexpression at when time": "write `cron: \"0 3 * * *\"`",
 		"interval period each delay frequency":                    "write `every: 6h`",
 		"tz zone location crontz":                                 "write `timezone: Europe/Berlin`",
-		"concurrencypolicy concurrency maxactiveruns":             "write `overlap: skip`, or queue, cancel or allow",
+		"concurrencypolicy concurrency maxactiveruns":             "write `overlap: skip`, or queue, latest, cancel or allow",
 		"catchup backfill startingdeadlineseconds catchupwindow":  "write `catch_up: 1h`",
 		"parameters inputs with arguments args vars variables":    "write `params:`",
 		"splay random randomizeddelaysec":                         "write `jitter: 5m`",

@@ -13,7 +13,7 @@ type Schedule struct {
 	Cron     string
 	Every    time.Duration
 	Timezone string        // of Cron; "" means UTC
-	Overlap  string        // skip, queue, cancel or allow; "" means skip
+	Overlap  string        // skip, queue, latest, cancel or allow; "" means skip
 	CatchUp  time.Duration // 0: nothing is said
 	Jitter   time.Duration
 	Params   map[string]any
@@ -29,7 +29,7 @@ const (
 )
 
 // Overlaps are what a schedule may say of its runs that would be at work together.
-var Overlaps = []string{"skip", "queue", "cancel", "allow"}
+var Overlaps = []string{"skip", "queue", "latest", "cancel", "allow"}
 
 func (s *Source) schedules(path string) []Schedule {
 	v, _ := s.Value(path)

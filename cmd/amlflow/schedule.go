@@ -171,7 +171,7 @@ While an earlier run goes on, the schedule's ` + "`overlap`" + ` decides, or --o
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
 			if overlap != "" && !slices.Contains(schema.Overlaps, overlap) {
-				return usage(fmt.Errorf("--overlap %q: use skip, queue, cancel or allow", overlap))
+				return usage(fmt.Errorf("--overlap %q: use skip, queue, latest, cancel or allow", overlap))
 			}
 			e, err := p.atSchedules(ctx)
 			if err != nil {
@@ -192,7 +192,7 @@ While an earlier run goes on, the schedule's ` + "`overlap`" + ` decides, or --o
 			return p.left(f.Run)
 		},
 	}
-	v.Flags().StringVar(&overlap, "overlap", "", "while an earlier run goes on: skip, queue, cancel or allow (default: what the schedule says)")
+	v.Flags().StringVar(&overlap, "overlap", "", "while an earlier run goes on: skip, queue, latest, cancel or allow (default: what the schedule says)")
 	return p.prints(v, "json")
 }
 

@@ -57,7 +57,7 @@ as ` + "`catch_up`" + ` says.`,
 	f.StringVar(&c.cron, "cron", "", "times as a crontab has them, such as \"30 3 * * 1\"")
 	f.StringVar(&c.every, "every", "", "the time from one run to the next, such as 6h")
 	f.StringVar(&c.zone, "timezone", "", "the time zone of --cron, such as Europe/Berlin (default: UTC)")
-	f.StringVar(&c.overlap, "overlap", "", "while an earlier run goes on: skip, queue, cancel or allow (default: skip)")
+	f.StringVar(&c.overlap, "overlap", "", "while an earlier run goes on: skip, queue, latest, cancel or allow (default: skip)")
 	f.StringVar(&c.catchUp, "catch-up", "", "how late a run may begin that was missed (default: 1d)")
 	f.StringVar(&c.jitter, "jitter", "", "begin up to this much later, by chance")
 	f.BoolVar(&c.paused, "paused", false, "begin nothing before `schedule resume`")
@@ -141,7 +141,7 @@ func (c *scheduleChoices) over(s *schema.Schedule) error {
 		return usage(fmt.Errorf("--timezone %q: no time zone has this name: %s", c.zone, or(diag.Nearest(c.zone, cron.Zones()), "write for example Europe/Berlin")))
 	}
 	if c.overlap != "" && !slices.Contains(schema.Overlaps, c.overlap) {
-		return usage(fmt.Errorf("--overlap %q: use skip, queue, cancel or allow", c.overlap))
+		return usage(fmt.Errorf("--overlap %q: use skip, queue, latest, cancel or allow", c.overlap))
 	}
 	for _, f := range []struct {
 		flag, text string

@@ -25,13 +25,16 @@ const (
 	PrepareScheduled = "amlflow.scheduled.prepare"
 )
 
+// Latest is the overlap with which one of the times that wait has a run: the newest.
+const Latest = "latest"
+
 // Timing says when a schedule begins runs, as people say it. One of Cron and Every is
 // set.
 type Timing struct {
 	Cron     string        `json:"cron,omitempty"`
 	Every    time.Duration `json:"every,omitempty"`
 	Timezone string        `json:"timezone"`
-	Overlap  string        `json:"overlap"`  // skip, queue, cancel or allow
+	Overlap  string        `json:"overlap"`  // skip, queue, latest, cancel or allow
 	CatchUp  time.Duration `json:"catch_up"` // how late a run may begin
 	Jitter   time.Duration `json:"jitter,omitempty"`
 }
@@ -56,6 +59,17 @@ type Preparing struct {
 	Store   string     `json:"store"`
 	PlanRef target.Ref `json:"plan_ref"`
 	Sealed  string     `json:"sealed,omitempty"`
+	// Of a schedule that runs the latest only: when it has times, which one this is, and when
+	// it came to begin.
+	Timing *Timing    `json:"timing,omitempty"`
+	At     *time.Time `json:"at,omitempty"`
+	Since  *time.Time `json:"since,omitempty"`
+}
+
+// Prepared is the answer to it.
+type Prepared struct {
+	// Overtaken is a newer time of the schedule, which makes this one needless.
+	Overtaken time.Time `json:"overtaken,omitzero"`
 }
 
 // Begun is what came of one time of a schedule.
@@ -64,6 +78,8 @@ type Begun struct {
 	// Late is set when the run was left out: nothing could begin it for longer than the
 	// schedule catches up.
 	Late time.Duration `json:"late,omitempty"`
+	// Overtaken is the newer time for which the run was left out.
+	Overtaken time.Time `json:"overtaken,omitzero"`
 }
 
 // scheduledTries bounds how many ids are tried: each may be another run's, by chance.
@@ -88,9 +104,17 @@ func Begin(ctx workflow.Context, s Scheduled) (Begun, error) {
 		memo["mark"] = in.Mark
 		// A server that is told to stop may take the activity with it: this is how long it is missed.
 		o := workflow.ActivityOptions{TaskQueue: in.Control, StartToCloseTimeout: prepareMost}
-		prepared := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), PrepareScheduled, Preparing{Run: in.Run, Store: in.Store, PlanRef: in.PlanRef, Sealed: s.Sealed})
-		if err := prepared.Get(ctx, nil); err != nil {
+		p := Preparing{Run: in.Run, Store: in.Store, PlanRef: in.PlanRef, Sealed: s.Sealed}
+		if s.Timing.Overlap == Latest {
+			at, since := timeOf(ctx), info.WorkflowStartTime
+			p.Timing, p.At, p.Since = &s.Timing, &at, &since
+		}
+		var got Prepared
+		if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), PrepareScheduled, p).Get(ctx, &got); err != nil {
 			return Begun{}, err
+		}
+		if !got.Overtaken.IsZero() {
+			return Begun{Overtaken: got.Overtaken}, nil
 		}
 		child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 			WorkflowID: RunWorkflowID(in.Run), WorkflowTaskTimeout: workers.Heartbeat, Memo: memo, WaitForCancellation: true,
