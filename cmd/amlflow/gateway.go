@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 
+	"github.com/amlflow/amlflow/workers/builtin"
 	"github.com/amlflow/amlflow/workers/gateway"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ func (p *program) gatewayVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return gateway.Main(ctx, args[0], p.err, exe, "gateway", args[0])
+			return gateway.Main(ctx, args[0], builtin.Hosts(p.drivers()), p.err, exe, "gateway", args[0])
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/amlflow/amlflow/workers/cluster"
 	"github.com/amlflow/amlflow/workers/docker"
+	"github.com/amlflow/amlflow/workers/gateway"
 	"github.com/amlflow/amlflow/workers/local"
 	"github.com/amlflow/amlflow/workers/slurm"
 	"github.com/amlflow/amlflow/workers/ssh"
@@ -26,13 +27,28 @@ type Options struct {
 // a line here and a folder beside this one.
 func Drivers(o Options) map[string]target.Driver {
 	t := tracking.New(filepath.Join(o.Home, "tracking"), o.StartTracking)
+	here := local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway, Tracking: t}
+	// One gateway answers for all of them: an endpoint keeps its URL when its target
+	// becomes one of another kind.
+	g := gateway.Folder{Dir: here.GatewayDir(), Start: o.StartGateway}
 	return byKind(
-		local.Driver{Dir: filepath.Join(o.Home, "local"), StartGateway: o.StartGateway, Tracking: t},
+		here,
 		docker.Driver{Dir: filepath.Join(o.Home, "docker")},
-		ssh.New(),
+		ssh.New().Serving(g),
 		cluster.New(filepath.Join(o.Home, "cluster"), t),
 		slurm.New(),
 	)
+}
+
+// Hosts returns those of the drivers whose jobs can answer for endpoints.
+func Hosts(drivers map[string]target.Driver) gateway.Hosts {
+	hosts := gateway.Hosts{}
+	for kind, d := range drivers {
+		if h, ok := d.(gateway.Host); ok {
+			hosts[kind] = h
+		}
+	}
+	return hosts
 }
 
 func byKind(drivers ...target.Driver) map[string]target.Driver {

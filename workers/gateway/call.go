@@ -42,16 +42,6 @@ const maxSent = 3
 // silent drops what a proxy has to say: clients are told, and instances are watched.
 var silent = log.New(io.Discard, "", 0)
 
-// transport is how instances are reached. They may think for long, but must
-// accept a connection soon.
-var transport = &http.Transport{
-	DialContext:           (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
-	ResponseHeaderTimeout: 5 * time.Minute,
-	MaxIdleConnsPerHost:   64,
-	IdleConnTimeout:       30 * time.Second,
-	DisableCompression:    true, // what the client accepts is between it and the instance
-}
-
 // rewrite makes the request one for an instance; which, and with which path, is
 // decided by RoundTrip.
 func (c *call) rewrite(p *httputil.ProxyRequest) {
@@ -90,7 +80,7 @@ func (c *call) ask(r *http.Request) (resp *http.Response, again bool, err error)
 		if c.at, err = c.version.places.take(r.Context(), tried); err != nil {
 			return nil, errors.Is(err, errNoneReady), err
 		}
-		resp, err := transport.RoundTrip(c.to(r))
+		resp, err := c.at.way.transport.RoundTrip(c.to(r))
 		if err == nil {
 			return resp, false, nil
 		}
@@ -135,8 +125,7 @@ func (c *call) elsewhere() bool {
 // to returns the request as it is sent to the chosen instance.
 func (c *call) to(r *http.Request) *http.Request {
 	out := r.Clone(r.Context())
-	out.URL.Host = c.at.address()
-	out.Host = out.URL.Host
+	out.URL.Host, out.Host = c.at.name(), c.at.address()
 	path := c.rest
 	if c.scores {
 		path = c.version.Path

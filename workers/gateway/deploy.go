@@ -36,9 +36,9 @@ const (
 	defaultReady = time.Minute
 )
 
-// Deploy records the wish that d serves its endpoint on the target of this
-// name, with its own copies of code and model. See target.Server.
-func (f Folder) Deploy(ctx context.Context, on string, d target.Deployment, in target.Blobs) error {
+// Deploy records the wish that d serves its endpoint on the target, with its own copies
+// of code and model. See target.Server.
+func (f Folder) Deploy(ctx context.Context, t target.Target, d target.Deployment, in target.Blobs) error {
 	d = withDefaults(d)
 	if err := check(d); err != nil {
 		return fmt.Errorf("deploy %q: %w: %w", d.Endpoint, err, target.ErrPermanent)
@@ -47,7 +47,11 @@ func (f Folder) Deploy(ctx context.Context, on string, d target.Deployment, in t
 	h := fnv.New32()
 	h.Write([]byte(d.ID))
 	err := f.locked(ctx, fmt.Sprintf("making/.%02x.lock", h.Sum32()%256), func() error {
-		return f.make(ctx, wish{Target: on, Shell: f.Shell, Deployment: d}, in)
+		w := wish{Target: t.Name, Kind: t.Kind, Shell: f.Shell, Deployment: d}
+		if !w.here() {
+			w.Settings = t.Settings // whoever reaches the instances needs them
+		}
+		return f.make(ctx, w, in)
 	})
 	if err != nil {
 		return fmt.Errorf("deploy %q: %w", d.Endpoint, err)
@@ -114,14 +118,7 @@ func (f Folder) make(ctx context.Context, w wish, in target.Blobs) error {
 	if err := jobdir.RemoveTree(dir); err != nil {
 		return err
 	}
-	if e := w.Environment; e != nil && e.Python != nil {
-		venv, err := f.Envs.Make(ctx, *e.Python, w.Host)
-		if err != nil {
-			return err
-		}
-		w.Venv = venv
-	}
-	if err := deliver(ctx, dir, w.Deployment, in); err != nil {
+	if err := f.equip(ctx, dir, &w, in); err != nil {
 		return errors.Join(err, jobdir.RemoveTree(dir))
 	}
 	err := f.locked(ctx, wishesLock, func() error { return f.publish(dir, w) })
@@ -129,6 +126,27 @@ func (f Folder) make(ctx context.Context, w wish, in target.Blobs) error {
 		return errors.Join(err, jobdir.RemoveTree(dir))
 	}
 	return nil
+}
+
+// equip puts all into dir that instances of the deployment need, whenever they start.
+func (f Folder) equip(ctx context.Context, dir string, w *wish, in target.Blobs) error {
+	if !w.here() {
+		if err := f.vet(ctx, w.target(), w.Deployment, in); err != nil {
+			return err
+		}
+		if w.Score != "" {
+			w.ServePy = servePyRef()
+		}
+		return deliverContents(ctx, dir, *w, in)
+	}
+	if e := w.Environment; e != nil && e.Python != nil {
+		venv, err := f.Envs.Make(ctx, *e.Python, w.Host)
+		if err != nil {
+			return err
+		}
+		w.Venv = venv
+	}
+	return deliver(ctx, dir, w.Deployment, in)
 }
 
 func deliver(ctx context.Context, dir string, d target.Deployment, in target.Blobs) error {

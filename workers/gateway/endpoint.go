@@ -70,7 +70,9 @@ func (g *gateway) converge(ctx context.Context, e *endpoint) error {
 	if err := g.adopt(ctx, e, h, p, r); err != nil {
 		return err
 	}
-	g.follow(ctx, e, h.coming())
+	if err := g.follow(ctx, e, h.coming()); err != nil {
+		return err
+	}
 	for _, d := range h {
 		if d.retired || d.end != nil && !d.swept && !p.alive[d.ID] {
 			g.sweep(ctx, e, d, nil)
@@ -84,7 +86,10 @@ func (g *gateway) converge(ctx context.Context, e *endpoint) error {
 func (g *gateway) adopt(ctx context.Context, e *endpoint, h history, p roles, r routing) error {
 	for id := range p.alive {
 		if e.versions[id] == nil {
-			v := g.version(*h.find(id))
+			v, err := g.version(*h.find(id))
+			if err != nil {
+				return err
+			}
 			g.keep(ctx, v)
 			e.versions[id] = v
 		}

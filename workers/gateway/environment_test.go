@@ -29,7 +29,7 @@ func TestADeploymentHasItsEnvironment(t *testing.T) {
 	d = p.wish("d2", "n", "")
 	d.Code = p.code("score.py", "def run(data): return 1\n")
 	d.Environment = &target.Environment{Python: &target.Python{Packages: []string{"./here"}}}
-	if err := p.Deploy(p.Context(), "here", d, p.blobs); !errors.Is(err, target.ErrPermanent) || !strings.Contains(err.Error(), `deploy "n": package "./here" is a path`) {
+	if err := p.Deploy(p.Context(), target.Target{Name: "here", Kind: "local"}, d, p.blobs); !errors.Is(err, target.ErrPermanent) || !strings.Contains(err.Error(), `deploy "n": package "./here" is a path`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -115,7 +115,7 @@ func TestAKilledGatewayFindsItsInstancesAgain(t *testing.T) {
 		if nudge(p.Dir) {
 			t.Fatal("a killed gateway still listens to nudges")
 		}
-		if e, err := (Folder{Dir: p.Dir}).Endpoints(t.Context(), "web"); err != nil || e[0].State != target.Waiting || e[0].Reason != gone {
+		if e, err := (Folder{Dir: p.Dir}).Endpoints(t.Context(), target.Target{Name: "web", Kind: "local"}); err != nil || e[0].State != target.Waiting || e[0].Reason != gone {
 			t.Errorf("without a gateway: %+v, %v", e, err)
 		}
 		p.only() // starts it again
@@ -255,7 +255,7 @@ func TestOnlyOneGatewayWorksForAFolder(t *testing.T) {
 	p.live(p.wish("d1", "m", answering("1")))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := Main(ctx, p.Dir, os.Stderr); err != nil || ctx.Err() != nil {
+	if err := Main(ctx, p.Dir, nil, os.Stderr); err != nil || ctx.Err() != nil {
 		t.Errorf("a second gateway: %v, %v", err, ctx.Err())
 	}
 	var n now
@@ -267,7 +267,7 @@ func TestOnlyOneGatewayWorksForAFolder(t *testing.T) {
 func TestAGatewayThatCannotStartIsReported(t *testing.T) {
 	p := newPlace(t)
 	p.Folder.Start = func(string) error { return os.ErrPermission }
-	err := p.Deploy(t.Context(), "web", p.wish("d1", "m", answering("1")), p.blobs)
+	err := p.Deploy(t.Context(), target.Target{Name: "web", Kind: "local"}, p.wish("d1", "m", answering("1")), p.blobs)
 	if err == nil || !strings.Contains(err.Error(), "start the gateway of") {
 		t.Errorf("error: %v", err)
 	}

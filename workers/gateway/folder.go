@@ -26,8 +26,8 @@ import (
 //	gone/ID                           an empty file: it was retired and must not come again
 //	routing/NAME.json, NAME.applied   what was decided about an endpoint, and its history; up to where the gateway follows
 //	keys/NAME.json                    the two keys of an endpoint that asks for one
-//	endpoints/NAME/deployments/ID/    wish.json, end.json, retired, swept, figures, code/, model, serve.*
-//	  instances/N/                    now.json, log, tmp/, and one process folder for each start
+//	endpoints/NAME/deployments/ID/    wish.json, end.json, retired, swept, figures; code/, model, serve.*, or contents/
+//	  instances/N/                    now.json, log, tmp/, and a folder for each start: a process folder, or seat.json
 const (
 	lockFile    = "lock"
 	nudgeFile   = "nudge"
@@ -53,6 +53,9 @@ type Folder struct {
 	Shell string
 	// Envs keeps the Python environments of deployments.
 	Envs pyenv.Folder
+	// Hosts are the drivers through which instances are reached that are no processes of
+	// this computer.
+	Hosts Hosts
 }
 
 func (f Folder) path(elem ...string) string {

@@ -66,10 +66,10 @@ type gateway struct {
 // more, and when ctx ends: then the requests under way are answered first, and
 // the instances go on. What it has to say goes to log. again is a command that starts
 // a process which calls Main like this one; with it a gateway that is killed is back
-// at once, see guard.go.
-func Main(ctx context.Context, dir string, log io.Writer, again ...string) error {
+// at once, see guard.go. Instances on other machines are reached through hosts.
+func Main(ctx context.Context, dir string, hosts Hosts, log io.Writer, again ...string) error {
 	g := &gateway{
-		Folder: Folder{Dir: dir}, endpoints: map[string]*endpoint{}, then: make(chan func()),
+		Folder: Folder{Dir: dir, Hosts: hosts}, endpoints: map[string]*endpoint{}, then: make(chan func()),
 		log: slog.New(slog.NewTextHandler(log, nil)), again: again,
 	}
 	if err := g.inherit(); err != nil {

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 		if os.Getenv(guarded) != "" {
 			again = []string{os.Args[0], "-test.run=^$"}
 		}
-		if err := Main(ctx, dir, os.Stderr, again...); err != nil {
+		if err := Main(ctx, dir, nil, os.Stderr, again...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -219,7 +219,7 @@ func (p *place) wish(id, endpoint, score string) target.Deployment {
 
 func (p *place) deploy(d target.Deployment) {
 	p.Helper()
-	if err := p.Deploy(p.Context(), "web", d, p.blobs); err != nil {
+	if err := p.Deploy(p.Context(), target.Target{Name: "web", Kind: "local"}, d, p.blobs); err != nil {
 		p.Fatal(err)
 	}
 }
@@ -253,7 +253,7 @@ func (p *place) live(d target.Deployment) string {
 
 func (p *place) only() target.Endpoint {
 	p.Helper()
-	list, err := p.Endpoints(p.Context(), "web")
+	list, err := p.Endpoints(p.Context(), target.Target{Name: "web", Kind: "local"})
 	if err != nil || len(list) != 1 {
 		p.Fatalf("endpoints: %+v, %v", list, err)
 	}

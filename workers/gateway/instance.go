@@ -1,10 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
+	"net"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -27,6 +28,12 @@ const (
 	firstBackoff = 200 * time.Millisecond
 	lastBackoff  = 30 * time.Second
 	stopGrace    = 5 * time.Second
+
+	dialWithin     = 2 * time.Second  // of an instance on this computer
+	askWithin      = 5 * time.Second  // of one on another, and of its log
+	awayPause      = time.Second      // before one asks again for an instance that is out of reach
+	elsewhereAfter = 30 * time.Second // it is begun on another machine then
+	tidyEvery      = 5 * time.Second
 )
 
 // portTaken is the exit status by which serve.py asks for another port.
@@ -34,9 +41,10 @@ const portTaken = 98
 
 // start is the record of the last start of an instance.
 type start struct {
-	Start    int          `json:"start"` // the number of the process folder
+	Start    int          `json:"start"` // the number of its folder
 	Port     int          `json:"port"`
-	Ready    bool         `json:"ready"` // its health path has answered 200
+	Host     string       `json:"host,omitempty"` // the machine, when it is not this computer
+	Ready    bool         `json:"ready"`          // its health path has answered 200
 	Restarts int          `json:"restarts"`
 	State    target.State `json:"state"`
 	PID      int          `json:"pid,omitempty"`
@@ -47,7 +55,7 @@ type start struct {
 func (s start) instance(n int) target.Instance {
 	return target.Instance{
 		Number: n, State: s.State, PID: s.PID, Restarts: s.Restarts, Reason: s.Reason,
-		Address: "127.0.0.1:" + strconv.Itoa(s.Port),
+		Address: net.JoinHostPort(cmp.Or(s.Host, loopback), strconv.Itoa(s.Port)),
 	}
 }
 
@@ -56,36 +64,66 @@ type instance struct {
 	number  int
 	of      *deployment
 	dir     string
-	ports   *ports
+	maker   maker
+	way     way
 	log     *slog.Logger
 	pending atomic.Int64  // requests that it is answering
 	failed  atomic.Bool   // its last start came to nothing
 	doubt   chan struct{} // a request could not reach it: look now
 	changed func()        // called after it became ready, or cannot be hoped for
 
+	away  time.Time          // since when it is out of reach; for its keeping alone
 	leave context.CancelFunc // ends its keeping
 	left  chan struct{}      // closed when that has ended
+
+	pulling sync.Mutex // held while its log is fetched
 
 	mu  sync.Mutex // held while it is changed
 	now atomic.Pointer[start]
 }
 
-func newInstance(of *deployment, n int, p *ports, log *slog.Logger) *instance {
-	i := &instance{number: n, of: of, dir: instanceDir(of.dir, n), ports: p, doubt: make(chan struct{}, 1), changed: func() {}}
+func newInstance(of *deployment, n int, m maker, log *slog.Logger) *instance {
+	i := &instance{number: n, of: of, dir: instanceDir(of.dir, n), maker: m, doubt: make(chan struct{}, 1), changed: func() {}}
 	i.log = log.With("instance", n)
+	i.way = i.chooseWay()
 	// A torn or missing record is one of an instance that never started.
 	var s start
 	_ = readJSON(i.dir, nowFile, &s)
+	if !of.here() && s.Start == 0 {
+		s = i.adopted()
+	}
 	i.now.Store(&s)
-	p.take(s.Port)
+	if h, ok := m.(here); ok {
+		h.ports.take(s.Port)
+	}
 	return i
 }
 
-func logPath(instanceDir string) string { return filepath.Join(instanceDir, logFile) }
-
-func (i *instance) folder() string {
-	return filepath.Join(i.dir, strconv.Itoa(i.view().Start))
+// adopted is the record of the last start, made anew: the machine of the gateway went
+// down and forgot it, and the process lives on another.
+func (i *instance) adopted() start {
+	all, err := i.of.lives(i.number)
+	if err != nil || len(all) == 0 {
+		return start{}
+	}
+	l := all[len(all)-1]
+	return start{Start: l.start, Port: l.seat.Port, Host: l.seat.Host, State: target.Waiting}
 }
+
+// life is the present start.
+func (i *instance) life() (life, error) {
+	s := i.view()
+	l := life{of: i.of, number: i.number, start: s.Start, seat: Seat{Port: s.Port, Listen: loopback}}
+	if i.of.here() || s.Port == 0 {
+		return l, nil
+	}
+	if err := readJSON(l.dir(), seatFile, &l.seat); err != nil {
+		return l, fmt.Errorf("find out where the instance is: %w", err)
+	}
+	return l, nil
+}
+
+func logPath(instanceDir string) string { return filepath.Join(instanceDir, logFile) }
 
 func (i *instance) view() start { return *i.now.Load() }
 
@@ -94,7 +132,10 @@ func (i *instance) ready() bool { return i.now.Load().Ready }
 // promising reports whether it is ready, or may soon be.
 func (i *instance) promising() bool { return !i.failed.Load() }
 
-func (i *instance) address() string { return "127.0.0.1:" + strconv.Itoa(i.now.Load().Port) }
+// address is where it listens, as it sees that itself.
+func (i *instance) address() string {
+	return net.JoinHostPort(loopback, strconv.Itoa(i.now.Load().Port))
+}
 
 // change alters the record, in memory and for those who look from outside.
 func (i *instance) change(alter func(*start)) {
@@ -156,6 +197,11 @@ func (i *instance) answers(format string, args ...any) *failure {
 
 // tail returns the last lines that this start wrote.
 func (i *instance) tail() string {
+	limit, cancel := context.WithTimeout(context.Background(), askWithin)
+	defer cancel()
+	if err := i.pull(limit); err != nil {
+		i.log.Warn("fetch the log of the instance", "error", err)
+	}
 	f, info, err := jobdir.OpenRegular(logPath(i.dir))
 	if err != nil {
 		return ""
@@ -165,10 +211,4 @@ func (i *instance) tail() string {
 	text := make([]byte, max(0, info.Size()-from))
 	n, _ := f.ReadAt(text, from)
 	return lastLines(string(text[:n]), 20)
-}
-
-// prober asks instances for their health, each time on a fresh connection.
-var prober = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }

@@ -17,6 +17,12 @@ func (i *instance) keep(ctx context.Context) {
 		// One that was ready before has died; it is no start that came to nothing.
 		was := doubted || i.ready()
 		err := i.up(ctx)
+		if errors.Is(err, target.ErrUnreachable) {
+			doubted = true
+			i.outOfReach(ctx, err)
+			continue
+		}
+		i.away = time.Time{}
 		i.failed.Store(err != nil && !was)
 		if err == nil {
 			began := time.Now()
@@ -27,13 +33,16 @@ func (i *instance) keep(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if doubted = errors.Is(err, errDoubt); doubted {
+		if doubted = errors.Is(err, errDoubt) || errors.Is(err, target.ErrUnreachable); doubted {
 			continue
 		}
 		i.log.Warn("the instance is restarted", "reason", err, "after", pause)
 		i.change(func(s *start) { s.Ready, s.PID, s.State, s.Reason = false, 0, target.Failed, err.Error() })
-		if stopFolder(ctx, i.folder()) != nil || sleep(ctx, pause) != nil {
+		if err := i.stop(ctx); ctx.Err() != nil || sleep(ctx, pause) != nil {
 			return
+		} else if err != nil {
+			i.log.Error("stop what is left of the instance", "error", err)
+			continue
 		}
 		pause = min(2*pause, lastBackoff)
 		if err := i.next(ctx, err.Error(), true); err != nil {
@@ -54,9 +63,9 @@ func (i *instance) watch(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-i.doubt:
 			doubt = true
-		case <-time.After(lookEvery):
+		case <-time.After(i.maker.pace()):
 		}
-		v, err := jobdir.Look(i.folder())
+		v, err := i.look(ctx)
 		switch {
 		case err != nil:
 			return err
@@ -68,18 +77,30 @@ func (i *instance) watch(ctx context.Context) error {
 	}
 }
 
-// stopFolder ends the process of a process folder and all it has started.
-func stopFolder(ctx context.Context, dir string) error {
-	if err := jobdir.Stop(dir, "stopped", stopGrace); err != nil {
-		return ignoreMissing(err)
+// stop ends the process of the present start.
+func (i *instance) stop(ctx context.Context) error {
+	l, err := i.life()
+	if err != nil {
+		return err
 	}
-	for {
-		v, err := jobdir.Look(dir)
-		if err != nil || v.Phase != jobdir.Running {
-			return err
-		}
-		if err := sleep(ctx, probeFirst); err != nil {
-			return err
+	return i.maker.end(ctx, l)
+}
+
+// outOfReach waits a moment, since nobody knows how the process is: it may be well. When
+// that takes long another one is begun on a machine that can be reached, if there is one.
+func (i *instance) outOfReach(ctx context.Context, err error) {
+	i.failed.Store(true) // so that requests are told, and do not wait for it
+	i.change(func(s *start) { s.Ready, s.State, s.Reason = false, target.Waiting, err.Error() })
+	if i.away.IsZero() {
+		i.away = time.Now()
+		i.log.Warn("the instance is out of reach", "error", err)
+	}
+	if time.Since(i.away) > elsewhereAfter {
+		i.away = time.Now()
+		if err := i.next(ctx, err.Error(), true); err == nil {
+			i.log.Warn("the instance has moved", "to", i.view().Host)
+			return
 		}
 	}
+	_ = sleep(ctx, awayPause)
 }

@@ -1,15 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 
-	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -62,13 +61,15 @@ func (f Folder) now() (n now) {
 	return n
 }
 
-// Endpoints lists what is served on the target of this name, sorted by name.
-// See target.Server.
-func (f Folder) Endpoints(ctx context.Context, on string) ([]target.Endpoint, error) {
+// Endpoints lists what is served on the target, or on all of its kind when it has no
+// name, sorted by name. See target.Server.
+func (f Folder) Endpoints(ctx context.Context, on target.Target) ([]target.Endpoint, error) {
 	if err := f.ensure(ctx); err != nil {
 		return nil, err
 	}
-	return f.list(func(d deployment) bool { return on == "" || d.Target == on })
+	return f.list(func(d deployment) bool {
+		return (on.Name == "" || d.Target == on.Name) && d.kind() == cmp.Or(on.Kind, hereKind)
+	})
 }
 
 func (f Folder) list(belongs func(deployment) bool) ([]target.Endpoint, error) {
@@ -84,8 +85,8 @@ func (f Folder) list(belongs func(deployment) bool) ([]target.Endpoint, error) {
 		if err != nil {
 			return nil, fmt.Errorf("look at endpoint %q: %w", name, err)
 		}
-		h = slices.DeleteFunc(h.current(), func(d deployment) bool { return !belongs(d) })
-		if len(h) == 0 {
+		h = h.current()
+		if len(h) == 0 || !belongs(h[len(h)-1]) { // a target may have become one of another kind
 			continue
 		}
 		e := describe(h, h.roles(r))
@@ -196,7 +197,7 @@ func most(d target.Deployment) int {
 // deployment that answers, or of the last one while none does; all starts of an
 // instance follow each other in it. An offset beyond the end stems from an earlier
 // deployment: reading starts over. See target.Server.
-func (f Folder) ReadEndpoint(_ context.Context, on, name, id string, instance int, offset int64, w io.Writer) (int64, error) {
+func (f Folder) ReadEndpoint(ctx context.Context, on, name, id string, instance int, offset int64, w io.Writer) (int64, error) {
 	if !validName(name) {
 		return offset, fmt.Errorf("%.80q cannot name an endpoint: %w", name, target.ErrPermanent)
 	}
@@ -220,11 +221,7 @@ func (f Folder) ReadEndpoint(_ context.Context, on, name, id string, instance in
 	if most := most(d.Deployment); instance < 0 || instance >= most {
 		return offset, fmt.Errorf("endpoint %q has the instances 0 to %d, and no %d: %w", name, most-1, instance, target.ErrPermanent)
 	}
-	path := logPath(instanceDir(d.dir, instance))
-	if info, err := os.Lstat(path); err == nil && info.Size() < offset {
-		offset = 0
-	}
-	return jobdir.CopyFrom(path, offset, w)
+	return f.readLog(ctx, d, instance, offset, w)
 }
 
 func instanceDir(deployment string, n int) string {

@@ -20,14 +20,14 @@ const (
 )
 
 // probe asks for the health path once; nil means that it answered 200.
-func probe(ctx context.Context, address, path string) error {
+func (i *instance) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	req, err := i.request(ctx, http.MethodGet, i.of.Health, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := prober.Do(req)
+	resp, err := i.way.prober.Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return errors.New("nothing listens on $PORT of 127.0.0.1 yet")
 	}
@@ -42,17 +42,26 @@ func probe(ctx context.Context, address, path string) error {
 	return nil
 }
 
+// request is one of the gateway's own.
+func (i *instance) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+i.name()+path, body)
+	if err == nil {
+		req.Host = i.address()
+	}
+	return req, err
+}
+
 // trySample sends the sample to one instance and returns the answer.
 func (i *instance) trySample(ctx context.Context) (json.RawMessage, error) {
 	s := i.of.Sample
 	limit, cancel := context.WithTimeoutCause(ctx, i.of.Ready, errSlow)
 	defer cancel()
-	req, err := http.NewRequestWithContext(limit, http.MethodPost, "http://"+i.address()+i.of.Path, bytes.NewReader(s.Request))
+	req, err := i.request(limit, http.MethodPost, i.of.Path, bytes.NewReader(s.Request))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := prober.Do(req)
+	resp, err := i.way.prober.Do(req)
 	if err != nil && errors.Is(context.Cause(limit), errSlow) {
 		return nil, i.answers("did not answer the sample within %v", i.of.Ready)
 	}

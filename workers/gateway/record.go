@@ -21,6 +21,11 @@ type wish struct {
 	Shell  string    `json:"shell,omitempty"` // runs Script
 	Venv   string    `json:"venv,omitempty"`  // the Python environment of its instances
 	At     time.Time `json:"at"`
+	// Kind and Settings are those of the target. Deployments of before have none, and
+	// are of this computer.
+	Kind     string          `json:"kind,omitempty"`
+	Settings json.RawMessage `json:"settings,omitempty"`
+	ServePy  target.Ref      `json:"serve_py,omitempty"` // the server of Score, among the contents
 	target.Deployment
 }
 

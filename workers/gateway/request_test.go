@@ -71,7 +71,7 @@ func TestHostileDeploymentsAreRefused(t *testing.T) {
 	for name, alter := range cases {
 		d := p.wish("d1", "m", answering("1"))
 		alter(&d)
-		if err := p.Deploy(t.Context(), "web", d, p.blobs); !errors.Is(err, target.ErrPermanent) {
+		if err := p.Deploy(t.Context(), target.Target{Name: "web", Kind: "local"}, d, p.blobs); !errors.Is(err, target.ErrPermanent) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

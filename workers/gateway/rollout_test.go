@@ -262,7 +262,7 @@ func TestFiftyDeploysAtOnceAreOne(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			if err := p.Deploy(t.Context(), "web", d, p.blobs); err != nil {
+			if err := p.Deploy(t.Context(), target.Target{Name: "web", Kind: "local"}, d, p.blobs); err != nil {
 				t.Error(err)
 			}
 		})
@@ -301,7 +301,7 @@ func TestRetireLeavesNothing(t *testing.T) {
 	p.await("the end of the gateway", func() bool { return !nudge(p.Dir) })
 	// A repetition that comes late changes nothing, a new wish is a new endpoint.
 	p.deploy(d)
-	if list, err := p.Endpoints(t.Context(), "web"); len(list) > 0 || err != nil {
+	if list, err := p.Endpoints(t.Context(), target.Target{Name: "web", Kind: "local"}); len(list) > 0 || err != nil {
 		t.Errorf("endpoints: %+v, %v", list, err)
 	}
 	if r := p.ask(p.live(p.wish("d3", "m", answering("3"))), "0"); string(r.V) != "3" {
@@ -312,11 +312,11 @@ func TestRetireLeavesNothing(t *testing.T) {
 func TestAnEndpointBelongsToOneTarget(t *testing.T) {
 	p := newPlace(t)
 	p.live(p.wish("d1", "m", answering("1")))
-	err := p.Deploy(t.Context(), "other", p.wish("d2", "m", answering("2")), p.blobs)
+	err := p.Deploy(t.Context(), target.Target{Name: "other", Kind: "local"}, p.wish("d2", "m", answering("2")), p.blobs)
 	if err == nil || !strings.Contains(err.Error(), `target "web" already serves`) {
 		t.Errorf("error: %v", err)
 	}
-	if list, err := p.Endpoints(t.Context(), "other"); len(list) > 0 || err != nil {
+	if list, err := p.Endpoints(t.Context(), target.Target{Name: "other", Kind: "local"}); len(list) > 0 || err != nil {
 		t.Errorf("endpoints of the other target: %+v, %v", list, err)
 	}
 }

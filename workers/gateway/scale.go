@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,15 +104,37 @@ func (s *scaling) dismiss(i *instance) {
 	}
 	i.leave()
 	<-i.left
-	folder, port := i.folder(), i.view().Port
-	if err := stopFolder(s.ctx, folder); err != nil {
-		if s.ctx.Err() == nil {
-			s.log.Error("stop an instance", "instance", i.number, "error", err)
+	for {
+		err := i.dissolve(s.ctx)
+		if err == nil {
+			return
 		}
-		return
+		if sleep(s.ctx, time.Second) != nil {
+			return // the next gateway goes on
+		}
+		s.log.Error("stop an instance", "instance", i.number, "error", err)
 	}
-	// Without its record it is none any more; its log stays.
-	_ = os.Remove(filepath.Join(i.dir, nowFile))
-	_ = os.RemoveAll(folder)
-	s.ports.release(port)
+}
+
+// dissolve ends the process of an instance that is none any more; its log stays.
+func (i *instance) dissolve(ctx context.Context) error {
+	l, err := i.life()
+	if err != nil {
+		return err
+	}
+	if err := i.maker.end(ctx, l); err != nil {
+		return err
+	}
+	if err := i.pull(ctx); err != nil {
+		i.log.Warn("the end of its log is lost", "error", err)
+	}
+	// Without its record it is none any more.
+	if err := os.Remove(filepath.Join(i.dir, nowFile)); ignoreMissing(err) != nil {
+		return err
+	}
+	all, err := i.of.lives(i.number)
+	for _, l := range all {
+		err = errors.Join(err, finish(ctx, i.maker, l))
+	}
+	return err
 }

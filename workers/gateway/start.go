@@ -3,9 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
@@ -21,7 +19,7 @@ func (i *instance) up(ctx context.Context) error {
 	defer cancel()
 	said := errors.New("it gave no answer")
 	for pause := probeFirst; ; pause = min(pause*5/4, lookEvery) {
-		v, err := jobdir.Look(i.folder())
+		v, err := i.look(ctx)
 		if err != nil {
 			return err
 		}
@@ -31,7 +29,7 @@ func (i *instance) up(ctx context.Context) error {
 		if was := i.view(); was.Ready && v.PID == was.PID {
 			return nil // found again, and it was ready before
 		}
-		err = probe(limit, i.address(), i.of.Health)
+		err = i.probe(limit)
 		if err == nil {
 			i.change(func(s *start) { s.Ready, s.State, s.PID, s.Reason = true, target.Running, v.PID, "" })
 			return nil
@@ -40,7 +38,7 @@ func (i *instance) up(ctx context.Context) error {
 			said = err // and not that we have stopped asking
 		}
 		if err := sleep(limit, pause); errors.Is(err, errSlow) {
-			return i.fail("was not ready within %v: GET %s: %v", i.of.Ready, i.of.Health, said)
+			return i.fail("was not ready within %v: GET %s: %v%s", i.of.Ready, i.of.Health, said, i.hint())
 		} else if err != nil {
 			return err
 		}
@@ -48,6 +46,14 @@ func (i *instance) up(ctx context.Context) error {
 }
 
 var errSlow = errors.New("not ready in time")
+
+// hint says what mostly keeps an instance from being reached where it is.
+func (i *instance) hint() string {
+	if l, err := i.life(); err == nil && l.seat.Listen != "" && l.seat.Listen != loopback {
+		return "; a server there has to listen at $AMLFLOW_LISTEN, which is " + l.seat.Listen + ", and at $PORT"
+	}
+	return ""
+}
 
 // begin starts the process of the present start, for the first time or because
 // whoever wanted to start it died in between.
@@ -58,36 +64,63 @@ func (i *instance) begin(ctx context.Context) error {
 	return i.launch(ctx)
 }
 
-// next begins another start, on a fresh port and with a fresh process folder.
+// look says how the process of the present start is.
+func (i *instance) look(ctx context.Context) (jobdir.View, error) {
+	l, err := i.life()
+	if err != nil {
+		return jobdir.View{}, err
+	}
+	return i.maker.look(ctx, l)
+}
+
+// next begins another start, on a fresh port and in a fresh folder.
 func (i *instance) next(ctx context.Context, why string, restart bool) error {
 	if err := os.MkdirAll(i.dir, 0o700); err != nil {
 		return err
 	}
-	port, err := i.ports.free()
+	old, err := i.life()
 	if err != nil {
-		return fmt.Errorf("find a free port: %w", err)
+		return err
 	}
-	old := i.view()
-	number := i.lastStart() + 1
+	l := life{of: i.of, number: i.number, start: i.lastStart() + 1}
+	if l.seat, err = i.maker.seat(ctx, l); err != nil {
+		return err
+	}
+	if err := i.pull(ctx); err != nil {
+		i.log.Warn("the end of the log of the last start is lost", "error", err)
+	}
+	if err := i.take(l); err != nil {
+		return err
+	}
 	var size int64
 	if info, err := os.Stat(logPath(i.dir)); err == nil {
 		size = info.Size()
 	}
 	i.change(func(s *start) {
-		*s = start{Start: number, Port: port, State: target.Waiting, Reason: why, Restarts: s.Restarts, LogFrom: size}
+		*s = start{Start: l.start, Port: l.seat.Port, Host: l.seat.Host, State: target.Waiting, Reason: why, Restarts: s.Restarts, LogFrom: size}
 		if restart {
 			s.Restarts++
 		}
 	})
-	i.ports.release(old.Port)
-	if number > 1 {
+	if old.start = l.start - 1; old.start > 0 && i.of.here() {
 		// The log is not in it, and its end has been reported.
-		_ = jobdir.Remove(filepath.Join(i.dir, strconv.Itoa(number-1)))
+		_ = i.maker.clean(ctx, old)
 	}
 	return i.launch(ctx)
 }
 
-// lastStart returns the number of the last process folder, whatever the record
+// take puts on record where the next start is to be, before anything is there.
+func (i *instance) take(l life) error {
+	if i.of.here() {
+		return nil // the process folder is the record
+	}
+	if err := os.MkdirAll(l.dir(), 0o700); err != nil {
+		return err
+	}
+	return errors.Join(writeDurable(l.dir(), seatFile, l.seat), syncPath(i.dir))
+}
+
+// lastStart returns the number of the last folder of a start, whatever the record
 // says: a folder never serves twice.
 func (i *instance) lastStart() int {
 	last := i.view().Start
@@ -100,26 +133,34 @@ func (i *instance) lastStart() int {
 	return last
 }
 
+var errUnstarted = errors.New("could not be started")
+
 func (i *instance) launch(ctx context.Context) error {
-	dir := i.folder()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(i.dir, "tmp"), 0o700); err != nil {
-		return err
-	}
-	// All starts append to one log, so that readers need one offset only.
-	if err := os.Symlink(filepath.Join("..", logFile), jobdir.Log(dir)); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	p, err := i.of.process(i.number, i.dir, i.view().Port)
+	l, err := i.life()
 	if err != nil {
 		return err
 	}
-	if err := jobdir.Start(ctx, dir, p); err != nil {
-		return i.fail("could not be started: %v", err)
+	if err = i.maker.begin(ctx, l); errors.Is(err, errUnstarted) {
+		return i.fail("%v", err)
 	}
-	return nil
+	return err
+}
+
+// tidy ends what earlier starts have left on machines that could not be reached then,
+// until ctx ends.
+func (i *instance) tidy(ctx context.Context) {
+	for ctx.Err() == nil {
+		all, err := i.of.lives(i.number)
+		for _, l := range all {
+			if err == nil && l.start < i.view().Start {
+				err = finish(ctx, i.maker, l)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			i.log.Warn("an earlier start of the instance is not gone yet", "error", err)
+		}
+		_ = sleep(ctx, tidyEvery)
+	}
 }
 
 // ended says in words how the process ended.

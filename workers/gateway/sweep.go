@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
@@ -42,13 +42,12 @@ func (g *gateway) sweep(ctx context.Context, e *endpoint, d deployment, v *versi
 // remove ends what is left of a deployment; of a retired one nothing stays.
 func (g *gateway) remove(ctx context.Context, d deployment) error {
 	if !d.swept {
-		if err := d.sweep(func(dir string) error { return stopFolder(ctx, dir) }); err != nil {
+		m, err := g.maker(&d, &g.ports)
+		if err != nil {
 			return err
 		}
-		for _, n := range d.recorded() {
-			var s start
-			_ = readJSON(instanceDir(d.dir, n), nowFile, &s)
-			g.ports.release(s.Port)
+		if err := d.sweep(ctx, m); err != nil {
+			return err
 		}
 	}
 	if !exists(d.dir, retiredFile) {
@@ -97,29 +96,24 @@ func (f Folder) discard(d deployment) error {
 
 // sweep ends all processes of the deployment, whoever started them, and removes
 // what only they needed. It may be called again.
-func (d *deployment) sweep(stop func(dir string) error) error {
-	starts, err := filepath.Glob(filepath.Join(escape(d.dir), instancesDir, "*", "[0-9]*"))
+func (d *deployment) sweep(ctx context.Context, m maker) error {
+	all, err := d.allLives()
 	if err != nil {
 		return err
 	}
-	ended := make(chan error)
-	for _, dir := range starts {
-		go func() { ended <- stop(dir) }()
+	finished := make(chan error)
+	for _, l := range all {
+		go func() { finished <- finish(ctx, m, l) }()
 	}
-	for range starts {
-		if e := <-ended; e != nil {
+	for range all {
+		if e := <-finished; e != nil {
 			err = e
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("stop %s: %w", d.ID, err)
 	}
-	for _, dir := range starts {
-		if err := jobdir.Remove(dir); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{codeDir, modelPath} {
+	for _, name := range []string{codeDir, modelPath, contentsDir} {
 		if err := jobdir.RemoveTree(filepath.Join(d.dir, name)); err != nil {
 			return err
 		}
@@ -127,7 +121,22 @@ func (d *deployment) sweep(stop func(dir string) error) error {
 	return os.WriteFile(filepath.Join(d.dir, sweptFile), nil, 0o600)
 }
 
-// escape makes a path mean itself in a pattern of filepath.Glob.
-func escape(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+// allLives are those of all instances, also of those that have no record any more.
+func (d *deployment) allLives() (all []life, err error) {
+	entries, err := os.ReadDir(filepath.Join(d.dir, instancesDir))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	for _, e := range entries {
+		n, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		lives, err := d.lives(n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, lives...)
+	}
+	return all, nil
 }

@@ -82,21 +82,25 @@ func (g *gateway) settle(ctx context.Context, e *endpoint, t *trial) error {
 }
 
 // follow tries the deployment that is wished for, and gives up any other.
-func (g *gateway) follow(ctx context.Context, e *endpoint, d *deployment) {
+func (g *gateway) follow(ctx context.Context, e *endpoint, d *deployment) error {
 	if t := e.trial; t != nil {
 		if d != nil && t.version.ID == d.ID {
-			return
+			return nil
 		}
 		t.cancel()
 		if !t.over() {
-			return // its end is reported; what it started is swept then
+			return nil // its end is reported; what it started is swept then
 		}
 		e.trial = nil
 	}
 	if d == nil {
-		return
+		return nil
 	}
-	t := &trial{version: g.version(*d), done: make(chan struct{}), since: time.Now()}
+	v, err := g.version(*d)
+	if err != nil {
+		return err
+	}
+	t := &trial{version: v, done: make(chan struct{}), since: time.Now()}
 	var trying context.Context
 	trying, t.cancel = context.WithCancel(ctx)
 	e.trial = t
@@ -105,6 +109,7 @@ func (g *gateway) follow(ctx context.Context, e *endpoint, d *deployment) {
 		t.answer, t.err = t.version.try(trying)
 		return func() {}
 	})
+	return nil
 }
 
 func (t *trial) over() bool {

@@ -31,7 +31,7 @@ type version struct {
 	copies   atomic.Int64 // of requests, that it answers as a mirror
 	answers  atomic.Bool  // it has a share of the requests
 	meter    *meter
-	ports    *ports
+	maker    maker
 	log      *slog.Logger
 
 	ctx     context.Context    // of the keeping
@@ -39,9 +39,13 @@ type version struct {
 	keepers sync.WaitGroup
 }
 
-func (g *gateway) version(d deployment) *version {
-	v := &version{deployment: d, stop: func() {}, meter: newMeter(d.dir), ports: &g.ports}
+func (g *gateway) version(d deployment) (*version, error) {
+	v := &version{deployment: d, stop: func() {}, meter: newMeter(d.dir)}
 	v.log = g.log.With("endpoint", d.Endpoint, "deployment", d.ID)
+	var err error
+	if v.maker, err = g.maker(&v.deployment, &g.ports); err != nil {
+		return nil, err
+	}
 	v.places = &places{each: d.Limits.Concurrent, queue: d.Limits.Queue, grows: d.Scale != nil}
 	if v.places.queue <= 0 {
 		v.places.queue = defaultQueue
@@ -49,11 +53,11 @@ func (g *gateway) version(d deployment) *version {
 	for _, n := range d.numbers() {
 		v.places.add(v.instance(n))
 	}
-	return v
+	return v, nil
 }
 
 func (v *version) instance(n int) *instance {
-	i := newInstance(&v.deployment, n, v.ports, v.log)
+	i := newInstance(&v.deployment, n, v.maker, v.log)
 	i.changed = v.places.changed
 	return i
 }
@@ -116,6 +120,9 @@ func (v *version) tend(i *instance) {
 		defer close(i.left)
 		i.keep(ctx)
 	})
+	if !v.here() {
+		v.keepers.Go(func() { i.tidy(ctx) })
+	}
 }
 
 // release ends the keeping; the processes go on.
@@ -173,17 +180,36 @@ func (v *version) try(ctx context.Context) (json.RawMessage, error) {
 // try brings up one instance of a deployment that is not live. A process that
 // ends is not started again, unless the machine was to blame.
 func (i *instance) try(ctx context.Context) (json.RawMessage, error) {
-	err := i.up(ctx)
+	err := i.reached(ctx)
 	var f *failure
 	for tries := 1; errors.As(err, &f) && f.again && tries < 5; tries++ {
-		if err = i.next(ctx, f.reason, false); err == nil {
-			err = i.up(ctx)
+		if err = i.next(ctx, f.reason, false); err == nil || errors.Is(err, target.ErrUnreachable) {
+			err = i.reached(ctx)
 		}
 	}
 	if err != nil || i.of.Sample == nil {
 		return nil, err
 	}
 	return i.trySample(ctx)
+}
+
+// reached is up that waits for a machine which is out of reach, as long as an instance
+// may take to be ready.
+func (i *instance) reached(ctx context.Context) error {
+	began := time.Now()
+	for {
+		err := i.up(ctx)
+		if !errors.Is(err, target.ErrUnreachable) || ctx.Err() != nil {
+			return err
+		}
+		if time.Since(began) > i.of.Ready {
+			return i.fail("was out of reach for %v: %v", i.of.Ready, err)
+		}
+		i.change(func(s *start) { s.Ready, s.State, s.Reason = false, target.Waiting, err.Error() })
+		if err := sleep(ctx, awayPause); err != nil {
+			return err
+		}
+	}
 }
 
 // outcome is the end record of a rollout that answered, or failed with err.

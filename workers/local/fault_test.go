@@ -26,7 +26,7 @@ const workerDir, workerJob, workerStep = "LOCAL_TEST_DIR", "LOCAL_TEST_JOB", "LO
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(gatewayDir); dir != "" {
-		if err := gateway.Main(context.Background(), dir, os.Stderr); err != nil {
+		if err := gateway.Main(context.Background(), dir, nil, os.Stderr); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}

@@ -48,7 +48,7 @@ func (d Driver) Deploy(ctx context.Context, t target.Target, wish target.Deploym
 	}
 	f := d.endpoints()
 	f.Shell, f.Envs = s.Shell, d.environments()
-	return f.Deploy(ctx, t.Name, wish, in)
+	return f.Deploy(ctx, t, wish, in)
 }
 
 // Deployed implements target.Server.
@@ -63,7 +63,7 @@ func (d Driver) Withdraw(ctx context.Context, _ target.Target, id string) error 
 
 // Endpoints implements target.Server.
 func (d Driver) Endpoints(ctx context.Context, t target.Target) ([]target.Endpoint, error) {
-	return d.endpoints().Endpoints(ctx, t.Name)
+	return d.endpoints().Endpoints(ctx, t)
 }
 
 // ReadEndpoint implements target.Server.

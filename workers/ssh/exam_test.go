@@ -22,7 +22,8 @@ func TestExam(t *testing.T) {
 		for _, name := range thereNames {
 			host[name] = "what the submitting shell has means nothing there"
 		}
-		return targettest.Harness{Driver: driver(t), Other: func(t *testing.T) target.Driver { return driver(t) }, Target: p.target(t, dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
+		g := startGateways(t)
+		return targettest.Harness{Driver: driver(t).Serving(g.Folder), KillServing: func(*testing.T) { g.kill() }, Other: func(t *testing.T) target.Driver { return driver(t) }, Target: p.target(t, dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
 	})
 }
 

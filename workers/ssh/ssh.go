@@ -22,6 +22,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/amlflow/amlflow/workers/gateway"
 	"github.com/amlflow/amlflow/workers/remote"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -31,6 +32,7 @@ var settingsSchema []byte
 
 // Driver runs jobs over SSH. It has one connection to each host.
 type Driver struct {
+	gateway.Service
 	mu       *sync.Mutex                // of the maps, which never shrink: a workspace has few hosts
 	links    map[string]*link           // by the way to the host, and the work folder there
 	machines map[string]*remote.Machine // by the same
@@ -58,12 +60,12 @@ func (Driver) Kind() target.Kind {
 }
 
 // Can implements target.Driver.
-func (Driver) Can(t target.Target) target.Can {
+func (d Driver) Can(t target.Target) target.Can {
 	s, err := readSettings(t)
 	if err != nil {
 		return target.Can{Nodes: 1}
 	}
-	return target.Can{Nodes: len(s.Hosts), GPU: s.GPUs > 0, Launch: true, Python: true, Checkpoints: true}
+	return target.Can{Nodes: len(s.Hosts), GPU: s.GPUs > 0, Launch: true, Python: true, Checkpoints: true, Serve: d.Serves(), Route: d.Serves()}
 }
 
 // Check implements target.Driver. It greets every host.
@@ -88,6 +90,7 @@ func (d Driver) Check(ctx context.Context, t target.Target) error {
 // host is one machine of a target.
 type host struct {
 	*remote.Machine
+	link *link
 	name string // as the target says it
 	addr string // where other hosts find it
 }
@@ -106,14 +109,15 @@ func (d Driver) hosts(t target.Target) ([]host, error) {
 		if err != nil {
 			return nil, fmt.Errorf("target %q, host %q: %w: %w", t.Name, name, err, target.ErrPermanent)
 		}
-		all[i] = host{Machine: d.machine(way, s.Workdir), name: name, addr: way.last().Host}
+		m, l := d.machine(way, s.Workdir)
+		all[i] = host{Machine: m, link: l, name: name, addr: way.last().Host}
 	}
 	return all, nil
 }
 
 // machine returns the machine at the end of a way, always the same one. Each has a
 // connection of its own, so that none waits for the sessions of another.
-func (d Driver) machine(way route, dir string) *remote.Machine {
+func (d Driver) machine(way route, dir string) (*remote.Machine, *link) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	key := way.key() + "\n" + dir
@@ -121,7 +125,7 @@ func (d Driver) machine(way route, dir string) *remote.Machine {
 		d.links[key] = newLink(way)
 		d.machines[key] = remote.New(d.links[key], dir)
 	}
-	return d.machines[key]
+	return d.machines[key], d.links[key]
 }
 
 // place returns the hosts of a target in the order in which they take the ranks of a job.

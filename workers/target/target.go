@@ -125,6 +125,10 @@ type Job struct {
 	Priority int `json:"priority,omitempty"`
 	// Checkpoint is where the job leaves what it could go on from; nil: it does not.
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	// Port is where the job listens, on the machine or in the container where it runs. A
+	// target that keeps jobs apart makes it reachable from its own machine, and from no
+	// other. 0: it does not listen.
+	Port int `json:"port,omitempty"`
 	// Timeout bounds the job's running time; zero means no bound.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Grace is the time between TERM and KILL when the job is stopped.
