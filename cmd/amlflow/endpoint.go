@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +42,8 @@ func (p *program) endpoint(ctx context.Context, name string) (engine.Served, err
 	return engine.FindEndpoint(ctx, drivers, targets, name)
 }
 
-// servers are the places to look for endpoints: the targets of the workspace,
-// and this computer whatever a workspace calls it.
+// servers are the places to look for endpoints: the targets of the workspace, and what
+// is served from this state folder whatever a workspace calls its place.
 func (p *program) servers() (map[string]target.Driver, []target.Target, error) {
 	w, err := p.workspace()
 	if err != nil {
@@ -53,7 +55,13 @@ func (p *program) servers() (map[string]target.Driver, []target.Target, error) {
 			targets = append(targets, target.Target{Name: t.Name, Kind: t.Kind, Settings: t.Settings})
 		}
 	}
-	return p.drivers(), targets, nil
+	drivers := p.drivers()
+	for _, kind := range slices.Sorted(maps.Keys(drivers)) {
+		if kind != "local" {
+			targets = append(targets, target.Target{Kind: kind})
+		}
+	}
+	return drivers, targets, nil
 }
 
 func (p *program) endpointLsVerb() *cobra.Command {

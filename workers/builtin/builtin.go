@@ -33,7 +33,7 @@ func Drivers(o Options) map[string]target.Driver {
 	g := gateway.Folder{Dir: here.GatewayDir(), Start: o.StartGateway}
 	return byKind(
 		here,
-		docker.Driver{Dir: filepath.Join(o.Home, "docker")},
+		docker.Driver{Dir: filepath.Join(o.Home, "docker")}.Serving(g),
 		ssh.New().Serving(g),
 		cluster.New(filepath.Join(o.Home, "cluster"), t),
 		slurm.New(),

@@ -40,6 +40,7 @@ import (
 	_ "embed"
 	"fmt"
 
+	"github.com/amlflow/amlflow/workers/gateway"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"github.com/moby/moby/client"
@@ -51,7 +52,10 @@ var settingsSchema []byte
 // Driver runs jobs as containers. Dir, an absolute path, holds files on their way to
 // and from the engine, and what tells the containers of this state folder from those
 // of others.
-type Driver struct{ Dir string }
+type Driver struct {
+	gateway.Service
+	Dir string
+}
 
 var _ target.Driver = Driver{}
 
@@ -61,9 +65,10 @@ func (Driver) Kind() target.Kind {
 }
 
 // Can implements target.Driver.
-func (Driver) Can(t target.Target) target.Can {
+func (d Driver) Can(t target.Target) target.Can {
 	s, err := readSettings(t)
-	return target.Can{Nodes: 1, GPU: err == nil && s.GPUs > 0, Images: true}
+	serves := d.Serves() && (err != nil || s.Network != networkNone)
+	return target.Can{Nodes: 1, GPU: err == nil && s.GPUs > 0, Images: true, Serve: serves, Route: serves}
 }
 
 // Check implements target.Driver.

@@ -132,6 +132,7 @@ func (s *submission) create(ctx context.Context, r record, im image, host contai
 	if r.Bare {
 		s.makeBare(&config, &host)
 	}
+	s.publish(&config, &host)
 	name = containerName(s.job.ID, token())
 	c, err := s.ContainerCreate(ctx, client.ContainerCreateOptions{Name: name, Config: &config, HostConfig: &host})
 	if err == nil {

@@ -72,6 +72,9 @@ var podman = struct {
 }{}
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(gatewayDir); dir != "" {
+		os.Exit(beGateway(dir))
+	}
 	if text := os.Getenv(errandVariable); text != "" {
 		os.Exit(runErrand(text))
 	}

@@ -73,6 +73,7 @@ func (d *deployment) environ(number int, home string, port int) map[string]strin
 	}
 	env["PWD"] = filepath.Join(d.dir, codeDir)
 	env["PORT"] = strconv.Itoa(port)
+	env["AMLFLOW_LISTEN"] = loopback
 	env["AMLFLOW_ENDPOINT"] = d.Endpoint
 	env["AMLFLOW_INSTANCE"] = strconv.Itoa(number)
 	if d.Model != "" {

@@ -1,6 +1,7 @@
 """Serves one score file over HTTP: the server of `score:` in a deployment.
 
-python3 -u serve.py SCORE     with PORT in the environment, the code as working directory
+python3 -u serve.py SCORE     with PORT in the environment, the code as working directory;
+                              it listens at AMLFLOW_LISTEN, or 127.0.0.1
 
 SCORE defines run(data), called with the decoded JSON of each request, one at a
 time; what it returns is the JSON answer. init(), if there is one, is called
@@ -302,7 +303,7 @@ def offer_reports():
 def main():
     port = int(os.environ["PORT"])
     options = sys.argv[2:]
-    server = Server(("127.0.0.1", port), Handler, bind_and_activate=False)
+    server = Server((os.environ.get("AMLFLOW_LISTEN") or "127.0.0.1", port), Handler, bind_and_activate=False)
     try:
         server.server_bind()  # the port is ours while init() works, and nobody can connect yet
         module = load(sys.argv[1])

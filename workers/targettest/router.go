@@ -86,6 +86,12 @@ func (s *served) deploy(id, score string, held bool, alter ...func(*target.Deplo
 func (s *served) ready(id string, held bool, alter ...func(*target.Deployment)) {
 	s.Helper()
 	s.deploy(id, scoring(id), held, alter...)
+	s.settle(id, target.Succeeded)
+}
+
+// settle waits until a rollout has ended in the state, and keeps where it answers.
+func (s *served) settle(id string, want target.State) target.Rollout {
+	s.Helper()
 	for end := time.Now().Add(s.patience()); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		r, err := s.Deployed(s.Context(), s.Target, id)
 		if err != nil {
@@ -93,13 +99,16 @@ func (s *served) ready(id string, held bool, alter ...func(*target.Deployment)) 
 		}
 		if r.State == target.Succeeded {
 			s.url = r.URL
-			return
+		}
+		if r.State == want {
+			return r
 		}
 		if r.State.Ended() {
 			s.Fatalf("deployment %s: %+v", id, r)
 		}
 	}
-	s.Fatalf("deployment %s never got ready", id)
+	s.Fatalf("the rollout of %s never ended", id)
+	return target.Rollout{}
 }
 
 func (s *served) split(id string, keep []string, shares ...target.Share) {
@@ -282,15 +291,7 @@ func routingOutlivesItsProcesses(t *testing.T, h Harness) {
 		t.Fatal(err)
 	}
 	for round := 1; round <= 2; round++ {
-		h.KillServing(t)
-		if _, err := s.Endpoints(t.Context(), s.Target); err != nil { // whoever looks brings it back
-			t.Fatal(err)
-		}
-		for end := time.Now().Add(h.patience()); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-			if status, _, err := s.ask("1"); err == nil && status == http.StatusOK {
-				break
-			}
-		}
+		s.killed()
 		s.only("d2")
 		s.figures("d2", func(f target.Figures) bool { return f.Requests == int64(30+21*round) && f.Errors == 0 })
 	}
@@ -300,6 +301,21 @@ func routingOutlivesItsProcesses(t *testing.T, h Harness) {
 	}
 	s.split("s2", nil, all("d1"))
 	s.only("d1")
+}
+
+// killed kills what serves, and returns once it is back and has answered a request.
+func (s *served) killed() {
+	s.Helper()
+	s.KillServing(s.T)
+	if _, err := s.Endpoints(s.Context(), s.Target); err != nil { // whoever looks brings it back
+		s.Fatal(err)
+	}
+	for end := time.Now().Add(s.patience()); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if status, _, err := s.ask("1"); err == nil && status == http.StatusOK {
+			return
+		}
+	}
+	s.Fatal("what serves never came back")
 }
 
 func marshal(t *testing.T, v any) string {

@@ -46,6 +46,12 @@ type Harness struct {
 	Patience time.Duration
 }
 
+// RunServing asks of the exam only what concerns endpoints, for targets on which the rest
+// of it is not to be asked again.
+func RunServing(t *testing.T, lend func(t *testing.T) Harness) {
+	run(t, lend, serverQuestions, routerQuestions)
+}
+
 type question struct {
 	name string
 	ask  func(t *testing.T, h Harness)
@@ -53,7 +59,11 @@ type question struct {
 
 // Run examines a driver. lend is called once for each question.
 func Run(t *testing.T, lend func(t *testing.T) Harness) {
-	for _, part := range [][]question{kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions, managerQuestions, routerQuestions} {
+	run(t, lend, kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions, managerQuestions, serverQuestions, routerQuestions)
+}
+
+func run(t *testing.T, lend func(t *testing.T) Harness, parts ...[]question) {
+	for _, part := range parts {
 		for _, q := range part {
 			t.Run(q.name, func(t *testing.T) {
 				h := lend(t)
