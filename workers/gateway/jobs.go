@@ -131,7 +131,11 @@ func (m jobs) read(ctx context.Context, l life, offset int64, w io.Writer) (int6
 	if l.seat.Port == 0 {
 		return offset, nil
 	}
-	return m.host.Read(ctx, l.seat.Target, l.id(), target.Stream{Name: target.Log}, offset, w)
+	reached, err := m.host.Read(ctx, l.seat.Target, l.id(), target.Stream{Name: target.Log}, offset, w)
+	if errors.Is(err, errLong) {
+		return reached, errLong // it is whoever reads that wants no more
+	}
+	return reached, away(ctx, err)
 }
 
 func (m jobs) end(ctx context.Context, l life) error {

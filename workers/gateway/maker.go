@@ -125,10 +125,13 @@ func (f Folder) maker(d *deployment, p *ports) (maker, error) {
 	return jobs{h}, nil
 }
 
-// finish ends a life and removes what it has left.
+// finish ends a life and removes what it has left, but for its log.
 func finish(ctx context.Context, m maker, l life) error {
 	if err := m.end(ctx, l); err != nil {
 		return err
+	}
+	if err := l.pullLast(ctx, m); errors.Is(err, target.ErrUnreachable) {
+		return err // any other log is one that the process has spoilt itself
 	}
 	if err := m.clean(ctx, l); err != nil {
 		return err

@@ -26,7 +26,13 @@ func (i *instance) pull(ctx context.Context) error {
 	}
 	i.pulling.Lock()
 	defer i.pulling.Unlock()
-	f, err := os.OpenFile(logPath(i.dir), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	return l.pull(ctx, i.maker, i.view().LogFrom)
+}
+
+// pull appends to the log of the instance what a start has written since the last time.
+// What it wrote begins there at from.
+func (l life) pull(ctx context.Context, m maker, from int64) error {
+	f, err := os.OpenFile(logPath(instanceDir(l.of.dir, l.number)), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -35,15 +41,24 @@ func (i *instance) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	have := info.Size() - i.view().LogFrom
+	have := info.Size() - from
 	if have >= mostLog {
 		return nil
 	}
-	_, err = i.maker.read(ctx, l, have, &bounded{f, mostLog - have})
+	_, err = m.read(ctx, l, have, &bounded{f, mostLog - have})
 	if errors.Is(err, errLong) {
 		_, err = io.WriteString(f, logCut)
 	}
 	return err
+}
+
+// pullLast is pull for a life that has ended, if it is the last of its instance.
+func (l life) pullLast(ctx context.Context, m maker) error {
+	var now start
+	if l.of.here() || readJSON(instanceDir(l.of.dir, l.number), nowFile, &now) != nil || now.Start != l.start {
+		return nil
+	}
+	return l.pull(ctx, m, now.LogFrom)
 }
 
 var errLong = errors.New("the log is long")

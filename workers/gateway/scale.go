@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/amlflow/amlflow/workers/target"
 )
 
 // lookAtLoad is how often the load is compared with the number of instances.
@@ -118,21 +120,22 @@ func (s *scaling) dismiss(i *instance) {
 
 // dissolve ends the process of an instance that is none any more; its log stays.
 func (i *instance) dissolve(ctx context.Context) error {
-	l, err := i.life()
+	all, err := i.of.lives(i.number)
 	if err != nil {
 		return err
 	}
-	if err := i.maker.end(ctx, l); err != nil {
-		return err
-	}
-	if err := i.pull(ctx); err != nil {
-		i.log.Warn("the end of its log is lost", "error", err)
+	for _, l := range all {
+		if err := i.maker.end(ctx, l); err != nil {
+			return err
+		}
+		if err := l.pullLast(ctx, i.maker); errors.Is(err, target.ErrUnreachable) {
+			return err
+		}
 	}
 	// Without its record it is none any more.
 	if err := os.Remove(filepath.Join(i.dir, nowFile)); ignoreMissing(err) != nil {
 		return err
 	}
-	all, err := i.of.lives(i.number)
 	for _, l := range all {
 		err = errors.Join(err, finish(ctx, i.maker, l))
 	}

@@ -59,13 +59,13 @@ func (s *served) run(before string) func(*target.Deployment) {
 	}
 }
 
-// logs waits until the log of an instance is as it should be.
-func (s *served) logs(instance int, want func(string) bool) {
+// logs waits until the log of an instance of a version, or of the one that answers, is as it should be.
+func (s *served) logs(id string, instance int, want func(string) bool) {
 	s.Helper()
 	var b bytes.Buffer
 	for end := time.Now().Add(s.patience()); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		b.Reset()
-		n, err := s.ReadEndpoint(s.Context(), s.Target, s.name, instance, 0, &b)
+		n, err := s.ReadEndpoint(s.Context(), s.Target, s.name, id, instance, 0, &b)
 		if err != nil {
 			s.Fatal(err)
 		}
@@ -93,8 +93,8 @@ func anyServerOnThePort(t *testing.T, h Harness) {
 	if !by["m 0"] || !by["m 1"] {
 		t.Errorf("two instances were to answer, and %v did", by)
 	}
-	s.logs(0, func(text string) bool { return text == "hello\nbegun\n" })
-	s.logs(1, func(text string) bool { return text == "hello\nbegun\n" })
+	s.logs("", 0, func(text string) bool { return text == "hello\nbegun\n" })
+	s.logs("", 1, func(text string) bool { return text == "hello\nbegun\n" })
 	list, err := s.Endpoints(t.Context(), s.Target)
 	if err != nil || len(list) != 1 {
 		t.Fatalf("endpoints: %+v, %v", list, err)
@@ -113,7 +113,7 @@ func aScoreFileGetsItsModel(t *testing.T, h Harness) {
 		d.Sample = &target.Sample{Request: []byte("1"), Answer: []byte(`"weights1it's \"plain\""`)}
 	})
 	s.settle("d1", target.Succeeded)
-	s.logs(0, func(text string) bool { return text == "loaded\n" })
+	s.logs("", 0, func(text string) bool { return text == "loaded\n" })
 	s.deploy("d2", score, false, func(d *target.Deployment) {
 		d.Model, d.Env = model, map[string]string{"FLAVOUR": "sour"}
 		d.Sample = &target.Sample{Request: []byte("1"), Answer: []byte(`"weights1plain"`)}
@@ -157,7 +157,11 @@ func anInstanceThatEndsIsReplaced(t *testing.T, h Harness) {
 		}
 	}
 	s.only("m 0")
-	s.logs(0, func(text string) bool { return strings.Count(text, "begun\n") >= 2 })
+	s.logs("d1", 0, func(text string) bool { return strings.Count(text, "begun\n") == 2 })
+	s.ready("d2", false, s.run("echo later\n"))
+	s.logs("", 0, func(text string) bool { return text == "later\nbegun\n" })
+	// What a version has written stays when it stops.
+	s.logs("d1", 0, func(text string) bool { return strings.Count(text, "begun\n") == 2 })
 }
 
 // whatIsRetiredIsGone also kills what serves, so that another process has to find the
