@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	errNoneReady = errors.New("no instance is ready; it is being started again")
+	errNoneReady = errors.New("no instance is ready")
 	errFull      = errors.New("all places are taken, and so is the queue; try again soon")
 )
 
@@ -147,7 +147,7 @@ func (p *places) whyNone() error {
 			return fmt.Errorf("%w: %s", errNoneReady, reason)
 		}
 	}
-	return errNoneReady
+	return fmt.Errorf("%w; it is being started again", errNoneReady)
 }
 
 // leave gives back a place.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/amlflow/amlflow/workers/gateway"
@@ -46,9 +47,18 @@ func (d Driver) Seat(ctx context.Context, t target.Target, deployment string, n 
 			continue
 		}
 		narrow, err := only(t, h.name)
-		return gateway.Seat{Target: narrow, Host: h.name, Port: port, Listen: "127.0.0.1"}, err
+		return gateway.Seat{Target: narrow, Host: bare(h.name), Port: port, Listen: "127.0.0.1"}, err
 	}
 	return gateway.Seat{}, all
+}
+
+// bare is the name of a host without user and port.
+func bare(name string) string {
+	name = name[strings.LastIndexByte(name, '@')+1:]
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		return host
+	}
+	return name
 }
 
 // only is the target with no machine but this one.
