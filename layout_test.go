@@ -51,7 +51,7 @@ var plan = []room{
 	{"workers/builtin", "workers/target workers/cluster workers/docker workers/gateway workers/local workers/slurm workers/ssh workers/tracking", ""},
 	{"workers/docker", "workers/target workers/jobdir workers/gateway", "github.com/moby/moby/client github.com/moby/moby/api github.com/containerd/errdefs"},
 	{"workers/cluster/schedule", "", ""},
-	{"workers/cluster", "workers/target workers/jobdir workers/local workers/ssh workers/tracking workers/cluster/schedule", ""},
+	{"workers/cluster", "workers/target workers/jobdir workers/local workers/slurm workers/ssh workers/tracking workers/cluster/schedule", ""},
 	{"workers/registry", "workers/target", ""},
 	{"workers/batch", "workers/target", ""},
 	{"workers", "workers/target workers/batch workers/mask workers/registry", "go.temporal.io/sdk"},

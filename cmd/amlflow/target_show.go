@@ -20,7 +20,7 @@ profiles of this workspace need it. A stage whose target is an expression is not
 Of a target that amlflow grows and shrinks, it also tells how its nodes are, what waits
 for them, why it grew or shrank last, and what its node-hours cost.
 -o json prints a target as in "target ls", and {"used":[{"file","line","column","stage","profile"}],"usable","reason",
-"fleet":{"min","max","creating","ready","busy","leaving","queued","node_hours","grew","shrank","trouble"}}.`,
+"fleet":{"min","max","creating","ready","busy","leaving","queued","node_hours","grew","shrank","trouble","coming"}}.`,
 		ValidArgsFunction: p.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -130,6 +130,9 @@ func (p *program) fleetRows(t schema.Target, f *target.Fleet) [][]string {
 	rows := [][]string{
 		{p.paintOut(dim, "nodes"), nodes},
 		{p.paintOut(dim, "queued"), count(f.Queued, "job")},
+	}
+	if f.Coming != "" {
+		rows = append(rows, []string{p.paintOut(dim, "coming"), f.Coming})
 	}
 	for _, last := range []struct {
 		what string

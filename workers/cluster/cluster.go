@@ -38,6 +38,7 @@ import (
 	"path/filepath"
 
 	"github.com/amlflow/amlflow/workers/local"
+	"github.com/amlflow/amlflow/workers/slurm"
 	"github.com/amlflow/amlflow/workers/ssh"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/tracking"
@@ -52,6 +53,7 @@ type Driver struct {
 	shares  provider
 	jobs    local.Driver
 	ssh     ssh.Driver
+	slurm   slurm.Driver
 	flights *flights
 	memory  *memory
 }
@@ -61,7 +63,7 @@ var _ target.Driver = Driver{}
 // New returns a driver for the clusters in the folder dir, an absolute path, whose jobs
 // log to t; nil: to nobody.
 func New(dir string, t *tracking.Service) Driver {
-	return Driver{dir: dir, shares: shares{free: freeMemory}, jobs: local.Driver{Dir: dir, Tracking: t}, ssh: ssh.New().Listed(), flights: newFlights(), memory: newMemory()}
+	return Driver{dir: dir, shares: shares{free: freeMemory}, jobs: local.Driver{Dir: dir, Tracking: t, Deals: true}, ssh: ssh.New().Listed(), slurm: slurm.New(), flights: newFlights(), memory: newMemory()}
 }
 
 // Kind implements target.Driver.
@@ -75,7 +77,7 @@ func (Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		s.Nodes.Max = 1
 	}
-	return target.Can{Nodes: s.Nodes.Max, Python: true, Manage: true, Checkpoints: true}
+	return target.Can{Nodes: s.Nodes.Max, GPU: s.Node.GPUs > 0, Python: true, Manage: true, Checkpoints: true}
 }
 
 var _ target.Judge = Driver{}
@@ -92,9 +94,12 @@ func (d Driver) Check(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
-	if s.far() {
+	switch s.kind {
+	case providerSSH:
 		err = d.reachable(ctx, t, s)
-	} else {
+	case providerSlurm:
+		err = d.slurm.Check(ctx, s.reach(t.Name))
+	default:
 		err = d.jobs.Check(ctx, s.place(t.Name))
 	}
 	if err != nil {

@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/cluster/schedule"
 	"github.com/amlflow/amlflow/workers/jobdir"
-	"github.com/amlflow/amlflow/workers/local"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -21,18 +22,38 @@ import (
 //
 // Where a job runs is not known before it is given nodes, and what it is given cannot wait
 // in a folder here. So it waits in the memory of the process that it was submitted to, as
-// secrets do. Once it has nodes, their hosts are put down for good, in far/ID.json, and
-// from then on all is asked of the driver of machines over SSH, which starts a job once
-// whatever happens. Nothing is asked of another machine while the cluster is locked.
+// secrets do. Once it has nodes, their places are put down for good, in far/ID.json, and
+// from then on all is asked of the driver of machines over SSH, or of that of Slurm, which
+// start a job once whatever happens. Nothing is asked of another machine while the cluster
+// is locked.
 
 // farJob is where a job of another machine is.
 type farJob struct {
-	Cluster  string          `json:"cluster"`  // whose job it is
-	Settings json.RawMessage `json:"settings"` // of a target of kind ssh, whose hosts are in the order of ranks
+	Cluster  string          `json:"cluster"`        // whose job it is
+	Kind     string          `json:"kind,omitempty"` // of the provider; empty: ssh
+	Settings json.RawMessage `json:"settings"`       // of a target of that kind, whose places are in the order of ranks
 }
 
 func (f farJob) target(name string) target.Target {
-	return target.Target{Name: name, Kind: "ssh", Settings: f.Settings}
+	kind := f.Kind
+	if kind == "" {
+		kind = providerSSH
+	}
+	return target.Target{Name: name, Kind: kind, Settings: f.Settings}
+}
+
+// there is a driver of jobs on other machines.
+type there interface {
+	target.Checkpointer
+	target.Sweeper
+	Vet(t target.Target, job target.Job) error
+}
+
+func (d Driver) there(kind string) there {
+	if kind == providerSlurm {
+		return d.slurm
+	}
+	return d.ssh
 }
 
 func (d Driver) farFile(id string) string { return filepath.Join(d.dir, "far", id+".json") }
@@ -84,7 +105,7 @@ func (p *pass) assign(j schedule.Job) (farJob, error) {
 			return farJob{}, fmt.Errorf("node %s: %w", node, err)
 		}
 	}
-	f := farJob{Cluster: p.t.Name, Settings: p.s.reach(p.t.Name, hosts...).Settings}
+	f := farJob{Cluster: p.t.Name, Kind: p.s.kind, Settings: p.s.reach(p.t.Name, hosts...).Settings}
 	text, err := json.Marshal(f)
 	if err != nil {
 		return f, err
@@ -107,9 +128,14 @@ func (p *pass) launch(j schedule.Job) {
 	if !ok {
 		return // it starts when it is submitted again
 	}
-	d, t := p.d, p.t
+	d, t, s, at := p.d, p.t, p.s, p.place
 	p.note(d.flights.begin("start "+j.ID, func(ctx context.Context) error {
-		err := d.ssh.Submit(ctx, f.target(t.Name), w.job, w.in)
+		if s.kind == providerSlurm {
+			if there, err := (loans{d, t, s}).there(ctx, at, j); err != nil || !there {
+				return err
+			}
+		}
+		err := d.there(f.Kind).Submit(ctx, f.target(t.Name), s.show(w.job), w.in)
 		final := errors.Is(err, target.ErrPermanent)
 		if err != nil && !final {
 			return err
@@ -138,7 +164,11 @@ func (p *pass) evict(id string) {
 		return
 	}
 	p.note(d.flights.begin("stop "+id, func(ctx context.Context) error {
-		if err := d.ssh.Cancel(ctx, f.target(t.Name), id, target.CausePreempted); err != nil {
+		// One whose machine is gone ends for that reason, which only a look can tell.
+		if _, err := d.there(f.Kind).Status(ctx, f.target(t.Name), id); err != nil {
+			return err
+		}
+		if err := d.there(f.Kind).Cancel(ctx, f.target(t.Name), id, target.CausePreempted); err != nil {
 			return err
 		}
 		return d.over(ctx, t, func(p *pass) error {
@@ -153,10 +183,7 @@ func (p *pass) evict(id string) {
 const patience = 15 * time.Second
 
 func (d Driver) submitFar(ctx context.Context, t target.Target, s settings, job target.Job, in target.Blobs) error {
-	if err := s.fits(t.Name, job); err != nil {
-		return err
-	}
-	if err := d.ssh.Vet(s.reach(t.Name, s.hosts...), job); err != nil {
+	if err := d.there(s.kind).Vet(s.reach(t.Name, s.hosts...), s.show(job)); err != nil {
 		return err
 	}
 	waits := true
@@ -199,9 +226,23 @@ func (d Driver) submitFar(ctx context.Context, t target.Target, s settings, job 
 	return err
 }
 
-// fits refuses a job that asks for more than a node has.
-func (s settings) fits(name string, job target.Job) error {
-	return local.Fits(s.place(name), job.Needs)
+// show is a job as it is given to nodes that it has for itself. On hosts, which nobody else
+// shares out, it is told which GPUs it may use; Slurm tells it itself.
+func (s settings) show(job target.Job) target.Job {
+	const visible, order = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+	if _, own := job.Env[visible]; s.Node.GPUs == 0 || own || s.kind == providerSlurm && job.Needs.GPUs > 0 {
+		return job
+	}
+	names := make([]string, job.Needs.GPUs)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	job.Env = maps.Clone(job.Env)
+	if job.Env == nil {
+		job.Env = map[string]string{}
+	}
+	job.Env[visible], job.Env[order], job.Needs.GPUs = strings.Join(names, ","), "PCI_BUS_ID", 0
+	return job
 }
 
 // farStatus is that of a job with hosts.
@@ -210,7 +251,7 @@ func (d Driver) farStatus(ctx context.Context, t target.Target, id string, f far
 		return target.Status{}, err
 	}
 	j := known.Cluster.Find(id)
-	st, err := d.ssh.Status(ctx, f.target(t.Name), id)
+	st, err := d.there(f.Kind).Status(ctx, f.target(t.Name), id)
 	if err != nil {
 		return st, err
 	}
@@ -253,7 +294,7 @@ func (d Driver) cancelFar(ctx context.Context, t target.Target, id string, why t
 		d.memory.forget(id)
 		return err
 	}
-	return d.ssh.Cancel(ctx, f.target(t.Name), id, why)
+	return d.there(f.Kind).Cancel(ctx, f.target(t.Name), id, why)
 }
 
 // cleanFar leaves a tombstone here, too: on which hosts the job was is known no more, and
@@ -264,7 +305,7 @@ func (d Driver) cleanFar(ctx context.Context, t target.Target, id string) error 
 		return err
 	}
 	if ok {
-		if err := d.ssh.Clean(ctx, f.target(t.Name), id); err != nil {
+		if err := d.there(f.Kind).Clean(ctx, f.target(t.Name), id); err != nil {
 			return err
 		}
 	}
@@ -334,4 +375,7 @@ func (d Driver) lookFar(t target.Target, known *state) {
 }
 
 // Close ends all connections to other machines. Jobs go on.
-func (d Driver) Close() { d.ssh.Close() }
+func (d Driver) Close() {
+	d.flights.close()
+	d.ssh.Close()
+}

@@ -11,6 +11,9 @@ import (
 // wait for them: each thing once at a time, and not again at once when it has failed.
 type flights struct {
 	mu       sync.Mutex
+	ctx      context.Context // ends with close
+	end      context.CancelFunc
+	all      sync.WaitGroup
 	under    map[string]bool
 	failed   map[string]failure
 	refusals map[string]error                // jobs that can never start, by id
@@ -23,7 +26,8 @@ type failure struct {
 }
 
 func newFlights() *flights {
-	return &flights{under: map[string]bool{}, failed: map[string]failure{}, refusals: map[string]error{}, gone: map[string]map[string]time.Time{}}
+	ctx, end := context.WithCancel(context.Background())
+	return &flights{ctx: ctx, end: end, under: map[string]bool{}, failed: map[string]failure{}, refusals: map[string]error{}, gone: map[string]map[string]time.Time{}}
 }
 
 // The bounds of one flight. What it copies may be large.
@@ -38,12 +42,12 @@ func (f *flights) begin(what string, do func(ctx context.Context) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	last := f.failed[what]
-	if f.under[what] || time.Since(last.at) < flightRest {
+	if f.under[what] || time.Since(last.at) < flightRest || f.ctx.Err() != nil {
 		return last.err
 	}
 	f.under[what] = true
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), flightMost)
+	f.all.Go(func() {
+		ctx, cancel := context.WithTimeout(f.ctx, flightMost)
 		defer cancel()
 		err := do(ctx)
 		f.mu.Lock()
@@ -53,8 +57,16 @@ func (f *flights) begin(what string, do func(ctx context.Context) error) error {
 		if err != nil {
 			f.failed[what] = failure{time.Now(), err}
 		}
-	}()
+	})
 	return last.err
+}
+
+// close ends all that is under way, and lets nothing begin.
+func (f *flights) close() {
+	f.mu.Lock()
+	f.end()
+	f.mu.Unlock()
+	f.all.Wait()
 }
 
 // failure is how something failed the last time, if it did not succeed since.

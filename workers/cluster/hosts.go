@@ -36,8 +36,11 @@ const (
 
 // provider is where the nodes of a cluster come from.
 func (d Driver) provider(t target.Target, s settings) provider {
-	if s.far() {
+	switch s.kind {
+	case providerSSH:
 		return hosts{d, t, s}
+	case providerSlurm:
+		return loans{d, t, s}
 	}
 	return d.shares
 }
@@ -154,7 +157,7 @@ var _ target.Introducer = Driver{}
 // kind ssh do.
 func (d Driver) Introduce(ctx context.Context, t target.Target) ([]target.Introduction, error) {
 	s, err := readSettings(t)
-	if err != nil || !s.far() {
+	if err != nil || s.kind != providerSSH {
 		return nil, err
 	}
 	return d.ssh.Introduce(ctx, s.reach(t.Name, s.hosts...))
@@ -163,8 +166,11 @@ func (d Driver) Introduce(ctx context.Context, t target.Target) ([]target.Introd
 // Confirm implements target.Introducer.
 func (d Driver) Confirm(ctx context.Context, t target.Target, all []target.Introduction) error {
 	s, err := readSettings(t)
-	if err != nil || !s.far() {
+	if err != nil || s.kind != providerSSH {
 		return err
 	}
 	return d.ssh.Confirm(ctx, s.reach(t.Name, s.hosts...), all)
 }
+
+// coming implements provider.
+func (hosts) coming(place) string { return "" }

@@ -15,8 +15,8 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if err != nil {
 		return err
 	}
-	if job.Needs.Nodes > s.Nodes.Max {
-		return fmt.Errorf("target %q has at most %d nodes, the job asks for %d: raise `nodes.max` of the target, or ask for fewer: %w", t.Name, s.Nodes.Max, job.Needs.Nodes, target.ErrPermanent)
+	if err := s.fits(t.Name, job); err != nil {
+		return err
 	}
 	if s.far() {
 		return d.submitFar(ctx, t, s, job, in)
@@ -118,6 +118,9 @@ func (st *state) why(id string, confided bool) string {
 	if st.Cluster.Held != "" {
 		why += "; nothing starts now, since " + st.Cluster.Held
 	}
+	if st.Coming != "" {
+		why += "; " + st.Coming
+	}
 	if st.Trouble != "" {
 		why += ": " + st.Trouble
 	}
@@ -182,7 +185,7 @@ func (d Driver) Read(ctx context.Context, t target.Target, id string, s target.S
 		if err != nil {
 			return offset, err
 		}
-		return d.ssh.Read(ctx, far.target(t.Name), id, s, offset, w)
+		return d.there(far.Kind).Read(ctx, far.target(t.Name), id, s, offset, w)
 	}
 	return d.jobs.Read(ctx, t, id, s, offset, w)
 }
@@ -197,7 +200,7 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 		if err != nil {
 			return target.Results{}, err
 		}
-		return d.ssh.Collect(ctx, far.target(t.Name), id, out)
+		return d.there(far.Kind).Collect(ctx, far.target(t.Name), id, out)
 	}
 	if s, err := d.of(t); err == nil && s.far() && known.Cluster.Has(id) {
 		return target.Results{}, fmt.Errorf("job %q is waiting: its results can be collected once it has ended", id)
@@ -220,7 +223,7 @@ func (d Driver) Checkpoint(ctx context.Context, t target.Target, id, mark string
 		if err != nil {
 			return "", mark, err
 		}
-		return d.ssh.Checkpoint(ctx, far.target(t.Name), id, mark, out)
+		return d.there(far.Kind).Checkpoint(ctx, far.target(t.Name), id, mark, out)
 	}
 	return d.jobs.Checkpoint(ctx, t, id, mark, out)
 }

@@ -46,7 +46,7 @@ func (d Driver) Nodes(ctx context.Context, t target.Target) (target.Fleet, error
 // fleet is how the nodes are.
 func (st *state) fleet(now time.Time) target.Fleet {
 	c := &st.Cluster
-	f := target.Fleet{Min: c.Limits.Min, Max: c.Limits.Max, NodeHours: c.NodeTime(now).Hours(), Grew: resized(c.Grew), Shrank: resized(c.Shrank), Trouble: st.Trouble}
+	f := target.Fleet{Min: c.Limits.Min, Max: c.Limits.Max, NodeHours: c.NodeTime(now).Hours(), Grew: resized(c.Grew), Shrank: resized(c.Shrank), Trouble: st.Trouble, Coming: st.Coming}
 	for _, n := range c.Nodes {
 		switch {
 		case n.Phase == schedule.Creating:

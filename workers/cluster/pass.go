@@ -106,6 +106,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err := errors.Join(p.trouble...); err != nil {
 		p.state.Trouble = err.Error()
 	}
+	p.state.Coming = p.nodes.coming(p.place)
 	return k.save(p.state)
 }
 
@@ -194,7 +195,7 @@ func (p *pass) start(ctx context.Context, id string) (again bool) {
 		p.launch(*p.cluster().Find(id))
 		return false
 	}
-	err := p.d.jobs.Start(ctx, id, p.d.memory.secrets(id))
+	err := p.d.jobs.StartWith(ctx, id, p.d.memory.secrets(id), p.cluster().GPUs(id))
 	if errors.Is(err, local.ErrUnprepared) {
 		p.cluster().Ended(id, time.Now())
 		return true

@@ -16,4 +16,6 @@ type provider interface {
 	// wanted says why nodes are wanted back from a cluster of low priority; empty: they
 	// are not. held tells that they were wanted back when it was last asked.
 	wanted(held bool) string
+	// coming tells people what nodes that are on their way wait for; empty: nothing.
+	coming(p place) string
 }

@@ -3,9 +3,13 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/cluster/schedule"
+	"github.com/amlflow/amlflow/workers/local"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -19,20 +23,32 @@ type settings struct {
 	Node struct {
 		CPUs   json.RawMessage `json:"cpus"`
 		Memory json.RawMessage `json:"memory"`
+		GPUs   int             `json:"gpus"`
 	} `json:"node"`
 	Priority string          `json:"priority"`
+	Lifetime string          `json:"lifetime"`
 	Provider json.RawMessage `json:"provider"`
 	Shell    json.RawMessage `json:"shell"`
 	Log      json.RawMessage `json:"log"`
 
 	limits schedule.Limits
 	kind   string   // of the provider
-	hosts  []string // that nodes may be on; none: they are shares of this computer
+	hosts  []string // that nodes may be, of the provider ssh
 }
+
+// The kinds of provider.
+const (
+	providerLocal = "local"
+	providerSSH   = "ssh"
+	providerSlurm = "slurm"
+)
+
+// ofRun is the lifetime of a cluster that vanishes with its run.
+const ofRun = "run"
 
 func readSettings(t target.Target) (settings, error) {
 	var s settings
-	s.Nodes.Idle, s.kind = "2m", "local"
+	s.Nodes.Idle, s.kind = "2m", providerLocal
 	refuse := func(format string, args ...any) (settings, error) {
 		return s, fmt.Errorf("settings of target %q: "+format+": %w", append(append([]any{t.Name}, args...), target.ErrPermanent)...)
 	}
@@ -47,7 +63,8 @@ func readSettings(t target.Target) (settings, error) {
 	misfit := func(path, cure, format string, args ...any) (settings, error) {
 		return refuse("%w", target.Misfit{Path: path, What: fmt.Sprintf(format, args...), Cure: cure})
 	}
-	if wrong := s.readProvider(); wrong != nil {
+	devices, wrong := s.readProvider()
+	if wrong != nil {
 		return refuse("%w", *wrong)
 	}
 	idle, err := time.ParseDuration(s.Nodes.Idle)
@@ -58,49 +75,100 @@ func readSettings(t target.Target) (settings, error) {
 		return refuse("`nodes.max` is missing: write how many nodes there may be")
 	case s.Nodes.Min < 0 || s.Nodes.Min > s.Nodes.Max:
 		return misfit("nodes/min", "lower the first, or raise the second", "`nodes.min` is %d and `nodes.max` is %d", s.Nodes.Min, s.Nodes.Max)
-	case s.far() && s.Nodes.Max > len(s.hosts):
+	case s.kind == providerSSH && s.Nodes.Max > len(s.hosts):
 		return misfit("nodes/max", "lower the first, or add to `provider.hosts`", "`nodes.max` is %d, and the provider has %d hosts", s.Nodes.Max, len(s.hosts))
+	case len(devices) > 0 && s.Node.GPUs == 0:
+		return misfit("provider/gpus", "add `node: { gpus: N }`, how many each node has", "`provider.gpus` has no effect without `node.gpus`")
+	case s.kind == providerLocal && s.Node.GPUs*s.Nodes.Max > len(devices) && len(devices) > 0:
+		return misfit("provider/gpus", "add to them, or lower `nodes.max` or `node.gpus`", "%d nodes with %s each are more than the %d of `provider.gpus`", s.Nodes.Max, count(s.Node.GPUs, "GPU"), len(devices))
 	}
 	if s.Priority != "" && s.Priority != "dedicated" && s.Priority != "low" {
 		return refuse("`priority` is %q: write dedicated or low", s.Priority)
 	}
-	s.limits = schedule.Limits{Min: s.Nodes.Min, Max: s.Nodes.Max, Idle: idle}
+	if s.Lifetime != "" && s.Lifetime != "kept" && s.Lifetime != ofRun {
+		return refuse("`lifetime` is %q: write kept or run", s.Lifetime)
+	}
+	s.limits = schedule.Limits{Min: s.Nodes.Min, Max: s.Nodes.Max, Idle: idle, GPUs: s.Node.GPUs, Lent: s.kind == providerSlurm}
+	if s.kind == providerLocal {
+		s.limits.Devices = s.devices(devices)
+	}
 	return s, nil
 }
 
-// readProvider reads where nodes come from, and says what is wrong with that.
-func (s *settings) readProvider() *target.Misfit {
+// devices are the GPUs of this computer that nodes have: those that the provider names, or
+// the first ones.
+func (s settings) devices(named []string) []string {
+	for i := len(named); i < s.Node.GPUs*s.Nodes.Max; i++ {
+		named = append(named, strconv.Itoa(i))
+	}
+	return named
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// readProvider reads where nodes come from, and says what is wrong with that. The devices
+// are the GPUs that it names.
+func (s *settings) readProvider() (devices []string, wrong *target.Misfit) {
 	if len(s.Provider) == 0 {
-		return nil
+		return nil, nil
 	}
-	var p struct {
-		Kind  string   `json:"kind"`
-		Hosts []string `json:"hosts"`
-	}
+	var p map[string]json.RawMessage
+	var names []any
 	if err := json.Unmarshal(s.Provider, &p); err != nil {
-		return &target.Misfit{Path: "provider", What: "`provider`: " + err.Error(), Cure: "write for example { kind: local }"}
+		return nil, &target.Misfit{Path: "provider", What: "`provider`: " + err.Error(), Cure: "write for example { kind: local }"}
 	}
-	s.kind, s.hosts = p.Kind, p.Hosts
+	_ = json.Unmarshal(p["kind"], &s.kind)
+	_ = json.Unmarshal(p["hosts"], &s.hosts)
+	_ = json.Unmarshal(p["gpus"], &names) // all of them were held against the schema
+	for _, name := range names {
+		devices = append(devices, fmt.Sprint(name))
+	}
+	keys, ok := providerKeys[s.kind]
 	switch {
-	case p.Kind != "local" && p.Kind != "ssh":
-		return &target.Misfit{Path: "provider/kind", What: fmt.Sprintf("there is no provider %q", p.Kind), Cure: "write local or ssh"}
-	case p.Kind == "ssh" && len(p.Hosts) == 0:
-		return &target.Misfit{Path: "provider", What: "the provider ssh has no `hosts`", Cure: "add `hosts: [NAME, …]`, the machines that nodes may be"}
-	case p.Kind == "local" && len(p.Hosts) > 0:
-		return &target.Misfit{Path: "provider/hosts", What: "`hosts` has no effect with the provider local", Cure: "write `kind: ssh`, or leave it out"}
+	case !ok:
+		return nil, &target.Misfit{Path: "provider/kind", What: fmt.Sprintf("there is no provider %q", s.kind), Cure: "write local, ssh or slurm"}
+	case s.kind == providerSSH && len(s.hosts) == 0:
+		return nil, &target.Misfit{Path: "provider", What: "the provider ssh has no `hosts`", Cure: "add `hosts: [NAME, …]`, the machines that nodes may be"}
+	case s.kind == providerSlurm && p["shared_dir"] == nil:
+		return nil, &target.Misfit{Path: "provider", What: "the provider slurm has no `shared_dir`", Cure: "add `shared_dir: FOLDER`, one that all nodes see under the same path"}
 	}
-	return nil
+	for _, key := range slices.Sorted(maps.Keys(p)) {
+		if key != "kind" && !slices.Contains(keys, key) {
+			return nil, &target.Misfit{Path: "provider/" + key, What: fmt.Sprintf("`%s` has no effect with the provider %s", key, s.kind), Cure: "leave it out, or write another `kind`"}
+		}
+	}
+	return devices, nil
+}
+
+// providerKeys are the settings that each kind of provider knows.
+var providerKeys = map[string][]string{
+	providerLocal: {"gpus"},
+	providerSSH:   {"hosts", "user", "port", "identity_file", "passphrase", "password", "known_hosts", "workdir", "jump"},
+	providerSlurm: {"shared_dir", "partition", "account", "qos", "constraint", "gres", "time", "options", "conf", "bin", "via"},
 }
 
 // far reports whether nodes are other machines.
-func (s settings) far() bool { return s.kind == "ssh" }
+func (s settings) far() bool { return s.kind != providerLocal }
 
-// reach is the target of kind ssh that has these hosts, in this order.
-func (s settings) reach(name string, hosts ...string) target.Target {
+// reach is the target on whose places jobs run, in the order of ranks: one of kind ssh with
+// these hosts, or one of kind slurm with these holds.
+func (s settings) reach(name string, places ...string) target.Target {
 	all := map[string]any{}
 	_ = json.Unmarshal(s.Provider, &all) // it was read as JSON just before
 	delete(all, "kind")
-	all["hosts"] = hosts
+	if s.kind == providerSlurm {
+		all["nodes"] = s.Nodes.Max
+		if len(places) > 0 {
+			all["held"] = places
+		}
+	} else {
+		all["hosts"] = places
+	}
 	if len(s.Shell) > 0 {
 		all["shell"] = s.Shell
 	}
@@ -108,7 +176,7 @@ func (s settings) reach(name string, hosts ...string) target.Target {
 	if err != nil {
 		text = nil
 	}
-	return target.Target{Name: name, Kind: "ssh", Settings: text}
+	return target.Target{Name: name, Kind: s.kind, Settings: text}
 }
 
 // place is the target of kind local on which the jobs of a cluster run: as many ranks
@@ -120,9 +188,23 @@ func (s settings) place(name string) target.Target {
 			all[key] = value
 		}
 	}
+	if s.Node.GPUs > 0 {
+		all["gpus"] = s.devices(s.limits.Devices)
+	}
 	text, err := json.Marshal(all)
 	if err != nil {
 		text = nil // it was read as JSON just before
 	}
 	return target.Target{Name: name, Kind: "local", Settings: text}
+}
+
+// fits refuses a job that asks for more than a node has.
+func (s settings) fits(name string, job target.Job) error {
+	switch need := job.Needs; {
+	case need.Nodes > s.Nodes.Max:
+		return fmt.Errorf("target %q has at most %d nodes, the job asks for %d: raise `nodes.max` of the target, or ask for fewer: %w", name, s.Nodes.Max, need.Nodes, target.ErrPermanent)
+	case need.GPUs > s.Node.GPUs:
+		return fmt.Errorf("a node of target %q has %s, the job asks for %d: raise `node.gpus` of the target, or ask for fewer: %w", name, count(s.Node.GPUs, "GPU"), need.GPUs, target.ErrPermanent)
+	}
+	return local.Fits(s.place(name), job.Needs)
 }

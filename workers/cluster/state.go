@@ -22,6 +22,7 @@ type state struct {
 	// Confided are the jobs in the queue that start only with the values of their secrets.
 	Confided map[string]bool `json:"confided,omitempty"`
 	Trouble  string          `json:"trouble,omitempty"` // what went wrong in the last pass, for people
+	Coming   string          `json:"coming,omitempty"`  // what nodes that are on their way wait for, for people
 }
 
 // read reads what is known of a cluster; nothing, when it was never used.

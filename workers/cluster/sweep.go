@@ -25,14 +25,14 @@ func (d Driver) Kept(ctx context.Context, t target.Target) ([]target.Kept, error
 	return slices.Concat(here, far, software), err
 }
 
-// keptSoftware lists the environments on the hosts of a cluster over SSH, which know of
+// keptSoftware lists the environments on the hosts of a cluster, which know of
 // the jobs that use them. What else is there is in our own records.
 func (d Driver) keptSoftware(ctx context.Context, t target.Target) ([]target.Kept, error) {
 	s, err := readSettings(t)
 	if err != nil || !s.far() {
 		return nil, nil //nolint:nilerr // without settings that make sense there is no host to ask
 	}
-	all, err := d.ssh.Kept(ctx, s.reach(t.Name, s.hosts...))
+	all, err := d.there(s.kind).Kept(ctx, s.reach(t.Name, s.hosts...))
 	return slices.DeleteFunc(all, func(k target.Kept) bool { return k.What != target.KeptEnvironment }), err
 }
 
@@ -47,7 +47,7 @@ func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, befor
 		}
 	}
 	if s, err := readSettings(t); k.What == target.KeptEnvironment && err == nil && s.far() {
-		return d.ssh.Sweep(ctx, s.reach(t.Name, s.hosts...), k, before)
+		return d.there(s.kind).Sweep(ctx, s.reach(t.Name, s.hosts...), k, before)
 	}
 	return d.jobs.Sweep(ctx, t, k, before)
 }

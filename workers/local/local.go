@@ -62,6 +62,9 @@ type Driver struct {
 	StartGateway func(dir string) error
 	// Tracking answers jobs that log with the client of MLflow; nil: nobody does.
 	Tracking *tracking.Service
+	// Deals tells that GPUs are dealt out by whoever starts jobs, with StartWith: nobody has
+	// a place in a list here.
+	Deals bool
 }
 
 var _ target.Driver = Driver{}

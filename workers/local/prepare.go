@@ -38,6 +38,12 @@ func (d Driver) Prepare(ctx context.Context, t target.Target, job target.Job, in
 // Start starts a job that was prepared, once and for all, with the values of its secrets.
 // Whatever has become of a job that was started, cancelled or cleaned before stays.
 func (d Driver) Start(ctx context.Context, id string, secrets map[string]string) error {
+	return d.StartWith(ctx, id, secrets, nil)
+}
+
+// StartWith is Start for a job on nodes that have GPUs, for which Deals is set: of those of
+// each node it gets as many as it asks for.
+func (d Driver) StartWith(ctx context.Context, id string, secrets map[string]string, gpus [][]string) error {
 	f, err := d.folder(id)
 	if err != nil || f.started() || f.ofBefore() || exists(d.tombstone(id)) {
 		return err
@@ -52,9 +58,23 @@ func (d Driver) Start(ctx context.Context, id string, secrets map[string]string)
 	}
 	r.Job.Secrets = secrets
 	if r.waits() {
-		if r.Lent, err = d.lent(id); err != nil || len(r.Lent) == 0 {
+		if r.Lent, err = d.dealt(r, gpus); err != nil || len(r.Lent) == 0 {
 			return fmt.Errorf("start job %q without its GPUs: %w", id, errors.Join(err, ErrUnprepared))
 		}
 	}
 	return d.submit(ctx, f, r, nil, f.start)
+}
+
+// dealt are the GPUs that a job starts with.
+func (d Driver) dealt(r record, gpus [][]string) (all []string, err error) {
+	if !d.Deals {
+		return d.lent(r.Job.ID)
+	}
+	for _, node := range gpus {
+		all = append(all, node[:min(r.Needs.GPUs, len(node))]...)
+	}
+	if len(all) < r.Needs.GPUs*r.Needs.Nodes {
+		return nil, nil
+	}
+	return all, nil
 }

@@ -41,7 +41,7 @@ func (d Driver) Status(ctx context.Context, t target.Target, id string) (target.
 	if err = errors.Join(err, f.trim(r)); err != nil {
 		return target.Status{}, err
 	}
-	if r.waits() && !f.started() && !jobdir.Stopping(f.rank(0)) {
+	if r.waits() && !d.Deals && !f.started() && !jobdir.Stopping(f.rank(0)) {
 		why, err := d.borrow(ctx, f, r)
 		return target.Status{State: target.Waiting, Reason: why}, err
 	}

@@ -21,6 +21,7 @@ type record struct {
 	Path       string             `json:"path"`
 	Outputs    []target.Artifact  `json:"outputs,omitempty"`
 	Checkpoint *target.Checkpoint `json:"checkpoint,omitempty"`
+	Held       []string           `json:"held,omitempty"` // the nodes that it was given, see held.go
 }
 
 func (r record) facts() ranks.Facts {

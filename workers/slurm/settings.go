@@ -32,6 +32,7 @@ type settings struct {
 	Bin        string          `json:"bin"`
 	Shell      string          `json:"shell"`
 	Via        json.RawMessage `json:"via"`
+	Held       []string        `json:"held"` // nodes that are held, in the order of ranks; no workspace can say it, see held.go
 }
 
 func readSettings(t target.Target) (settings, error) {

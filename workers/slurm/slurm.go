@@ -32,7 +32,7 @@ var toolFiles embed.FS
 // verbs are those that the tool has here beside its own.
 var verbs = sync.OnceValue(func() string {
 	var all strings.Builder
-	for _, name := range []string{"node", "queue"} {
+	for _, name := range []string{"node", "queue", "held"} {
 		text, err := toolFiles.ReadFile("tool/" + name + ".sh")
 		if err != nil {
 			panic(err) // a mistake of ours, which no build gets past its tests with

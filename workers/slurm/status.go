@@ -95,6 +95,9 @@ func (c *cluster) statusOfRunning(ctx context.Context, id string, r record, view
 			return st, c.blame(err)
 		}
 	}
+	if len(r.Held) > 0 {
+		return c.statusOfHeld(ctx, id, r, st)
+	}
 	q, known, err := c.seen(ctx, id)
 	switch {
 	case ctx.Err() != nil:
@@ -170,6 +173,13 @@ func (c *cluster) verdict(ctx context.Context, id string, r record, views []remo
 		var err error
 		if why, err = c.settle(ctx, id, r.Ranks, ruling{}); err != nil {
 			return target.Status{}, err
+		}
+	}
+	if why.cause == "" && len(r.Held) > 0 && slices.ContainsFunc(plain, open) {
+		var wait bool
+		var err error
+		if why, wait, err = c.rulingOfHeld(ctx, id, r, plain); err != nil || wait {
+			return target.Status{State: target.Running, Start: ranks.Begin(plain)}, err
 		}
 	}
 	if why.cause == "" && slices.ContainsFunc(plain, open) {

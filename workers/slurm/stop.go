@@ -29,6 +29,9 @@ func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why targ
 	if err != nil {
 		return c.blame(err)
 	}
+	if len(r.Held) > 0 {
+		return nil // its nodes look for the mark
+	}
 	return c.withdraw(ctx, id, r.Ranks)
 }
 
@@ -58,8 +61,10 @@ func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
 		if err := c.Stop(ctx, remote.Unit(id, 0), string(target.CauseCancel)); err != nil {
 			return c.blame(err)
 		}
-		if err := c.withdraw(ctx, id, r.Ranks); err != nil {
-			return err
+		if len(r.Held) == 0 {
+			if err := c.withdraw(ctx, id, r.Ranks); err != nil {
+				return err
+			}
 		}
 	}
 	for n := r.Ranks - 1; n >= 0; n-- {

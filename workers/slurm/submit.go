@@ -46,7 +46,10 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if old, ok, err := c.recordOf(ctx, job.ID); err != nil {
 		return err
 	} else if ok {
-		r.Ranks = old.Ranks // the first submission counts
+		r.Ranks, r.Held = old.Ranks, old.Held // the first submission counts
+	}
+	if len(r.Held) > 0 {
+		return c.assign(ctx, job, r)
 	}
 	confided := append(jobdir.Process{Secrets: variables(job.Secrets)}.Confided(), "# whole\n"...)
 	_, err = c.call(ctx, func(w io.Writer) error {
@@ -82,7 +85,7 @@ func (c *cluster) newRecord(job target.Job) (record, error) {
 	if nodes > c.settings.Nodes {
 		return record{}, fmt.Errorf("target %q lends a job at most %d nodes, and job %q asks for %d: raise `nodes` of the target, or ask for fewer: %w", c.name, c.settings.Nodes, job.ID, nodes, target.ErrPermanent)
 	}
-	r := record{Ranks: job.Ranks(), Timeout: job.Timeout, Memory: job.Needs.Memory / int64(job.PerNode()), Program: c.settings.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint}
+	r := record{Ranks: job.Ranks(), Timeout: job.Timeout, Memory: job.Needs.Memory / int64(job.PerNode()), Program: c.settings.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint, Held: c.settings.Held}
 	if len(job.Command) > 0 {
 		r.Program, r.Script = job.Command[0], false
 	}

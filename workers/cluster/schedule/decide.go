@@ -83,14 +83,38 @@ func (c *Cluster) want(waiting []int) int {
 func (c *Cluster) room() int { return max(c.Limits.Max-len(c.Nodes), 0) }
 
 func (c *Cluster) grow(by int, why string, now time.Time) {
-	if by <= 0 {
-		return
-	}
+	made := 0
 	for range by {
+		gpus, ok := c.devices()
+		if !ok {
+			break
+		}
 		c.Made++
-		c.Nodes = append(c.Nodes, Node{Name: "n" + strconv.Itoa(c.Made), Phase: Creating, Created: now})
+		made++
+		c.Nodes = append(c.Nodes, Node{Name: "n" + strconv.Itoa(c.Made), Phase: Creating, Created: now, GPUs: gpus})
 	}
-	c.Grew = Change{At: now, Nodes: by, Why: why}
+	if made > 0 {
+		c.Grew = Change{At: now, Nodes: made, Why: why}
+	}
+}
+
+// devices are those for another node, if enough are free. There may be too few for a while
+// after the limits have changed.
+func (c *Cluster) devices() ([]string, bool) {
+	if c.Limits.GPUs == 0 || len(c.Limits.Devices) == 0 {
+		return nil, true
+	}
+	taken := map[string]bool{}
+	for _, n := range c.Nodes {
+		for _, d := range n.GPUs {
+			taken[d] = true
+		}
+	}
+	free := slices.DeleteFunc(slices.Clone(c.Limits.Devices), func(d string) bool { return taken[d] })
+	if len(free) < c.Limits.GPUs {
+		return nil, false
+	}
+	return free[:c.Limits.GPUs], true
 }
 
 func (c *Cluster) whyGrow(waiting []int) string {
@@ -108,6 +132,7 @@ func (c *Cluster) whyGrow(waiting []int) string {
 // shrink lets nodes go that nobody needs: those that were idle for long enough, the
 // longest first, and at once what is more than Max.
 func (c *Cluster) shrink(surplus int, now time.Time) {
+	surplus -= c.recall(surplus, now)
 	free := c.free()
 	slices.Reverse(free)
 	over := c.count(stays) - c.Limits.Max
@@ -125,6 +150,19 @@ func (c *Cluster) shrink(surplus int, now time.Time) {
 		c.Shrank = Change{At: now, Nodes: c.Shrank.since(now) + 1, Why: why}
 		surplus, over = surplus-1, over-1
 	}
+}
+
+// recall lets nodes go that have not come for as long as they might have been idle, and that
+// nobody needs any more, and returns how many.
+func (c *Cluster) recall(surplus int, now time.Time) (gone int) {
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; gone < surplus && n.Phase == Creating && stays(*n) && now.Sub(n.Created) >= c.Limits.Idle {
+			n.Phase = Leaving
+			c.Shrank = Change{At: now, Nodes: c.Shrank.since(now) + 1, Why: "it had not come yet, and nobody needs it any more"}
+			gone++
+		}
+	}
+	return gone
 }
 
 // since is by how many nodes the cluster has changed at this very moment already.

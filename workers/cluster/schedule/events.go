@@ -33,6 +33,9 @@ func (c *Cluster) Ended(id string, now time.Time) {
 func (c *Cluster) Arrived(name string, now time.Time) {
 	if n := c.node(name); n != nil && n.Phase == Creating {
 		n.Phase, n.Free = Ready, now
+		if c.Limits.Lent {
+			n.Created = now
+		}
 		if n.Going {
 			n.Phase = Leaving
 		}
@@ -52,7 +55,7 @@ func (c *Cluster) Vanished(name string, now time.Time) {
 	if j := c.Find(n.Job); j != nil {
 		j.Stopping = true
 	}
-	c.Spent += now.Sub(n.Created)
+	c.Spent += c.time(*n, now)
 	c.Nodes = slices.DeleteFunc(c.Nodes, func(n Node) bool { return n.Name == name })
 }
 
@@ -119,6 +122,23 @@ func (c *Cluster) Resize(nodes int, now time.Time) {
 func (c *Cluster) Begun(id string) {
 	if j := c.Find(id); j != nil {
 		j.Begun = true
+	}
+}
+
+// Return has a job wait again, at its old place, that was not begun on its nodes.
+func (c *Cluster) Return(id string, now time.Time) {
+	j := c.Find(id)
+	if j == nil || j.Begun || j.Stopping {
+		return
+	}
+	j.On = nil
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; n.Job == id {
+			n.Job, n.Free = "", now
+			if n.Going {
+				n.Phase = Leaving
+			}
+		}
 	}
 }
 

@@ -18,6 +18,7 @@
 //   - There are never more than Max nodes, those included that are on their way in or out,
 //     and none is made for a job that could not start with it.
 //   - While the cluster is held, nothing starts and nothing is made.
+//   - Nodes that share the devices of one machine have some each, until they are gone.
 //   - A node that nobody needs leaves after it was idle for so long; Min stay.
 package schedule
 
@@ -31,6 +32,12 @@ type Limits struct {
 	Min  int           `json:"min"`  // nodes that stay when nobody needs them
 	Max  int           `json:"max"`  // nodes that exist at most
 	Idle time.Duration `json:"idle"` // how long a node stays that nobody needs
+	// GPUs is how many of Devices each node has for itself. Without Devices the nodes are
+	// machines of their own, each with its own GPUs.
+	GPUs    int      `json:"gpus,omitzero"`
+	Devices []string `json:"devices,omitempty"`
+	// Lent tells that nodes cost nothing before they are there: somebody else has a queue.
+	Lent bool `json:"lent,omitzero"`
 }
 
 // Phase is where a node is in its life. It moves down the list only.
@@ -47,10 +54,11 @@ const (
 type Node struct {
 	Name    string    `json:"name"` // never used again
 	Phase   Phase     `json:"phase"`
-	Created time.Time `json:"created"`        // when it was asked for; it is paid from here on
+	Created time.Time `json:"created"`        // when it was asked for, or was there if it is lent; it is paid from here on
 	Free    time.Time `json:"free,omitzero"`  // since when it has been ready without a job
 	Job     string    `json:"job,omitempty"`  // the job that has it
 	Going   bool      `json:"going,omitzero"` // it leaves as soon as it has no job
+	GPUs    []string  `json:"gpus,omitempty"` // those of Limits.Devices that it has
 }
 
 // Job is one that waits for nodes, or has them.
@@ -101,13 +109,21 @@ type Cluster struct {
 }
 
 // NodeTime is the time for which nodes have existed, all of them together, from when
-// each was asked for until it was gone.
+// each was asked for until it was gone; from when it was there, if it is Lent.
 func (c *Cluster) NodeTime(now time.Time) time.Duration {
 	sum := c.Spent
 	for _, n := range c.Nodes {
-		sum += now.Sub(n.Created)
+		sum += c.time(n, now)
 	}
 	return sum
+}
+
+// time is that of one node. One that is lent was there if it ever had a job or was free.
+func (c *Cluster) time(n Node, now time.Time) time.Duration {
+	if c.Limits.Lent && n.Phase != Ready && n.Job == "" && n.Free.IsZero() {
+		return 0
+	}
+	return now.Sub(n.Created)
 }
 
 // Has reports whether the job is in the queue or has nodes.
@@ -134,6 +150,22 @@ func (c *Cluster) Place(id string) (ahead int) {
 		}
 	}
 	return ahead
+}
+
+// GPUs are the devices of the nodes that a job has, node by node.
+func (c *Cluster) GPUs(id string) (all [][]string) {
+	j := c.Find(id)
+	if j == nil {
+		return nil
+	}
+	for _, name := range j.On {
+		var gpus []string
+		if n := c.node(name); n != nil {
+			gpus = n.GPUs
+		}
+		all = append(all, gpus)
+	}
+	return all
 }
 
 func (c *Cluster) node(name string) *Node {

@@ -1,11 +1,15 @@
 # node.sh: what runs on the nodes that Slurm lends. Units are supervised as on any other
 # machine; here is what lies between Slurm and a supervisor.
 elsewhere=yes
-unasked='batch rank watch '
+unasked='batch rank watch held mind '
 
 # batch ID RANKS EACH LAUNCHER: the job of Slurm, with so many ranks on each node. Of several
 # the first is on this node, and its address is the one by which Slurm itself reaches it.
 verb_batch() {
+	if [ "$4" = hold ]; then
+		verb_hold "$1" "$3"
+		exit 0
+	fi
 	hosts=
 	if [ "$2" -gt 1 ] || [ "$4" = mpi ]; then
 		for name in $(scontrol show hostnames "$SLURM_JOB_NODELIST"); do

@@ -1,0 +1,374 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/targettest"
+)
+
+// slurmRig is a real Slurm on this computer: a controller, and nodes n1, n2….
+type slurmRig struct {
+	t       *testing.T
+	dir     string
+	daemons map[string]*exec.Cmd
+}
+
+// startSlurm starts a cluster of Slurm's that ends with the test, or skips the test.
+func startSlurm(t *testing.T, nodes int) *slurmRig {
+	t.Helper()
+	for _, name := range []string{"slurmctld", "slurmd", "sbatch"} {
+		if program(name) == "" {
+			t.Skipf("SKIP: there is no %s: apt-get install -y --no-install-recommends slurmctld slurmd slurm-client", name)
+		}
+	}
+	r := &slurmRig{t: t, dir: t.TempDir(), daemons: map[string]*exec.Cmd{}}
+	r.configure(nodes)
+	t.Cleanup(r.end)
+	r.start("slurmctld", "-c", "-D")
+	for n := range nodes {
+		r.start(fmt.Sprintf("n%d", n+1), "-D", "-N", fmt.Sprintf("n%d", n+1))
+	}
+	r.awaits("idle nodes", func() bool {
+		return strings.Count(r.ask("sinfo", "-h", "-N", "-p", "all", "-o", "%T"), "idle") == nodes
+	})
+	return r
+}
+
+// program finds a program, also a daemon's.
+func program(name string) string {
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
+		p := filepath.Join(dir, name)
+		if info, err := os.Stat(p); err == nil && info.Mode()&0o111 != 0 {
+			return p
+		}
+	}
+	return ""
+}
+
+func (r *slurmRig) conf() string { return filepath.Join(r.dir, "slurm.conf") }
+
+func (r *slurmRig) configure(nodes int) {
+	r.t.Helper()
+	text, err := os.ReadFile("../slurm/testdata/slurm.conf")
+	r.check(err)
+	me, err := user.Current()
+	r.check(err)
+	host, err := os.Hostname()
+	r.check(err)
+	host, _, _ = strings.Cut(host, ".")
+	var ports []string
+	for range nodes + 1 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		r.check(err)
+		defer l.Close() // once all are known, so that they differ
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		ports = append(ports, port)
+	}
+	conf := strings.NewReplacer("{{host}}", host, "{{port}}", ports[0], "{{user}}", me.Username, "{{dir}}", r.dir, "{{slurmd_timeout}}", "30").Replace(string(text))
+	for n := 1; n <= nodes; n++ {
+		conf += fmt.Sprintf("NodeName=n%d NodeHostname=%s NodeAddr=127.0.0.1 Port=%s CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=65536 Gres=gpu:2 State=UNKNOWN\n", n, host, ports[n])
+	}
+	conf += "PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=10 State=UP\nPartitionName=first Nodes=ALL MaxTime=INFINITE PriorityTier=100 State=UP\n"
+	for name, text := range map[string]string{
+		"slurm.conf": conf,
+		// Any character devices will do.
+		"gres.conf": "Name=gpu File=/dev/zero\nName=gpu File=/dev/full\n",
+		// slurmd loads a cgroup plugin whatever it is told; with an empty folder it does nothing.
+		"cgroup.conf": "CgroupPlugin=cgroup/v1\nCgroupMountpoint=" + r.dir + "/cgroup\nCgroupAutomount=no\n",
+	} {
+		r.check(os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600))
+	}
+	for _, dir := range []string{"state", "cgroup"} {
+		r.check(os.Mkdir(filepath.Join(r.dir, dir), 0o755))
+	}
+}
+
+func (r *slurmRig) check(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *slurmRig) start(name string, args ...string) {
+	r.t.Helper()
+	which := "slurmd"
+	if name == "slurmctld" {
+		which = name
+	}
+	c := exec.Command(program(which), args...)
+	c.Env = append(os.Environ(), "SLURM_CONF="+r.conf())
+	r.check(c.Start())
+	r.daemons[name] = c
+}
+
+// end ends all jobs, then the daemons.
+func (r *slurmRig) end() {
+	r.ask("scancel", "--full", "--signal=KILL", "--user="+r.ask("id", "-un"))
+	r.ask("scancel", "--user="+r.ask("id", "-un"))
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && r.ask("squeue", "-h") != ""; time.Sleep(50 * time.Millisecond) {
+	}
+	for _, c := range r.daemons {
+		_ = c.Process.Signal(syscall.SIGTERM)
+	}
+	for _, c := range r.daemons {
+		late := time.AfterFunc(10*time.Second, func() { _ = c.Process.Kill() })
+		_ = c.Wait()
+		late.Stop()
+	}
+	// Those who watched over jobs try for ever to tell a controller that is no more. They
+	// are known by the log of their node.
+	files, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, file := range files {
+		if to, err := os.Readlink(file); err != nil || !strings.HasPrefix(to, filepath.Join(r.dir, "slurmd-")) {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// ask runs a client and returns what it prints.
+func (r *slurmRig) ask(name string, args ...string) string {
+	c := exec.Command(name, args...)
+	c.Env = append(os.Environ(), "SLURM_CONF="+r.conf())
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	_ = c.Run() // what it says is looked at
+	return strings.TrimSpace(out.String())
+}
+
+func (r *slurmRig) awaits(what string, so func() bool) {
+	r.t.Helper()
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if so() {
+			return
+		}
+	}
+	r.t.Fatalf("there were no %s: %s", what, r.ask("squeue", "--states=all"))
+}
+
+// settings are those of a cluster whose nodes Slurm lends.
+func (r *slurmRig) settings(dir, nodes string, more map[string]any) target.Target {
+	r.t.Helper()
+	p := map[string]any{"kind": "slurm", "shared_dir": dir, "conf": r.conf()}
+	for name, value := range more {
+		p[name] = value
+	}
+	text, err := json.Marshal(p)
+	r.check(err)
+	return training(fmt.Sprintf(`{%s, "provider": %s}`, nodes, text))
+}
+
+// on is a rig whose nodes are lent by Slurm.
+func (r *slurmRig) on(dir, nodes string, more map[string]any) *rig {
+	r.t.Helper()
+	c := &rig{t: r.t, d: New(r.t.TempDir(), nil), to: r.settings(dir, nodes, more)}
+	r.t.Cleanup(c.d.Close)
+	r.t.Cleanup(c.endFar)
+	return c
+}
+
+// holds are the allocations that Slurm has, with their states.
+func (r *slurmRig) holds() string { return r.ask("squeue", "-h", "-o", "%j %T") }
+
+// A cluster grows with its queue, as far as Slurm has nodes, one allocation for each; two
+// jobs that come one after the other share one; what Slurm says is told; and it shrinks.
+func TestNodesLentBySlurm(t *testing.T) {
+	s := startSlurm(t, 2)
+	r := s.on(t.TempDir(), `"nodes": {"max": 3, "idle": "1s"}, "node": {"cpus": 4, "gpus": 2}`, nil)
+	gate := filepath.Join(t.TempDir(), "gate")
+	wait := "until [ -e " + gate + " ]; do sleep 0.05; done"
+	r.submit(r.job("one", `echo "gpus $CUDA_VISIBLE_DEVICES"; `+wait, 1))
+	two := r.job("two", `echo "gpus $CUDA_VISIBLE_DEVICES"; `+wait, 1)
+	two.Needs.GPUs = 1
+	r.submit(two)
+	r.until("one", target.Running)
+	r.until("two", target.Running)
+	r.submit(r.job("three", "true", 1))
+	for end := time.Now().Add(30 * time.Second); !strings.Contains(r.status("three").Reason, "waits in Slurm for nodes to become free (Resources)"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not say what Slurm says: %+v\n%s", r.status("three"), s.holds())
+		}
+	}
+	if f := r.fleet(); f.Creating != 1 || f.Busy != 2 || !strings.Contains(f.Coming, "waits in Slurm") {
+		t.Errorf("got %+v", f)
+	}
+	s.check(os.WriteFile(gate, nil, 0o600))
+	for _, id := range r.ids {
+		r.until(id, target.Succeeded)
+	}
+	for id, want := range map[string]string{"one": "gpus \n", "two": "gpus 0\n"} {
+		var log bytes.Buffer
+		if _, err := r.d.Read(t.Context(), r.to, id, target.Stream{Name: target.Log}, 0, &log); err != nil || log.String() != want {
+			t.Errorf("%s: log %q, %v", id, log.String(), err)
+		}
+	}
+	r.becomes("no nodes", func(f target.Fleet) bool { return f.Ready+f.Creating+f.Leaving == 0 && f.NodeHours > 0 })
+	if left := s.holds(); left != "" {
+		t.Errorf("Slurm still has %s", left)
+	}
+}
+
+// A job of two nodes has both or none, and its ranks find each other.
+func TestRanksOnLentNodes(t *testing.T) {
+	s := startSlurm(t, 2)
+	r := s.on(t.TempDir(), `"nodes": {"max": 2}, "node": {"cpus": 4}`, nil)
+	r.submit(r.job("pair", `echo "$RANK/$WORLD_SIZE $MASTER_ADDR:$MASTER_PORT" >"$AMLFLOW_OUTPUTS.$RANK"; echo "rank $RANK of $WORLD_SIZE at $MASTER_ADDR:${MASTER_PORT:+port}"`, 2))
+	r.until("pair", target.Succeeded)
+	for rank := range 2 {
+		var log bytes.Buffer
+		_, err := r.d.Read(t.Context(), r.to, "pair", target.Stream{Name: target.Log, Rank: rank}, 0, &log)
+		if want := fmt.Sprintf("rank %d of 2 at 127.0.0.1:port\n", rank); err != nil || log.String() != want {
+			t.Errorf("log %q, want %q, %v", log.String(), want, err)
+		}
+	}
+}
+
+// Allocations end by themselves: cancelled in Slurm, preempted by a job that goes first, or
+// because what holds the node has died. The job ends for that reason, and another node comes.
+func TestLentNodesAreTakenAway(t *testing.T) {
+	s := startSlurm(t, 1)
+	r := s.on(t.TempDir(), `"nodes": {"max": 1}, "node": {"cpus": 4}`, nil)
+	job := func(id string) {
+		t.Helper()
+		r.submit(r.job(id, "trap 'echo told; exit 3' TERM; echo on; "+forever, 1))
+		r.until(id, target.Running)
+		s.awaits("lines of "+id, func() bool { return strings.Contains(r.log(id), "on\n") })
+	}
+	hold := func() string { return strings.Fields(s.ask("squeue", "-h", "-o", "%i", "-t", "RUNNING"))[0] }
+	job("cancelled")
+	s.ask("scancel", hold())
+	if st := r.until("cancelled", target.Failed); st.Cause != target.CausePreempted || !strings.Contains(r.log("cancelled"), "told") {
+		t.Errorf("got %+v, log %q", st, r.log("cancelled"))
+	}
+	job("preempted")
+	first := s.ask("sbatch", "--parsable", "-p", "first", "-c", "4", "--output=none", "--wrap", "true")
+	if st := r.until("preempted", target.Failed); st.Cause != target.CausePreempted || !strings.Contains(st.Reason, "goes first") {
+		t.Errorf("got %+v (for %s)", st, first)
+	}
+	job("orphan")
+	pid := strings.Fields(s.ask("pgrep", "-f", "batch "+r.hold()+" "))[0]
+	s.ask("kill", "-KILL", pid)
+	if st := r.ends("orphan"); st.Cause != target.CausePreempted || !strings.Contains(st.Reason, "has died") {
+		t.Errorf("got %+v", st)
+	}
+	r.becomes("a node that is free", func(f target.Fleet) bool { return f.Busy == 0 })
+}
+
+// The state folder is gone, and nobody vouches for the nodes: they give themselves back.
+func TestLentNodesGiveThemselvesBack(t *testing.T) {
+	s := startSlurm(t, 1)
+	dir := t.TempDir()
+	r := s.on(dir, `"nodes": {"max": 1}, "node": {"cpus": 4}`, nil)
+	r.submit(r.job("job", "true", 1))
+	r.until("job", target.Succeeded)
+	lease, err := filepath.Glob(filepath.Join(dir, "jobs", "*", "lease"))
+	if err != nil || len(lease) != 1 {
+		t.Fatalf("leases: %v, %v", lease, err)
+	}
+	s.awaits("allocations that have ended", func() bool {
+		s.check(ignoreMissing(os.Chtimes(lease[0], time.Time{}, time.Now().Add(-time.Hour))))
+		return s.holds() == ""
+	})
+}
+
+// hold is the hold that the only node is.
+func (r *rig) hold() string {
+	r.t.Helper()
+	names, err := r.d.place(r.to.Name).made()
+	if err != nil || len(names) != 1 {
+		r.t.Fatalf("there are the nodes %v, %v", names, err)
+	}
+	hold, err := r.d.place(r.to.Name).hostOf(names[0])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return hold
+}
+
+func (r *rig) log(id string) string {
+	r.t.Helper()
+	var log bytes.Buffer
+	if _, err := r.d.Read(r.t.Context(), r.to, id, target.Stream{Name: target.Log}, 0, &log); err != nil {
+		r.t.Fatal(err)
+	}
+	return log.String()
+}
+
+// ends looks until the job has ended.
+func (r *rig) ends(id string) target.Status {
+	r.t.Helper()
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if st := r.status(id); st.State.Ended() {
+			return st
+		} else if time.Now().After(end) {
+			r.t.Fatalf("job %s never ends: %+v", id, st)
+		}
+	}
+}
+
+// The exam, of which the driver of Slurm sits much by itself.
+func TestExamOnSlurm(t *testing.T) {
+	s := startSlurm(t, 2)
+	targettest.Run(t, func(t *testing.T) targettest.Harness {
+		home, dir, there := t.TempDir(), t.TempDir(), map[string]string{}
+		for _, name := range []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "SLURM_JOB_ID", "SLURM_JOB_NODELIST"} {
+			there[name] = "what the submitting shell has means nothing there"
+		}
+		to := s.settings(dir, `"nodes": {"max": 2}`, nil)
+		d := New(home, nil)
+		t.Cleanup(func() { s.release(d, to) })
+		return targettest.Harness{
+			Driver: d, Target: to, Host: there, Shared: t.TempDir(), Folder: dir, Local: true, Patience: 90 * time.Second,
+			Skip:  skippedOnSlurm(),
+			Other: func(t *testing.T) target.Driver { o := New(home, nil); t.Cleanup(o.Close); return o },
+		}
+	})
+}
+
+// skippedOnSlurm is skipped, and what has to do with the disk that the nodes share, and
+// nothing with how the nodes came.
+func skippedOnSlurm() map[string]string {
+	all := skipped()
+	if os.Getenv("AMLFLOW_EXAM") == "whole" {
+		return all
+	}
+	for _, name := range []string{
+		"Timeout", "Refusals", "CleanForgets", "SubmitTwiceRunsOnce", "SubmitAgainKeepsTheFirst", "SubmitFromSeveralProgramsRunsOnce", "InputsAreDelivered", "MissingInputIsAnError", "FailedJobIsCollected",
+		"UnknownStreamIsRefused", "HintOfNothing", "CancelRunning", "CancelBeforeSubmit", "CancelAfterEnd", "CancelLetsTheJobFinish", "PythonEnvironmentsMatchCan", "UnfitRequirementsAreRefused",
+		"CancelledSecretsAreNotKept", "CheckpointsAreKeptWhileItRuns", "CheckpointsStayInside", "KeepsWhatFailed", "SweepSparesWhatIsUsed", "CancelStopsAllRanks",
+	} {
+		all[name] = "the driver of Slurm sits it: AMLFLOW_EXAM=whole asks it here, too"
+	}
+	return all
+}
+
+// release gives the nodes of a cluster back, for the next question.
+func (r *slurmRig) release(d Driver, to target.Target) {
+	if err := d.Resize(context.Background(), to, 0); err != nil {
+		r.t.Error(err)
+	}
+	r.ask("scancel", "--user="+r.ask("id", "-un"))
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if f, err := d.Nodes(context.Background(), to); err == nil && f.Ready+f.Creating+f.Leaving == 0 {
+			break
+		}
+	}
+	d.Close()
+}

@@ -1,0 +1,271 @@
+# held.sh: nodes that Slurm lends for longer than one job. Such a loan is a job of Slurm, a
+# hold, which starts what it is given in its folder, and ends when it is let go, or when
+# nobody has vouched for it for a while and it has nothing to do. A hold has
+#
+#	jobs/HOLD/asked.N queue   as other jobs that Slurm has
+#	          up              ADDRESS: the node is there, and is reached by this
+#	          lease           touched by whoever keeps the hold
+#	          work/ID         N RANKS GPUS ADDRESS…: start rank N of a job, which has GPUS of the node's
+#	          took/ID         the same, once it was begun with
+#
+# and a job that runs on holds has
+#
+#	jobs/ID/held              GPUS HOLD…: those that it was given, by rank; the first counts
+#	jobs/ID/port              a port of the node of rank 0
+
+# hold ID SECONDS: the job of Slurm that holds a node, on the node. Its lease is so long.
+verb_hold() {
+	hold=jobs/$1 lease=$2 told= children=
+	[ -d "$hold" ] && [ ! -e "$hold/stop" ] || exit 0
+	trap 'told=yes' TERM
+	trap : HUP INT QUIT USR1 USR2
+	address=$(scontrol -o show node "$SLURMD_NODENAME" 2>/dev/null | sed -n 's/.* NodeAddr=\([^ ]*\).*/\1/p')
+	mkdir -p "$hold/work" "$hold/took" || exit 1
+	: >"$hold/lease"
+	first "$hold/up" "${address:-$(uname -n)} $SLURM_JOB_ID"
+	[ -z "${CUDA_VISIBLE_DEVICES-}" ] || echo "$CUDA_VISIBLE_DEVICES" >"$hold/gpus"
+	while [ -z "$told" ] && [ ! -e "$hold/stop" ] && [ -d "$hold" ] && vouched; do
+		for w in $(ls "$hold/work"); do
+			mv "$hold/work/$w" "$hold/took/$w" 2>/dev/null || continue
+			/bin/sh "$0" held "$w" "$1" $$ &
+			children="$children $!"
+		done
+		wink
+	done
+	# What Slurm has told this shell is passed on once: it may have told all at once.
+	[ -z "$children" ] || kill -TERM $children 2>/dev/null
+	while busy; do wink; done
+}
+
+# wink: a moment, in which children that have ended are noticed. A file server is asked for
+# listings; a name that was missing may be remembered.
+wink() {
+	sleep 0.2 2>/dev/null &
+	wait $! || {
+		sleep 1 &
+		wait $!
+	}
+	ls "$hold" >/dev/null 2>&1
+}
+
+# busy: something that was begun is alive.
+busy() {
+	left=
+	for child in $children; do
+		if kill -0 "$child" 2>/dev/null; then left="$left $child"; fi
+	done
+	children=$left
+	[ -n "$children" ]
+}
+
+# vouched: somebody keeps the hold, or it is busy. The clock of the file server is the one
+# that counts; it is asked now and then.
+winks=0
+vouched() {
+	winks=$((winks + 1))
+	[ $((winks % 25)) -eq 0 ] || return 0
+	if busy; then return 0; fi
+	: >"$hold/clock" && at=$(modified "$hold/clock") && since=$(modified "$hold/lease") || return 0
+	[ $((at - since)) -lt "$lease" ]
+}
+
+# held ID HOLD PID: one rank of a job, on a hold whose shell that is, until nothing of it is
+# alive.
+verb_held() {
+	trap : USR2
+	job=$1
+	read -r n ranks gpus hosts <"jobs/$2/took/$1" || exit 0
+	unit=$1
+	[ "$n" = 0 ] || unit=$1+$n
+	u=jobs/$unit
+	if [ ! -d "$u" ] || begun; then exit 0; fi
+	SLURM_PROCID=$n
+	lent=
+	[ ! -e "jobs/$2/gpus" ] || read -r lent <"jobs/$2/gpus"
+	if [ -n "$lent" ] && [ "$gpus" -gt 0 ]; then
+		CUDA_VISIBLE_DEVICES=$(echo "$lent" | cut -d , -f "1-$gpus")
+		export CUDA_VISIBLE_DEVICES
+	fi
+	if [ "$ranks" -gt 1 ]; then
+		[ "$n" != 0 ] || first "jobs/$job/port" "$(verb_port "$((20000 + $(date +%s) % 12000))")"
+		until [ -e "jobs/$job/port" ] || [ -e "$u/stop" ] || [ ! -d "$u" ]; do
+			nap
+			ls "jobs/$job" >/dev/null 2>&1
+		done
+		MASTER_ADDR=${hosts%% *}
+		MASTER_PORT=
+		[ ! -e "jobs/$job/port" ] || read -r MASTER_PORT <"jobs/$job/port"
+		export MASTER_ADDR MASTER_PORT
+	fi
+	/bin/sh "$0" mind $$ "$3" "$unit" </dev/null >/dev/null 2>&1 &
+	mind=$!
+	trap 'kill "$mind" 2>/dev/null' EXIT
+	verb_rank "$job" "$ranks"
+}
+
+# mind PID HOLD UNIT: should the shell of a hold die, then nobody would hear of the end of
+# the loan, and nobody be there to end what runs: it ends with it, as told.
+verb_mind() {
+	u=jobs/$3 spare= far=
+	while kill -0 "$1" 2>/dev/null; do
+		if ! kill -0 "$2" 2>/dev/null; then
+			kill -TERM "$1"
+			k=0
+			while [ "$k" -lt 10 ] && kill -0 "$1" 2>/dev/null; do sleep 1 && k=$((k + 1)); done
+			reap
+			return
+		fi
+		sleep 1
+	done
+}
+
+# assign ID RANKS: give a job its holds. The input goes on with how many GPUs each rank is
+# to see, the holds in the order of ranks, a line each, an empty line, and what the process
+# is confided.
+verb_assign() {
+	job=$1 ranks=$2 u=jobs/$1 holds=
+	IFS= read -r conf
+	IFS= read -r clients
+	IFS= read -r gpus
+	while IFS= read -r h && [ -n "$h" ]; do holds="$holds $h"; done
+	umask 077
+	trap 'rm -f "$u/confided.$mark"' EXIT
+	cat >"$u/confided.$mark"
+	[ "$(tail -n 1 "$u/confided.$mark" 2>/dev/null)" = "# whole" ] || decided || die "what the job is given was cut off on its way"
+	each "$job" "$ranks" confide
+	if decided; then return 0; fi
+	first "$u/held" "$gpus$holds" || die "the disk takes no more"
+	read -r gpus holds <"$u/held"
+	hosts=
+	for h in $holds; do
+		address=unknown
+		[ ! -e "jobs/$h/up" ] || read -r address _ <"jobs/$h/up"
+		hosts="$hosts $address"
+	done
+	n=0
+	for h in $holds; do
+		if [ ! -e "jobs/$h/took/$job" ] && [ -d "jobs/$h/work" ]; then
+			echo "$n $ranks $gpus$hosts" >"jobs/$h/work.$mark" && mv -f "jobs/$h/work.$mark" "jobs/$h/work/$job"
+		fi
+		n=$((n + 1))
+	done
+}
+
+# loan HOLD: how Slurm has it: a state of Slurm's, or UNASKED, GONE, FORGOTTEN, UNKNOWN.
+loan() (
+	job=$1 u=jobs/$1
+	if [ -e "cleaned/$1" ]; then
+		echo GONE
+		exit
+	fi
+	if ! number; then
+		echo UNASKED
+		exit
+	fi
+	said=$(client scontrol -o show job "$number" </dev/null 2>&1)
+	case $said in
+	*" WorkDir=$here/$u "*)
+		state=${said#*JobState=} why=${said#* Reason=}
+		echo "${state%% *} ${why%% *}"
+		exit
+		;;
+	*"JobId="* | *"Invalid job id"*) ;;
+	*)
+		echo UNKNOWN
+		exit
+		;;
+	esac
+	said=$(client sacct --allocations --noheader --parsable2 --name="$job" --jobs="$number" --format=State </dev/null 2>/dev/null)
+	said=${said%% *}
+	echo "${said:-FORGOTTEN}"
+)
+
+# lapse ID RANKS: of a job that runs on holds: which are lent no more, each with its rank and
+# what Slurm says. Ranks that were on them end, as they cannot tell themselves how.
+verb_lapse() {
+	job=$1 ranks=$2 u=jobs/$1
+	settings
+	[ -e "$u/held" ] || return 0
+	read -r _ holds <"$u/held"
+	n=0
+	for h in $holds; do
+		r=jobs/$1
+		[ "$n" = 0 ] || r=jobs/$1+$n
+		state=$(loan "$h")
+		case ${state%% *} in
+		PENDING | RUNNING | SUSPENDED | COMPLETING | CONFIGURING | RESIZING | STAGE_OUT | SIGNALING | STOPPED | UNKNOWN) ;;
+		*)
+			echo "$n ${state%% *}"
+			lapsed "${state%% *}"
+			;;
+		esac
+		n=$((n + 1))
+	done
+}
+
+# lapsed STATE: the loan of the node of rank $r is over.
+lapsed() {
+	case $1 in
+	NODE_FAIL | BOOT_FAIL) why="lost a node has failed while it had the job ($1)" ;;
+	FAILED) why="preempted what held its node for amlflow has died, and the node was given back" ;;
+	FORGOTTEN) why="lost Slurm knows nothing of its node any more" ;;
+	OUT_OF_MEMORY) why="oom out of memory: Slurm has ended the allocation that was its node; raise \`node.memory\` of the target" ;;
+	TIMEOUT | DEADLINE) why="preempted the allocation that was its node has come to its time limit: raise \`provider.time\` of the target" ;;
+	PREEMPTED) why="preempted Slurm has taken its node away for a job that goes first" ;;
+	CANCELLED) why="preempted the allocation that was its node was cancelled in Slurm" ;;
+	*) why="preempted the allocation that was its node has ended ($1)" ;;
+	esac
+	if [ -e "$r/gone" ]; then
+		# One that was told, or killed, cannot say why.
+		read -r how status _ by 2>/dev/null <"$r/end" || return 0
+		case "$how $status $by" in "exit "*" told" | "exit 137 -") first "$u/ruled" "$why" ;; esac
+		return 0
+	fi
+	first "$u/ruled" "$why"
+	cause=${why%% *} words=${why#* }
+	conclude_rank
+}
+
+# holds ID…: how holds are, a line each: the name, whether it is up, and what Slurm says.
+# Whoever asks vouches for them.
+verb_holds() {
+	settings
+	all=$(client squeue --noheader --states=all --user="$me" --format='%i|%T|%Z|%r' </dev/null) || exit 1
+	for h in "$@"; do
+		up=-
+		if [ -e "jobs/$h/up" ]; then
+			up=up
+			touch "jobs/$h/lease"
+		fi
+		line=$(printf '%s\n' "$all" | grep -F "|$here/jobs/$h|" | head -n 1)
+		if [ -n "$line" ]; then
+			line=${line#*|}
+			echo "$h $up ${line%%|*} ${line##*|}"
+		else
+			echo "$h $up $(loan "$h")"
+		fi
+	done
+}
+
+# letgo ID: end a hold. The answer tells that Slurm has still to end it.
+verb_letgo() {
+	job=$1 u=jobs/$1
+	settings
+	[ -d "$u" ] || return 0
+	first "$u/stop" "cancel $(date +%s)" || die "the disk takes no more"
+	if last_asked && [ ! -e "$u/queue" ] && asking; then
+		echo asking
+		return
+	fi
+	if number; then
+		strike
+		case $(loan "$job") in
+		RUNNING* | PENDING* | COMPLETING* | CONFIGURING* | SIGNALING* | STOPPED* | SUSPENDED* | UNKNOWN*)
+			echo ending
+			return
+			;;
+		esac
+	fi
+	: >"cleaned/$job"
+	mv "$u" "removed/tmp.$mark.$job" && discard "removed/tmp.$mark.$job"
+}
