@@ -27,6 +27,9 @@ func (s *submission) fitsBare(image string) error {
 	if s.job.Script != "" {
 		return refuse("it cannot run a script: use an image with a shell, or say `command` in place of `run`")
 	}
+	if s.job.Ranks() > 1 {
+		return refuse("it cannot start %d processes: use an image with a shell", s.job.Ranks())
+	}
 	if len(s.job.Secrets) > 0 {
 		return refuse("secrets reach a program through a shell only, because the engine would keep and show them otherwise: use an image with a shell, such as an Alpine or distroless debug one")
 	}
@@ -60,5 +63,5 @@ func (s *submission) hasProgram(ctx context.Context, id string, r record) error 
 func (s *submission) makeBare(c *container.Config, h *container.HostConfig) {
 	yes := true
 	h.Init = &yes
-	c.Entrypoint, c.Env = s.job.Command, variables(s.environ())
+	c.Entrypoint, c.Env = s.job.Command, variables(s.environ(0))
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 
 	"github.com/amlflow/amlflow/workers/target"
 
@@ -44,16 +45,19 @@ func (d Driver) Collect(ctx context.Context, t target.Target, id string, out tar
 	if err != nil {
 		return target.Results{}, err
 	}
-	res, err := d.collect(ctx, e, id, f.box.ID, r, out)
+	res, err := d.collect(ctx, e, id, f.box.ID, r, st.Rank, out)
 	if err != nil {
 		return res, fmt.Errorf("collect job %q: %w", id, err)
 	}
 	return res, nil
 }
 
-func (d Driver) collect(ctx context.Context, e *engine, id, container string, r record, out target.Blobs) (res target.Results, err error) {
-	if res.Log, err = e.putLog(ctx, container, r, out); err != nil {
+func (d Driver) collect(ctx context.Context, e *engine, id, container string, r record, decider int, out target.Blobs) (res target.Results, err error) {
+	if res.Log, err = e.putLog(ctx, container, decider, r, out); err != nil {
 		return res, fmt.Errorf("the log: %w", err)
+	}
+	if res.Logs, err = e.putLogs(ctx, container, r, decider, res.Log, out); err != nil {
+		return res, fmt.Errorf("the logs of the ranks: %w", err)
 	}
 	if err = e.folder(ctx, container, reportDir, func(a *tar.Reader) error { return readReport(a, &res) }); err != nil {
 		return res, err
@@ -86,23 +90,26 @@ func (d Driver) collect(ctx context.Context, e *engine, id, container string, r 
 	return res, nil
 }
 
-// putLog stores the log; the name is empty when there is none.
-func (e *engine) putLog(ctx context.Context, container string, r record, out target.Blobs) (target.Ref, error) {
-	var log io.ReadCloser
-	var err error
-	if r.Bare {
-		log, err = e.engineLog(ctx, container)
-	} else if _, err = e.size(ctx, container, logFile); err == nil {
-		log, _, err = e.file(ctx, container, logFile)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
+// putLogs stores the logs of all ranks, of which that of one is stored already; the name
+// is empty when there is only that.
+func (e *engine) putLogs(ctx context.Context, container string, r record, stored int, log target.Ref, out target.Blobs) (target.Ref, error) {
+	if r.ranks() == 1 {
 		return "", nil
 	}
-	if err != nil {
-		return "", err
+	var all []target.Part
+	for n := range r.ranks() {
+		one := log
+		if n != stored {
+			var err error
+			if one, err = e.putLog(ctx, container, n, r, out); err != nil {
+				return "", err
+			}
+		}
+		if one != "" {
+			all = append(all, target.Part{Name: strconv.Itoa(n), Ref: one})
+		}
 	}
-	defer log.Close()
-	return target.PutLog(ctx, out, log)
+	return target.JoinTree(ctx, out, all)
 }
 
 // readReport reads what the job reported, from the archive of its folder. Only there a

@@ -36,30 +36,20 @@ func (s *submission) fill(ctx context.Context, id string, r record, im image) er
 	}
 	defer os.RemoveAll(spool)
 	return s.send(ctx, id, func(w *tar.Writer) error {
-		for _, dir := range []string{codeDir, outDir, reportDir, tmpDir, homeDir, lifeDir} {
+		for _, dir := range []string{homeDir, lifeDir} {
 			if err := addDir(w, dir, openDir); err != nil {
 				return err
 			}
 		}
-		if s.job.Code != "" {
-			if err := s.deliver(ctx, w, s.job.Code, filepath.Join(spool, "code"), codeDir, true); err != nil {
-				return fmt.Errorf("code: %w", err)
-			}
+		if err := s.furnishAll(ctx, w, r, spool); err != nil {
+			return err
 		}
 		if err := addDir(w, inDir, readDir); err != nil {
 			return err
 		}
 		for _, a := range s.job.Inputs {
-			if err := s.deliver(ctx, w, a.Ref, filepath.Join(spool, a.Name), inDir+"/"+a.Name, false); err != nil {
+			if err := s.deliver(ctx, w, a.Ref, filepath.Join(spool, a.Name), inDir+"/"+a.Name); err != nil {
 				return fmt.Errorf("input %q: %w", a.Name, err)
-			}
-		}
-		for _, a := range r.Outputs {
-			if a.Type == target.File {
-				continue
-			}
-			if err := addDir(w, outDir+"/"+a.Name, openDir); err != nil {
-				return err
 			}
 		}
 		if r.Bare {
@@ -74,13 +64,44 @@ func (s *submission) fill(ctx context.Context, id string, r record, im image) er
 	})
 }
 
-// deliver adds an artifact, by way of a folder here: only there its digests are proven
+// furnishAll gives every rank what it finds. What all of them get is fetched once.
+func (s *submission) furnishAll(ctx context.Context, w *tar.Writer, r record, spool string) error {
+	code, from := "", ""
+	if s.job.Code != "" {
+		code = filepath.Join(spool, ".code") // no artifact is called so
+		if err := target.Get(ctx, s.in, s.job.Code, code); err != nil {
+			return fmt.Errorf("code: %w", err)
+		}
+	}
+	if c := s.job.Checkpoint; c != nil && c.From != "" {
+		from = filepath.Join(spool, ".from")
+		if err := target.Get(ctx, s.in, c.From, from); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+		if code != "" { // it takes the place of what the code has there
+			if err := os.RemoveAll(filepath.Join(code, filepath.FromSlash(c.Path))); err != nil {
+				return err
+			}
+		}
+	}
+	for n := range s.job.Ranks() {
+		if err := s.furnish(w, n, r, code, from); err != nil {
+			return err
+		}
+	}
+	if code == "" && from == "" {
+		return nil
+	}
+	return errors.Join(os.RemoveAll(filepath.Join(spool, ".code")), os.RemoveAll(filepath.Join(spool, ".from")))
+}
+
+// deliver adds an input, by way of a folder here: only there its digests are proven
 // before a byte is sent, and its sizes known.
-func (s *submission) deliver(ctx context.Context, w *tar.Writer, ref target.Ref, here, there string, writable bool) error {
+func (s *submission) deliver(ctx context.Context, w *tar.Writer, ref target.Ref, here, there string) error {
 	if err := target.Get(ctx, s.in, ref, here); err != nil {
 		return err
 	}
-	if err := addTree(w, here, there, writable); err != nil {
+	if err := addTree(w, here, there, false); err != nil {
 		return err
 	}
 	return os.RemoveAll(here)

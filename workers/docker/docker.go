@@ -67,8 +67,11 @@ func (Driver) Kind() target.Kind {
 // Can implements target.Driver.
 func (d Driver) Can(t target.Target) target.Can {
 	s, err := readSettings(t)
-	serves := d.Serves() && (err != nil || s.Network != networkNone)
-	return target.Can{Nodes: 1, GPU: err == nil && s.GPUs > 0, Images: true, Serve: serves, Route: serves}
+	if err != nil {
+		s = settings{}
+	}
+	serves := d.Serves() && s.Network != networkNone
+	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Launch: true, Checkpoints: true, Serve: serves, Route: serves}
 }
 
 // Check implements target.Driver.

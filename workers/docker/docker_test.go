@@ -25,7 +25,7 @@ func exam(t *testing.T, r rig) {
 		t.Cleanup(func() { r.wipe(t) })
 		return targettest.Harness{
 			Driver: Driver{Dir: t.TempDir()},
-			Target: r.target(t, map[string]any{"volumes": []string{shared + ":" + shared + ":rw"}}),
+			Target: r.target(t, map[string]any{"nodes": 2, "volumes": []string{shared + ":" + shared + ":rw"}}),
 			Host:   map[string]string{"PATH": "/nowhere"},
 			Shared: shared,
 			Folder: r.root,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -78,12 +79,18 @@ func (s *submission) instead(ctx context.Context, old string, r record, im image
 // never run.
 func (s *submission) plan() (record, target.Resources, error) {
 	j := s.job
-	r := record{Outputs: j.Outputs, Timeout: j.Timeout, Grace: j.Grace, Confided: len(j.Secrets) > 0, Asked: s.s.Image}
+	r := record{Outputs: j.Outputs, Timeout: j.Timeout, Grace: j.Grace, Confided: len(j.Secrets) > 0, Asked: s.s.Image, Ranks: j.Ranks(), Log: int64(s.s.Log)}
 	refuse := func(format string, args ...any) (record, target.Resources, error) {
 		return r, target.Resources{}, fmt.Errorf(format+": %w", append(args, target.ErrPermanent)...)
 	}
 	if err := j.Check(); err != nil {
 		return r, target.Resources{}, err
+	}
+	if r.Ranks > mostRanks {
+		return refuse("it has %d ranks, and one container gets at most %d: ask for fewer nodes or processes", r.Ranks, mostRanks)
+	}
+	if c := j.Checkpoint; c != nil {
+		r.Checkpoint = &target.Checkpoint{Path: path.Clean(c.Path), Keep: c.Keep}
 	}
 	if len(j.Command) > 0 {
 		r.Program = j.Command[0]
@@ -100,6 +107,9 @@ func (s *submission) plan() (record, target.Resources, error) {
 		return refuse("target %q has no `image`, and the stage names none as `environment: { image: … }`", s.target.Name)
 	}
 	granted, err := s.s.grant(s.target.Name, j.Needs)
+	// All nodes are in the one container.
+	n := max(granted.Nodes, 1)
+	granted.CPUs, granted.Memory, granted.GPUs = granted.CPUs*float64(n), granted.Memory*int64(n), granted.GPUs*n
 	r.Memory = granted.Memory
 	return r, granted, err
 }

@@ -3,12 +3,11 @@ package docker
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -34,36 +33,12 @@ func checkVariables(j target.Job) error {
 	return nil
 }
 
-// environ is what the job sees on top of the variables of its image. The names from
-// RANK on are those of torchrun.
-func (s *submission) environ() map[string]string {
-	env := map[string]string{
-		"AMLFLOW_JOB":     s.job.ID,
-		"AMLFLOW_OUTPUTS": valuesFile,
-		"AMLFLOW_METRICS": metricsFile,
-		"HOME":            homeDir,
-		"TMPDIR":          tmpDir,
-		"PWD":             codeDir,
-		// Python keeps its output back when it goes to a file, and a log that can be
-		// followed is worth more than the speed.
-		"PYTHONUNBUFFERED": "1",
-
-		"RANK":        "0",
-		"LOCAL_RANK":  "0",
-		"NODE_RANK":   "0",
-		"WORLD_SIZE":  "1",
-		"MASTER_ADDR": "127.0.0.1",
-		"MASTER_PORT": "29500",
-	}
-	if s.s.Network == "host" { // where others may use it
-		env["MASTER_PORT"] = strconv.Itoa(20_000 + rand.IntN(12_000))
-	}
-	for _, a := range s.job.Inputs {
-		env[target.EnvName("AMLFLOW_INPUT_", a.Name)] = inDir + "/" + a.Name
-	}
-	for _, a := range s.job.Outputs {
-		env[target.EnvName("AMLFLOW_OUTPUT_", a.Name)] = outDir + "/" + a.Name
-	}
+// environ is what rank n sees on top of the variables of the image.
+func (s *submission) environ(n int) map[string]string {
+	env := ranks.Environ(s.job, ranks.Place{Dir: rankDir(n), Inputs: inDir, Rank: n, World: s.job.Ranks(), Master: masterAddress, Port: s.port})
+	// A folder of its own is read as an archive, in which a link shows as one.
+	env["AMLFLOW_OUTPUTS"], env["AMLFLOW_METRICS"] = ofRank(n, valuesFile), ofRank(n, metricsFile)
+	env["HOME"] = homeDir
 	maps.Copy(env, s.job.Env)
 	return env
 }

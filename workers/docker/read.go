@@ -18,13 +18,12 @@ import (
 // Read implements target.Driver. The engine gives a file as a whole, so what is before
 // the offset is read and thrown away; when nothing was added, nothing is read.
 func (d Driver) Read(ctx context.Context, t target.Target, id string, s target.Stream, offset int64, w io.Writer) (int64, error) {
-	path := map[string]string{target.Log: logFile, target.Metrics: metricsFile}[s.Name]
 	switch {
-	case path == "":
+	case s.Name != target.Log && s.Name != target.Metrics:
 		return offset, fmt.Errorf("there is no stream %q, only %q and %q: %w", s.Name, target.Log, target.Metrics, target.ErrPermanent)
 	case offset < 0 || s.Rank < 0:
 		return offset, fmt.Errorf("there is no offset %d of rank %d: %w", offset, s.Rank, target.ErrPermanent)
-	case s.Rank > 0 || !target.ValidID(id):
+	case !target.ValidID(id):
 		return offset, nil
 	}
 	e, err := connect(t)
@@ -36,17 +35,20 @@ func (d Driver) Read(ctx context.Context, t target.Target, id string, s target.S
 		return offset, err
 	}
 	r, err := recordOf(*f.box)
-	if err != nil {
+	if err != nil || s.Rank >= r.ranks() {
 		return offset, err
 	}
-	if s.Name == target.Log && r.Bare {
+	switch {
+	case s.Name == target.Metrics:
+		return e.readFile(ctx, f.box.ID, ofRank(s.Rank, metricsFile), offset, w)
+	case r.Bare:
 		content, err := e.engineLog(ctx, f.box.ID)
 		if err != nil {
 			return offset, err
 		}
 		return copyFrom(w, content, offset)
 	}
-	return e.readFile(ctx, f.box.ID, path, offset, w)
+	return logOf{engine: e, container: f.box.ID, rank: s.Rank, most: r.Log, alive: running(f.box)}.copy(ctx, offset, w)
 }
 
 // readFile copies a file of a container from byte offset on.

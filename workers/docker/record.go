@@ -45,6 +45,8 @@ const (
 	overtimeFile  = lifeDir + "/overtime"  // the timeout passed while no worker looked
 	memoryFile    = lifeDir + "/oom"       // the kernel killed a part of the job for want of memory
 	exitFile      = lifeDir + "/exit"      // the program ended by itself, or by a signal
+	cutFile       = lifeDir + "/cut"       // which part of the log was left out
+	endsFile      = lifeDir + "/ends"      // of several ranks: "RANK STATUS", in the order of their ends
 )
 
 // record is what is known of a job without its files. It is public to whoever may talk
@@ -54,10 +56,14 @@ type record struct {
 	Timeout time.Duration     `json:"timeout,omitempty"`
 	Grace   time.Duration     `json:"grace,omitempty"`
 	Memory  int64             `json:"memory,omitempty"`
-	Program string            `json:"program,omitempty"` // the first word of the command; empty: a script
-	Asked   string            `json:"asked"`             // the image as it was asked for
-	Image   string            `json:"image"`             // the image that runs, by digest
-	Bare    bool              `json:"bare,omitempty"`    // it runs without start.sh
+	Ranks   int               `json:"ranks,omitempty"` // 0: one
+	Log     int64             `json:"log,omitempty"`   // how many bytes of a log are kept; 0: all
+	// Checkpoint is where rank 0 leaves what it could go on from.
+	Checkpoint *target.Checkpoint `json:"checkpoint,omitempty"`
+	Program    string             `json:"program,omitempty"` // the first word of the command; empty: a script
+	Asked      string             `json:"asked"`             // the image as it was asked for
+	Image      string             `json:"image"`             // the image that runs, by digest
+	Bare       bool               `json:"bare,omitempty"`    // it runs without start.sh
 	// Confided tells that the job was given secrets.
 	Confided bool `json:"confided,omitempty"`
 }

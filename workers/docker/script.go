@@ -23,20 +23,29 @@ var ofEngines = []string{"HOSTNAME", "TERM", "container"}
 // itself there.
 func (s *submission) script(im image) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "deadline=%d\ngrace=%d\n", deadline(s.job.Timeout), seconds(s.job.Grace))
+	fmt.Fprintf(&b, "ranks=%d\ndeadline=%d\ngrace=%d\nmost=%d\n", s.job.Ranks(), deadline(s.job.Timeout), seconds(s.job.Grace), s.s.Log)
+	if len(s.job.Secrets) > 0 && s.job.Ranks() > 1 {
+		// All ranks need them, so that this shell reads them, and its children have them.
+		fmt.Fprintf(&b, ". %[1]s && rm %[1]s || exit 126\n", secretsFile)
+	}
 	b.WriteString("job() {\n")
 	// When memory runs out the kernel must choose the job, never its parent.
 	b.WriteString("{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null\n")
-	if len(s.job.Secrets) > 0 {
+	if len(s.job.Secrets) > 0 && s.job.Ranks() == 1 {
 		fmt.Fprintf(&b, ". %[1]s && rm %[1]s || exit 126\n", secretsFile)
 	}
-	fmt.Fprintf(&b, "cd %s || exit 126\nunset OLDPWD SHLVL\n", codeDir)
+	if s.job.Ranks() == 1 {
+		fmt.Fprintf(&b, "cd %s || exit 126\n", codeDir)
+	} else {
+		fmt.Fprintf(&b, "if [ $1 = 0 ]; then cd %s; else cd %s/$1%s; fi || exit 126\n", codeDir, ranksDir, strings.TrimPrefix(codeDir, root))
+	}
+	b.WriteString("unset OLDPWD SHLVL\n")
 	for _, name := range ofEngines {
 		if !slices.Contains(im.env, name) {
 			fmt.Fprintf(&b, "unset %s\n", name)
 		}
 	}
-	exportAll(&b, s.environ())
+	s.exportEnviron(&b)
 	if len(s.job.Secrets) > 0 {
 		b.WriteString("secrets\n")
 	}
@@ -56,6 +65,35 @@ func (s *submission) script(im image) []byte {
 	b.WriteString("\n}\n")
 	b.Write(startScript)
 	return b.Bytes()
+}
+
+// exportEnviron writes what every rank sees, and then what each has for itself.
+func (s *submission) exportEnviron(b *bytes.Buffer) {
+	all := s.environ(0)
+	if s.job.Ranks() == 1 {
+		exportAll(b, all)
+		return
+	}
+	own := make([]map[string]string, s.job.Ranks())
+	for n := range own {
+		own[n] = s.environ(n)
+	}
+	for name, value := range all {
+		if slices.ContainsFunc(own, func(env map[string]string) bool { return env[name] != value }) {
+			delete(all, name)
+		}
+	}
+	exportAll(b, all)
+	b.WriteString("case $1 in\n")
+	for n, env := range own {
+		for name := range all {
+			delete(env, name)
+		}
+		fmt.Fprintf(b, "%d)\n", n)
+		exportAll(b, env)
+		b.WriteString(";;\n")
+	}
+	b.WriteString("esac\n")
 }
 
 // deadline is when the container ends the job by itself, in seconds; 0: never. A worker

@@ -42,14 +42,27 @@ type settings struct {
 	Memory   jobdir.Bytes `json:"memory"`
 	Shm      jobdir.Bytes `json:"shm"`
 	Pids     int64        `json:"pids"`
+	Nodes    int          `json:"nodes"`
+	Log      jobdir.Bytes `json:"log"`
 }
 
+// A log is kept up to mostLog unless the target says otherwise, and up to leastLog
+// whatever it says: a beginning and an end must be worth reading, and file systems free
+// whole blocks.
+const (
+	mostLog  = 1 << 30
+	leastLog = 256 << 10
+)
+
 func readSettings(t target.Target) (settings, error) {
-	s := settings{Pull: pullMissing, ReadOnly: true, Shm: 1 << 30, Pids: 4096}
+	s := settings{Pull: pullMissing, ReadOnly: true, Shm: 1 << 30, Pids: 4096, Nodes: 1, Log: mostLog}
 	if len(t.Settings) > 0 {
 		if err := json.Unmarshal(t.Settings, &s); err != nil {
 			return s, fmt.Errorf("settings of target %q: %w: %w", t.Name, err, target.ErrPermanent)
 		}
+	}
+	if s.Log < leastLog {
+		return s, fmt.Errorf("settings of target %q: `log` is %s, which leaves too little to read: write at least %s: %w", t.Name, jobdir.FormatBytes(int64(s.Log)), jobdir.FormatBytes(leastLog), target.ErrPermanent)
 	}
 	_, err := s.mounts()
 	if err = errors.Join(err, s.safe()); err != nil {
@@ -100,12 +113,13 @@ func (s settings) grant(name string, need target.Resources) (target.Resources, e
 	refuse := func(format string, args ...any) (target.Resources, error) {
 		return need, fmt.Errorf("target %q "+format+": %w", append(append([]any{name}, args...), target.ErrPermanent)...)
 	}
+	need.Nodes = max(need.Nodes, 1)
 	most := int64(s.Memory)
 	switch {
-	case need.Nodes > 1:
-		return refuse("runs a job on one machine, the job asks for %d: choose a target that has as many", need.Nodes)
-	case need.GPUs > s.GPUs:
-		return refuse("lends %d GPUs, the job asks for %d: raise `gpus` of the target, or ask for fewer", s.GPUs, need.GPUs)
+	case need.Nodes > s.Nodes:
+		return refuse("has %d nodes, the job asks for %d: raise `nodes` of the target, or choose one that has several machines", s.Nodes, need.Nodes)
+	case need.GPUs*need.Nodes > s.GPUs:
+		return refuse("lends %d GPUs, the job asks for %d: raise `gpus` of the target, or ask for fewer", s.GPUs, need.GPUs*need.Nodes)
 	case s.CPUs > 0 && need.CPUs > s.CPUs:
 		return refuse("has %g cpus, the job asks for %g: raise `cpus` of the target, or ask for fewer", s.CPUs, need.CPUs)
 	case most > 0 && need.Memory > most:

@@ -129,13 +129,18 @@ func (e *engine) verdict(ctx context.Context, box *container.InspectResponse, r 
 			return st, err
 		}
 	}
-	switch code {
-	case 0:
+	if code == 0 {
 		st.State = target.Succeeded
 		return st, nil
+	}
+	var err error
+	if st.Rank, err = e.decider(ctx, box, r); err != nil {
+		return st, err
+	}
+	switch code {
 	case 126, 127:
-		if unstarted, err := e.has(ctx, box.ID, unstartedFile, r); unstarted || err != nil {
-			st.Cause, st.Reason = target.CauseStart, r.whyUnstarted(code)
+		if unstarted, err := e.has(ctx, box.ID, ofRank(st.Rank, unstartedFile), r); unstarted || err != nil {
+			st.Cause, st.Reason = target.CauseStart, r.of(st.Rank, r.whyUnstarted(code))
 			return st, err
 		}
 	case 255:
@@ -151,7 +156,16 @@ func (e *engine) verdict(ctx context.Context, box *container.InspectResponse, r 
 		}
 	}
 	st.Cause, st.Reason = r.explain(code, oom)
+	st.Reason = r.of(st.Rank, st.Reason)
 	return st, nil
+}
+
+// of says of which rank a reason is, where there are several.
+func (r record) of(rank int, reason string) string {
+	if r.ranks() == 1 {
+		return reason
+	}
+	return fmt.Sprintf("rank %d: %s", rank, reason)
 }
 
 // lostAt is a job that was running when the engine went down, or the process that

@@ -25,6 +25,7 @@ type submission struct {
 	s      settings
 	job    target.Job
 	in     target.Blobs
+	port   int // of the ranks
 }
 
 // Submit implements target.Driver.
@@ -54,6 +55,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	}
 	defer leave()
 	sub := submission{engine: e, driver: d, owner: owner, target: t, s: s, job: job, in: in}
+	sub.port = sub.somePort()
 	if err := sub.run(ctx); err != nil {
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
 	}
