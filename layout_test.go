@@ -50,6 +50,7 @@ var plan = []room{
 	{"workers/slurm", "workers/target workers/jobdir workers/pyenv workers/ranks workers/remote workers/ssh", ""},
 	{"workers/builtin", "workers/target workers/cluster workers/docker workers/gateway workers/local workers/slurm workers/ssh workers/tracking", ""},
 	{"workers/docker", "workers/target workers/jobdir workers/gateway workers/ranks", "github.com/moby/moby/client github.com/moby/moby/api github.com/containerd/errdefs"},
+	{"workers/rigs", "", ""},
 	{"workers/cluster/schedule", "", ""},
 	{"workers/cluster", "workers/target workers/jobdir workers/local workers/slurm workers/ssh workers/tracking workers/cluster/schedule", ""},
 	{"workers/registry", "workers/target", ""},

@@ -88,7 +88,7 @@ func giveScratch(t *testing.T, r rig) {
 		t.Fatal(err)
 	}
 	fill := func(w *tar.Writer) error { return addFile(w, "/job", 0o755, binary) }
-	if err := r.engineOf(t).importImage(t.Context(), scratch, fill, `CMD ["none", "of", "this"]`); err != nil {
+	if err := r.engine.Import(scratch, fill, `CMD ["none", "of", "this"]`); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -20,6 +19,7 @@ func TestExamOnPodman(t *testing.T) { exam(t, onPodman(t)) }
 func TestExamOnDocker(t *testing.T) { exam(t, onDocker(t)) }
 
 func exam(t *testing.T, r rig) {
+	t.Parallel() // they have an engine each, and mostly wait for it
 	targettest.Run(t, func(t *testing.T) targettest.Harness {
 		shared := t.TempDir()
 		t.Cleanup(func() { r.wipe(t) })
@@ -37,11 +37,8 @@ func exam(t *testing.T, r rig) {
 // A program in Python finds its inputs and reports, and its output is followed while it
 // runs.
 func TestPython(t *testing.T) {
-	if os.Getenv("AMLFLOW_TEST_ROOTFS") == "" {
-		t.Skip("SKIP: there is no image with Python: set AMLFLOW_TEST_ROOTFS to an archive of a root file system that has it (apt-get install -y debootstrap)")
-	}
 	onBoth(t, func(t *testing.T, r rig) {
-		x := newTable(t, r, nil)
+		x := newTable(t, r.withPython(t), map[string]any{"image": pythonImage})
 		in := &targettest.Blobs{}
 		code, err := target.PutTree(t.Context(), in, folderOf(t, "train.py", `import json, os, sys, tempfile, time
 data = open(os.environ["AMLFLOW_INPUT_DATA"]).read()

@@ -124,8 +124,14 @@ func (l logOf) copy(ctx context.Context, offset int64, w io.Writer) (int64, erro
 	}
 	buf := make([]byte, 1<<20)
 	for {
+		if c.gone > 0 && offset >= c.where && offset < c.end() {
+			if _, err := w.Write(c.line(offset, l.most)); err != nil {
+				return offset, err
+			}
+			offset = c.end()
+		}
 		part := buf
-		if c.gone > 0 && offset <= c.where {
+		if c.gone > 0 && offset < c.where {
 			part = buf[:min(int64(len(buf)), c.where-offset)]
 		}
 		n, err := io.ReadFull(content, part)
@@ -147,12 +153,6 @@ func (l logOf) copy(ctx context.Context, offset int64, w io.Writer) (int64, erro
 		}
 		if err == io.EOF {
 			return offset, nil
-		}
-		if c.gone > 0 && offset >= c.where && offset < c.end() {
-			if _, err := w.Write(c.line(offset, l.most)); err != nil {
-				return offset, err
-			}
-			offset = c.end()
 		}
 	}
 }

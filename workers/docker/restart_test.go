@@ -21,17 +21,11 @@ func TestServiceIsKilled(t *testing.T) {
 	x.submit(target.Job{ID: "long", Script: "echo on; while [ ! -e /shared/go ]; do sleep 0.05; done; exit 9"}, &targettest.Blobs{})
 	x.logHas("long", "on\n")
 	before := x.status("long")
-	if err := podman.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = podman.cmd.Wait()
+	r.engine.Kill()
 	if _, err := x.d.Status(t.Context(), x.t, "long"); err == nil || !strings.Contains(err.Error(), "start it") {
 		t.Errorf("without a service: %v", err)
 	}
-	if err := os.Remove(filepath.Join(podman.dir, "sock")); err != nil {
-		t.Fatal(err)
-	}
-	if err := servePodman(podman.dir); err != nil {
+	if err := r.engine.Serve(); err != nil {
 		t.Fatal(err)
 	}
 	if st := x.status("long"); st.State != target.Running || !st.Start.Equal(before.Start) {

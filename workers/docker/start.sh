@@ -15,13 +15,14 @@ stopped=
 begin() {
 	suffix=$2
 	(
-		# The trap is gone once the job has taken this shell's place.
+		# A signal that came before this line may have met the trap of the parent. Whoever
+		# stops all leaves the file first.
+		[ -z "$stopped" ] && [ ! -e "$life/stopping" ] || exit 143
+		# This trap is gone once the job has taken this shell's place.
 		trap 'echo >"$life/unstarted$suffix"' EXIT
 		job "$1"
 	) </dev/null >>"$life/log$2" 2>&1 &
 	pid=$!
-	# Who stops all leaves this file first, so that one that begins just now is stopped, too.
-	[ -z "$stopped" ] && [ ! -e "$life/stopping" ] || kill -TERM "$pid"
 }
 
 # await waits for the end of pid: a signal ends the wait, and not the job.
