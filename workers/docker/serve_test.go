@@ -8,8 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 
@@ -23,19 +23,13 @@ const serveImage = "localhost/amlflow-serve:1"
 var lent = []string{"/usr:/usr", "/etc/alternatives:/etc/alternatives"}
 
 var giveServeImage = sync.OnceValue(func() error {
-	e, err := open(address{Host: podman.host})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	return e.importImage(ctx, serveImage, func(w *tar.Writer) error {
+	return podman.engine.Import(serveImage, func(w *tar.Writer) error {
 		for _, name := range []string{"lib", "lib64"} {
-			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "./" + name, Linkname: "usr/" + name, Mode: 0o777}); err != nil {
+			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: "usr/" + name, Mode: 0o777}); err != nil {
 				return err
 			}
 		}
-		return busybox(w)
+		return rigs.Busybox(w)
 	})
 })
 
