@@ -19,7 +19,6 @@ func TestExamOnPodman(t *testing.T) { exam(t, onPodman(t)) }
 func TestExamOnDocker(t *testing.T) { exam(t, onDocker(t)) }
 
 func exam(t *testing.T, r rig) {
-	t.Parallel() // they have an engine each, and mostly wait for it
 	targettest.Run(t, func(t *testing.T) targettest.Harness {
 		shared := t.TempDir()
 		t.Cleanup(func() { r.wipe(t) })
