@@ -2,12 +2,17 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/server"
 	"github.com/amlflow/amlflow/workers/target"
 
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 )
 
@@ -24,12 +29,14 @@ type ServeOptions struct {
 func Serve(ctx context.Context, o ServeOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go keep(ctx, o)
+	var temporal atomic.Pointer[client.Client]
+	go keep(ctx, o, &temporal)
 	activities := Activities(o.Drivers, o.Seat.Home)
 	return server.Serve(ctx, server.Options{
 		Seat: o.Seat, Build: o.Build, Idle: o.Idle, Log: o.Log,
 		Workflows:  func(r worker.Registry) { RegisterWorkflows(r) },
 		Activities: func(r worker.Registry) { activities(r) },
+		Ready:      func(c client.Client) { temporal.Store(&c) },
 		Stays:      o.restless,
 	})
 }
@@ -37,12 +44,17 @@ func Serve(ctx context.Context, o ServeOptions) error {
 // keepEvery is how often drivers look after their own processes.
 const keepEvery = 5 * time.Second
 
-func keep(ctx context.Context, o ServeOptions) {
+func keep(ctx context.Context, o ServeOptions, temporal *atomic.Pointer[client.Client]) {
 	for {
 		for kind, d := range o.Drivers {
 			if k, ok := d.(target.Keeper); ok {
 				if err := k.Keep(ctx); err != nil && ctx.Err() == nil {
 					o.Log.Warn("a driver could not bring its processes back", "kind", kind, "error", err)
+				}
+			}
+			if a, ok := d.(target.Attendant); ok && temporal.Load() != nil {
+				if err := leave(ctx, *temporal.Load(), a); err != nil && ctx.Err() == nil {
+					o.Log.Warn("a driver could not remove what it keeps for runs that have ended", "kind", kind, "error", err)
 				}
 			}
 		}
@@ -52,6 +64,25 @@ func keep(ctx context.Context, o ServeOptions) {
 		case <-time.After(keepEvery):
 		}
 	}
+}
+
+// leave tells a driver which of the runs have ended that it keeps something for.
+func leave(ctx context.Context, c client.Client, a target.Attendant) error {
+	runs, err := a.Attends(ctx)
+	errs := []error{err}
+	for _, run := range runs {
+		d, err := c.DescribeWorkflowExecution(ctx, idPrefix+run, "")
+		var unknown *serviceerror.NotFound
+		switch {
+		case errors.As(err, &unknown):
+			errs = append(errs, a.Leave(ctx, run, false))
+		case err != nil:
+			errs = append(errs, err)
+		case d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING:
+			errs = append(errs, a.Leave(ctx, run, true))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // restless reports whether a driver must go on keeping what it has. One that cannot tell may.

@@ -20,7 +20,7 @@ profiles of this workspace need it. A stage whose target is an expression is not
 Of a target that amlflow grows and shrinks, it also tells how its nodes are, what waits
 for them, why it grew or shrank last, and what its node-hours cost.
 -o json prints a target as in "target ls", and {"used":[{"file","line","column","stage","profile"}],"usable","reason",
-"fleet":{"min","max","creating","ready","busy","leaving","queued","node_hours","grew","shrank","trouble","coming"}}.`,
+"fleet":{"min","max","creating","ready","busy","leaving","queued","node_hours","grew","shrank","trouble","coming","runs"}}.`,
 		ValidArgsFunction: p.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -127,6 +127,9 @@ func (p *program) fleetRows(t schema.Target, f *target.Fleet) [][]string {
 		return nil
 	}
 	nodes := fmt.Sprintf("%d ready (%d busy), %d coming, %d leaving; from %d to %d", f.Ready, f.Busy, f.Creating, f.Leaving, f.Min, f.Max)
+	if len(f.Runs) > 0 {
+		nodes += fmt.Sprintf(" for each of %s", count(len(f.Runs), "run"))
+	}
 	rows := [][]string{
 		{p.paintOut(dim, "nodes"), nodes},
 		{p.paintOut(dim, "queued"), count(f.Queued, "job")},

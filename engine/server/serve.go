@@ -27,6 +27,8 @@ type Options struct {
 	// not wait behind jobs.
 	Workflows  func(worker.Registry)
 	Activities func(worker.Registry)
+	// Ready is told how to talk to Temporal, once that is known; nil: nobody wants to know.
+	Ready func(c client.Client)
 	// Stays reports whether there is something to stay for though no run is open; nil: never.
 	Stays func(ctx context.Context) bool
 }
@@ -69,6 +71,9 @@ func serve(ctx context.Context, o Options) error {
 		return err
 	}
 	defer c.Close()
+	if o.Ready != nil {
+		o.Ready(c)
+	}
 	info := Info{PID: os.Getpid(), Build: o.Build, Address: address, Queue: queue}
 	if _, err := o.Seat.info(); err == nil { // one that stops takes its word with it
 		o.adopt(ctx, c, namespaceOf(address), queue)

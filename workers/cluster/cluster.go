@@ -50,6 +50,7 @@ var settingsSchema []byte
 // Driver runs jobs on clusters that are kept in one folder.
 type Driver struct {
 	dir     string
+	shared  string // the own folder, when dir is one of several state folders
 	shares  provider
 	jobs    local.Driver
 	ssh     ssh.Driver
@@ -90,6 +91,7 @@ func (Driver) Judge(t target.Target) error {
 
 // Check implements target.Driver.
 func (d Driver) Check(ctx context.Context, t target.Target) error {
+	d = d.in(t)
 	s, err := readSettings(t)
 	if err != nil {
 		return err

@@ -202,7 +202,7 @@ func (d Driver) submitFar(ctx context.Context, t target.Target, s settings, job 
 		d.flights.again(job.ID)
 		d.memory.keepWork(job.ID, submitted{job, in})
 		p.confide(job.ID)
-		p.cluster().Enqueue(job.ID, job.Needs.Nodes, job.Priority, time.Now())
+		p.enqueue(job)
 		return nil
 	})
 	for until := time.Now().Add(patience); err == nil && waits && time.Now().Before(until); {

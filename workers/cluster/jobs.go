@@ -18,10 +18,16 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if err := s.fits(t.Name, job); err != nil {
 		return err
 	}
+	within := t
+	if d, t = d.at(t, job.ID); d.shared != "" {
+		if err := d.remember(); err != nil {
+			return fmt.Errorf("target %q: %w", within.Name, err)
+		}
+	}
 	if s.far() {
 		return d.submitFar(ctx, t, s, job, in)
 	}
-	if err := d.jobs.Prepare(ctx, s.place(t.Name), job, in); err != nil {
+	if err := d.jobs.Prepare(ctx, s.place(within.Name), job, in); err != nil {
 		return err
 	}
 	return d.over(ctx, t, func(p *pass) error {
@@ -37,9 +43,15 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		if len(job.Secrets) > 0 {
 			p.confide(job.ID)
 		}
-		p.cluster().Enqueue(job.ID, job.Needs.Nodes, job.Priority, time.Now())
+		p.enqueue(job)
 		return nil
 	})
+}
+
+// enqueue has a job wait for nodes.
+func (p *pass) enqueue(job target.Job) {
+	p.state.Over, p.state.Home = false, p.d.shared
+	p.cluster().Enqueue(job.ID, job.Needs.Nodes, job.Priority, time.Now())
 }
 
 func (p *pass) confide(id string) {
@@ -52,6 +64,7 @@ func (p *pass) confide(id string) {
 // Status implements target.Driver. Of a job that waits it also does what has become due
 // on its cluster, and of one that has ended it gives the nodes to others.
 func (d Driver) Status(ctx context.Context, t target.Target, id string) (target.Status, error) {
+	d, t = d.at(t, id)
 	known, err := d.settled(ctx, t, id)
 	if err != nil {
 		return target.Status{}, err
@@ -129,6 +142,7 @@ func (st *state) why(id string, confided bool) string {
 
 // Cancel implements target.Driver. A job that is preempted loses its nodes, which leave.
 func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why target.Cause) error {
+	d, t = d.at(t, id)
 	if why == target.CausePreempted {
 		known, err := d.memory.look(d.place(t.Name))
 		if err != nil {
@@ -167,6 +181,7 @@ func (d Driver) let(ctx context.Context, t target.Target, id string) error {
 
 // Clean implements target.Driver.
 func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
+	d, t = d.at(t, id)
 	if _, err := d.settled(ctx, t, id); err != nil {
 		return err
 	}
@@ -181,6 +196,7 @@ func (d Driver) Clean(ctx context.Context, t target.Target, id string) error {
 
 // Read implements target.Driver.
 func (d Driver) Read(ctx context.Context, t target.Target, id string, s target.Stream, offset int64, w io.Writer) (int64, error) {
+	d = d.in(t)
 	if far, ok, err := d.farJob(id); ok || err != nil {
 		if err != nil {
 			return offset, err
@@ -192,6 +208,7 @@ func (d Driver) Read(ctx context.Context, t target.Target, id string, s target.S
 
 // Collect implements target.Driver.
 func (d Driver) Collect(ctx context.Context, t target.Target, id string, out target.Blobs) (target.Results, error) {
+	d, t = d.at(t, id)
 	known, err := d.settled(ctx, t, id)
 	if err != nil {
 		return target.Results{}, err
@@ -212,6 +229,7 @@ var _ target.Checkpointer = Driver{}
 
 // Checkpoint implements target.Checkpointer.
 func (d Driver) Checkpoint(ctx context.Context, t target.Target, id, mark string, out target.Blobs) (target.Ref, string, error) {
+	d, t = d.at(t, id)
 	known, err := d.settled(ctx, t, id)
 	if err != nil {
 		return "", mark, err
@@ -231,4 +249,6 @@ func (d Driver) Checkpoint(ctx context.Context, t target.Target, id, mark string
 var _ target.Waiter = Driver{}
 
 // Wait implements target.Waiter. There is no hint for a job that waits for nodes.
-func (d Driver) Wait(t target.Target, id string) <-chan struct{} { return d.jobs.Wait(t, id) }
+func (d Driver) Wait(t target.Target, id string) <-chan struct{} {
+	return d.in(t).jobs.Wait(t, id)
+}

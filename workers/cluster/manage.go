@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/cluster/schedule"
@@ -17,9 +19,13 @@ var (
 
 // Resize implements target.Manager.
 func (d Driver) Resize(ctx context.Context, t target.Target, nodes int) error {
+	d = d.in(t)
 	s, err := readSettings(t)
 	if err != nil {
 		return err
+	}
+	if s.Lifetime == ofRun {
+		return fmt.Errorf("each run has a cluster of its own on target %q, which grows and shrinks by itself: %w", t.Name, target.ErrPermanent)
 	}
 	if nodes < s.Nodes.Min || nodes > s.Nodes.Max {
 		return fmt.Errorf("target %q has between %d and %d nodes, and is to have %d: change `nodes` of the target, or ask for a number in between: %w", t.Name, s.Nodes.Min, s.Nodes.Max, nodes, target.ErrPermanent)
@@ -32,7 +38,11 @@ func (d Driver) Resize(ctx context.Context, t target.Target, nodes int) error {
 
 // Nodes implements target.Manager.
 func (d Driver) Nodes(ctx context.Context, t target.Target) (target.Fleet, error) {
+	d = d.in(t)
 	var f target.Fleet
+	if s, err := readSettings(t); err == nil && s.Lifetime == ofRun {
+		return d.fleetOfRuns(ctx, t, s)
+	}
 	if err := d.over(ctx, t, nil); err != nil {
 		return f, err
 	}
@@ -73,11 +83,20 @@ func resized(h schedule.Change) target.Resized { return target.Resized(h) }
 // Keep implements target.Keeper: it makes a pass over every cluster that has nodes, or
 // should have some, and removes what cleaned jobs have left.
 func (d Driver) Keep(ctx context.Context) error {
+	homes, err := d.homes()
+	errs := []error{err}
+	for _, home := range homes {
+		errs = append(errs, home.keep(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (d Driver) keep(ctx context.Context) error {
 	names, err := d.places()
 	errs := []error{err, d.jobs.Keep(ctx)}
 	for _, name := range names {
 		st, err := d.place(name).read()
-		if err == nil && (len(st.Cluster.Nodes) > 0 || len(st.Cluster.Jobs) > 0 || st.Cluster.Limits.Min > 0) {
+		if err == nil && (len(st.Cluster.Nodes) > 0 || len(st.Cluster.Jobs) > 0 || st.Cluster.Limits.Min > 0) && !d.elsewhere(st) {
 			t := target.Target{Name: name, Kind: "cluster"}
 			err = d.over(ctx, t, nil)
 			d.lookFar(t, st)
@@ -87,17 +106,31 @@ func (d Driver) Keep(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// elsewhere reports whether a cluster is one of another computer's shares, which keeps it.
+func (d Driver) elsewhere(st *state) bool {
+	me, err := os.Hostname()
+	return d.shared != "" && st.Machine != "" && err == nil && st.Machine != me
+}
+
 // Rests implements target.Restless: nodes above the fewest leave once they were idle for
-// long enough, and somebody has to see to that.
+// long enough, those that are lent have to be vouched for, and clusters of runs have to
+// vanish.
 func (d Driver) Rests(context.Context) (bool, error) {
-	names, err := d.places()
-	for _, name := range names {
-		st, fault := d.memory.look(d.place(name))
+	homes, err := d.homes()
+	for _, home := range homes {
+		names, fault := home.places()
 		if fault != nil {
-			continue // nobody can do anything about it but people
+			return false, fault
 		}
-		if len(st.Cluster.Nodes) > st.Cluster.Limits.Min {
-			return false, err
+		for _, name := range names {
+			st, fault := home.memory.look(home.place(name))
+			if fault != nil || home.elsewhere(st) {
+				continue // nobody here can do anything about it
+			}
+			lent := st.Cluster.Limits.Lent && len(st.Cluster.Nodes) > 0
+			if lent || len(st.Cluster.Nodes) > st.Cluster.Limits.Min || strings.Contains(name, runMark) && home.ours(name) {
+				return false, err
+			}
 		}
 	}
 	return true, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -37,10 +38,7 @@ type pass struct {
 // tell of something that has happened before anything is decided.
 func (d Driver) over(ctx context.Context, t target.Target, ask func(p *pass) error) error {
 	p := d.place(t.Name)
-	if err := os.MkdirAll(p.nodes(), 0o700); err != nil {
-		return fmt.Errorf("make the folder of cluster %q: %w", t.Name, err)
-	}
-	lock, err := jobdir.Lock(ctx, p.lock())
+	lock, err := p.enter(ctx)
 	if err != nil {
 		return fmt.Errorf("lock cluster %q: %w", t.Name, err)
 	}
@@ -49,6 +47,31 @@ func (d Driver) over(ctx context.Context, t target.Target, ask func(p *pass) err
 		return fmt.Errorf("cluster %q: %w", t.Name, err)
 	}
 	return nil
+}
+
+// enter makes the folder of a cluster if need be, and locks it. A cluster of a run may vanish
+// at any time, and with it the file that others wait for.
+func (p place) enter(ctx context.Context) (*os.File, error) {
+	for {
+		if err := os.MkdirAll(p.nodes(), 0o700); err != nil {
+			return nil, err
+		}
+		lock, err := jobdir.Lock(ctx, p.lock())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		ours, err := lock.Stat()
+		if now, gone := os.Stat(p.lock()); err == nil && gone == nil && os.SameFile(ours, now) {
+			return lock, nil
+		}
+		lock.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 func (d Driver) locked(ctx context.Context, t target.Target, at place, ask func(p *pass) error) error {
@@ -62,6 +85,12 @@ func (d Driver) locked(ctx context.Context, t target.Target, at place, ask func(
 	s, err := readSettings(t)
 	if err != nil {
 		return err
+	}
+	if err := d.claim(t, s, st); err != nil {
+		return err
+	}
+	if st.Over {
+		s.limits.Min, s.limits.Idle = 0, 0
 	}
 	st.Settings, st.Cluster.Limits = t.Settings, s.limits
 	p := &pass{d: d, t: t, place: at, s: s, nodes: d.provider(t, s), state: st}

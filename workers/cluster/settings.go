@@ -88,6 +88,9 @@ func readSettings(t target.Target) (settings, error) {
 	if s.Lifetime != "" && s.Lifetime != "kept" && s.Lifetime != ofRun {
 		return refuse("`lifetime` is %q: write kept or run", s.Lifetime)
 	}
+	if s.Lifetime == ofRun && (s.kind == providerSSH || s.kind == providerLocal && s.Node.GPUs > 0) {
+		return misfit("lifetime", "leave it out: all runs share one queue then", "clusters of several runs would have the same %s at once, and not know of each other", map[bool]string{true: "hosts", false: "GPUs"}[s.kind == providerSSH])
+	}
 	s.limits = schedule.Limits{Min: s.Nodes.Min, Max: s.Nodes.Max, Idle: idle, GPUs: s.Node.GPUs, Lent: s.kind == providerSlurm}
 	if s.kind == providerLocal {
 		s.limits.Devices = s.devices(devices)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/amlflow/amlflow/workers/cluster/schedule"
 	"github.com/amlflow/amlflow/workers/jobdir"
@@ -23,6 +24,12 @@ type state struct {
 	Confided map[string]bool `json:"confided,omitempty"`
 	Trouble  string          `json:"trouble,omitempty"` // what went wrong in the last pass, for people
 	Coming   string          `json:"coming,omitempty"`  // what nodes that are on their way wait for, for people
+	Machine  string          `json:"machine,omitempty"` // the computer of whose shares a cluster of several state folders is
+	Home     string          `json:"home,omitempty"`    // the state folder of the run whose cluster it is
+	// Over tells that the run has ended whose cluster it is; Past what the nodes of those that
+	// have vanished have cost, by their names.
+	Over bool                     `json:"over,omitempty"`
+	Past map[string]time.Duration `json:"past,omitempty"`
 }
 
 // read reads what is known of a cluster; nothing, when it was never used.

@@ -13,6 +13,11 @@ var _ target.Sweeper = Driver{}
 // Kept implements target.Sweeper. All clusters share the folders of jobs, so that it does
 // not matter which one is asked.
 func (d Driver) Kept(ctx context.Context, t target.Target) ([]target.Kept, error) {
+	// What is in a folder of several state folders may be needed by runs that this one does
+	// not know.
+	if d = d.in(t); d.shared != "" {
+		return nil, nil
+	}
 	here, err := d.jobs.Kept(ctx, t)
 	if err != nil {
 		return nil, err
@@ -38,6 +43,7 @@ func (d Driver) keptSoftware(ctx context.Context, t target.Target) ([]target.Kep
 
 // Sweep implements target.Sweeper.
 func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, before time.Time) (bool, error) {
+	d = d.in(t)
 	if k.What == target.KeptJob {
 		if f, ok, err := d.farJob(k.Name); ok || err != nil {
 			if err != nil {

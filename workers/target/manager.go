@@ -33,7 +33,9 @@ type Fleet struct {
 	Grew      Resized `json:"grew,omitzero"`
 	Shrank    Resized `json:"shrank,omitzero"`
 	Trouble   string  `json:"trouble,omitempty"` // for people: what keeps it from what it should do
-	Coming    string  `json:"coming,omitempty"`  // for people: what nodes that are on their way wait for
+	// Runs are those of which each has as many nodes for itself; none: all runs share them.
+	Runs   []string `json:"runs,omitempty"`
+	Coming string   `json:"coming,omitempty"` // for people: what nodes that are on their way wait for
 }
 
 // Resized is the last time that a target grew, or that it shrank.
