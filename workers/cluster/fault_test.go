@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -18,7 +19,7 @@ import (
 
 // The test binary is also the worker that gets killed: it submits jobs and follows them
 // to their ends, or dies at the step in workerStep when it comes there for the nth time.
-const workerDir, workerStep = "CLUSTER_TEST_DIR", "CLUSTER_TEST_STEP"
+const workerDir, workerStep, workerSettings = "CLUSTER_TEST_DIR", "CLUSTER_TEST_STEP", "CLUSTER_TEST_SETTINGS"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(workerDir) == "" {
@@ -42,7 +43,7 @@ const faulty = `{"nodes": {"min": 1, "max": 3, "idle": "20ms"}}`
 var sizes = []int{1, 2, 1, 3, 1, 1, 2, 1}
 
 func work(dir string) error {
-	ctx, d, to := context.Background(), New(filepath.Join(dir, "state"), nil), training(faulty)
+	ctx, d, to := context.Background(), New(filepath.Join(dir, "state"), nil), training(cmp.Or(os.Getenv(workerSettings), faulty))
 	for i, nodes := range sizes {
 		if err := d.Submit(ctx, to, worker(dir, i, nodes), &targettest.Blobs{}); err != nil {
 			return err
@@ -57,7 +58,7 @@ func work(dir string) error {
 			if st.State.Ended() {
 				break
 			}
-			time.Sleep(2 * time.Millisecond)
+			time.Sleep(5 * time.Millisecond)
 		}
 	}
 	return nil

@@ -38,6 +38,10 @@ func TestAnythingMayHappen(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		most := rapid.IntRange(1, 6).Draw(r, "max")
 		l := Limits{Min: rapid.IntRange(0, most).Draw(r, "min"), Max: most, Idle: time.Duration(rapid.IntRange(0, 300).Draw(r, "idle")) * time.Second}
+		l.GPUs = rapid.IntRange(0, 2).Draw(r, "gpus")
+		for i := range l.GPUs * most {
+			l.Devices = append(l.Devices, string(rune('a'+i)))
+		}
 		w := newWorld(r, rapid.Uint64().Draw(r, "seed"), l)
 		for range rapid.IntRange(1, 80).Draw(r, "ticks") {
 			what := rapid.IntRange(0, 4).Draw(r, "what")

@@ -185,7 +185,17 @@ func (w *world) check() {
 			has[n] = id
 		}
 	}
+	taken := map[string]string{}
 	for _, n := range c.Nodes {
+		for _, d := range n.GPUs {
+			if taken[d] != "" {
+				w.t.Fatalf("nodes %s and %s have device %s", n.Name, taken[d], d)
+			}
+			taken[d] = n.Name
+		}
+		if len(c.Limits.Devices) > 0 && len(n.GPUs) != c.Limits.GPUs {
+			w.t.Fatalf("node %s has the devices %q", n.Name, n.GPUs)
+		}
 		if n.Job != "" && !slices.Contains(c.Find(n.Job).On, n.Name) {
 			w.t.Fatalf("node %s is kept for job %s, which does not have it", n.Name, n.Job)
 		}

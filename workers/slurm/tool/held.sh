@@ -152,12 +152,16 @@ verb_assign() {
 }
 
 # loan HOLD: how Slurm has it: a state of Slurm's, or UNASKED, GONE, FORGOTTEN, UNKNOWN.
-loan() (
-	job=$1 u=jobs/$1
-	if [ -e "cleaned/$1" ]; then
+loan() {
+	if [ -e "cleaned/$1" ] && [ ! -d "jobs/$1" ]; then
 		echo GONE
-		exit
+	else
+		allocation "$1"
 	fi
+}
+
+allocation() (
+	job=$1 u=jobs/$1
 	if ! number; then
 		echo UNASKED
 		exit
@@ -247,25 +251,28 @@ verb_holds() {
 	done
 }
 
-# letgo ID: end a hold. The answer tells that Slurm has still to end it.
+# letgo ID: end a hold. The answer tells that it has not ended yet. The marks come first: a
+# question that is under way, of this program or of one that has died, finds them, or is
+# found. So the folder of one that was never asked for stays.
 verb_letgo() {
 	job=$1 u=jobs/$1
 	settings
-	[ -d "$u" ] || return 0
-	first "$u/stop" "cancel $(date +%s)" || die "the disk takes no more"
-	if last_asked && [ ! -e "$u/queue" ] && asking; then
+	if [ -e "cleaned/$job" ] && [ ! -d "$u" ]; then return 0; fi
+	mkdir -p -m 700 "$u"
+	first "$u/stop" "cancel $(date +%s)" && : >"cleaned/$job" || die "the disk takes no more"
+	if ! last_asked; then return 0; fi
+	if [ ! -e "$u/queue" ] && asking; then
 		echo asking
 		return
 	fi
 	if number; then
 		strike
-		case $(loan "$job") in
-		RUNNING* | PENDING* | COMPLETING* | CONFIGURING* | SIGNALING* | STOPPED* | SUSPENDED* | UNKNOWN*)
+		case $(allocation "$job") in
+		PENDING* | RUNNING* | SUSPENDED* | COMPLETING* | CONFIGURING* | RESIZING* | STAGE_OUT* | SIGNALING* | STOPPED* | UNKNOWN*)
 			echo ending
 			return
 			;;
 		esac
 	fi
-	: >"cleaned/$job"
 	mv "$u" "removed/tmp.$mark.$job" && discard "removed/tmp.$mark.$job"
 }

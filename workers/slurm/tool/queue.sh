@@ -103,6 +103,7 @@ confide() {
 
 # ask OPTION…: ask Slurm to queue $job, unless another submission has or does.
 ask() {
+	if decided; then return 0; fi # it was let go, or cancelled, just now
 	while last_asked; do
 		if asking; then
 			nap
