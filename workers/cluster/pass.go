@@ -90,7 +90,7 @@ func (d Driver) locked(ctx context.Context, t target.Target, at place, ask func(
 		return err
 	}
 	if st.Over {
-		s.limits.Min, s.limits.Idle = 0, 0
+		s.limits.Min, s.limits.Idle, s.limits.Ends = 0, 0, "its run has ended"
 	}
 	st.Settings, st.Cluster.Limits = t.Settings, s.limits
 	p := &pass{d: d, t: t, place: at, s: s, nodes: d.provider(t, s), state: st}

@@ -110,6 +110,9 @@ func TestAClusterOfARunVanishes(t *testing.T) {
 		}
 	}
 	f := r.fleet()
+	if f.Shrank.Why != "its run has ended" {
+		t.Errorf("it shrank: %+v", f.Shrank)
+	}
 	if spent := f.NodeHours; f.Ready+f.Busy+f.Queued+len(f.Runs) != 0 || spent == 0 {
 		t.Errorf("got %+v", f)
 	}

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -142,7 +143,7 @@ func (c *Cluster) shrink(surplus int, now time.Time) {
 		if surplus <= 0 || !idle && over <= 0 {
 			return
 		}
-		why := "idle for " + c.Limits.Idle.String()
+		why := cmp.Or(c.Limits.Ends, "idle for "+c.Limits.Idle.String())
 		if over > 0 {
 			why = "it may have at most " + count(c.Limits.Max, "node")
 		}
@@ -158,7 +159,7 @@ func (c *Cluster) recall(surplus int, now time.Time) (gone int) {
 	for i := range c.Nodes {
 		if n := &c.Nodes[i]; gone < surplus && n.Phase == Creating && stays(*n) && now.Sub(n.Created) >= c.Limits.Idle {
 			n.Phase = Leaving
-			c.Shrank = Change{At: now, Nodes: c.Shrank.since(now) + 1, Why: "it had not come yet, and nobody needs it any more"}
+			c.Shrank = Change{At: now, Nodes: c.Shrank.since(now) + 1, Why: cmp.Or(c.Limits.Ends, "it had not come yet, and nobody needs it any more")}
 			gone++
 		}
 	}

@@ -36,6 +36,8 @@ type Limits struct {
 	// machines of their own, each with its own GPUs.
 	GPUs    int      `json:"gpus,omitzero"`
 	Devices []string `json:"devices,omitempty"`
+	// Ends is why no node stays, for people; empty: they stay for Idle.
+	Ends string `json:"ends,omitempty"`
 	// Lent tells that nodes cost nothing before they are there: somebody else has a queue.
 	Lent bool `json:"lent,omitzero"`
 }
