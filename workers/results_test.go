@@ -16,12 +16,12 @@ func TestLastMetrics(t *testing.T) {
 		"{\"a\": 1}\n{\"a\": 2, \"b\": 3}": {"a": 2, "b": 3},
 		"{\"a\": 1}\n{\"a\": ":             {"a": 1}, // a line that is still being written
 		// steps in another order, twice the same, none at the end, and none that is a number
-		"{\"a\": 3, \"step\": 3}\n{\"a\": 2, \"b\": 2, \"step\": 2}": {"a": 3, "b": 2},
+		"{\"a\": 3, \"step\": 3}\n{\"a\": 2, \"b\": 2, \"step\": 2}":   {"a": 3, "b": 2},
 		"{\"a\": 3, \"step\": 3}\n{\"a\": 4, \"step\": 3}":             {"a": 4},
-		"{\"a\": 3, \"step\": 3}\n{\"a\": 9}\n{\"a\": 1, \"step\": 1}":  {"a": 9},
-		"{\"a\": 3, \"step\": 3}\n{\"a\": NaN, \"b\": 1, \"step\": 4}":   {"a": 3, "b": 1},
-		"{\"a\": 1, \"step\": NaN}\n{\"a\": 2, \"step\": null}":         {"a": 2},
-		"\x00\xff\n[1]\n{\"a\": \"x\"}\n{\"b\": -0.5}\r\n": {"b": -0.5},
+		"{\"a\": 3, \"step\": 3}\n{\"a\": 9}\n{\"a\": 1, \"step\": 1}": {"a": 9},
+		"{\"a\": 3, \"step\": 3}\n{\"a\": NaN, \"b\": 1, \"step\": 4}": {"a": 3, "b": 1},
+		"{\"a\": 1, \"step\": NaN}\n{\"a\": 2, \"step\": null}":        {"a": 2},
+		"\x00\xff\n[1]\n{\"a\": \"x\"}\n{\"b\": -0.5}\r\n":             {"b": -0.5},
 	} {
 		if got := lastMetrics([]byte(text)); !maps.Equal(got, want) {
 			t.Errorf("%q: got %v, want %v", text, got, want)

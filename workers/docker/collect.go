@@ -62,6 +62,9 @@ func (d Driver) collect(ctx context.Context, e *engine, id, container string, r 
 	if err = e.folder(ctx, container, reportDir, func(a *tar.Reader) error { return readReport(a, &res) }); err != nil {
 		return res, err
 	}
+	if err = e.collectTracked(ctx, container, &res, out); err != nil {
+		return res, err
+	}
 	res.Artifacts = map[string]target.Ref{}
 	if len(r.Outputs) == 0 {
 		return res, nil

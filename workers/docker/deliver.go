@@ -41,6 +41,9 @@ func (s *submission) fill(ctx context.Context, id string, r record, im image) er
 				return err
 			}
 		}
+		if err := s.addTracking(w); err != nil {
+			return err
+		}
 		if err := s.furnishAll(ctx, w, r, spool); err != nil {
 			return err
 		}

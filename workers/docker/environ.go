@@ -40,6 +40,7 @@ func (s *submission) environ(n int) map[string]string {
 	env["AMLFLOW_OUTPUTS"], env["AMLFLOW_METRICS"] = ofRank(n, valuesFile), ofRank(n, metricsFile)
 	env["HOME"] = homeDir
 	maps.Copy(env, s.job.Env)
+	s.tracks(env)
 	return env
 }
 

@@ -46,6 +46,7 @@ func (s *submission) script(im image) []byte {
 		}
 	}
 	s.exportEnviron(&b)
+	b.WriteString(s.findsPlugin())
 	if len(s.job.Secrets) > 0 {
 		b.WriteString("secrets\n")
 	}

@@ -8,14 +8,11 @@ import (
 	"github.com/amlflow/amlflow/workers/tracking"
 )
 
-// uriVariable says where the client of MLflow logs to.
-const uriVariable = "MLFLOW_TRACKING_URI"
-
 // admit lets a job log to us, unless the stage says where it logs to. A job that logs
 // nothing must not fail for want of it, so that trouble is told in the log of the service,
 // and by the client to those who use it.
 func (d Driver) admit(f folder, job target.Job) *tracking.Access {
-	if d.Tracking == nil || job.Env[uriVariable] != "" || job.Secrets[uriVariable] != "" {
+	if d.Tracking == nil || !tracking.Free(job) {
 		return nil
 	}
 	return d.Tracking.Admit(string(f))

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 // logPath is where the log is, seen from the folder of what a unit has left.
@@ -22,7 +24,7 @@ type Leaver struct {
 
 // Wanted are the names to ask Report for before Collect.
 func Wanted(outputs []target.Artifact) []string {
-	names := []string{logPath, ranks.ValuesFile, ranks.MetricsFile}
+	names := []string{logPath, ranks.ValuesFile, ranks.MetricsFile, tracking.StoreDir}
 	for _, a := range outputs {
 		names = append(names, outPath(a))
 	}
@@ -42,6 +44,13 @@ func Collect(ctx context.Context, first, decider Leaver, outputs []target.Artifa
 	if res.Metrics, err = first.bounded(ctx, ranks.MetricsFile, ranks.MaxMetrics); err != nil {
 		return res, fmt.Errorf("$AMLFLOW_METRICS: %w", err)
 	}
+	if kind := first.Left[tracking.StoreDir].Kind; kind == "folder" || kind == "odd" {
+		var more []byte
+		if res.Tracked, more, err = first.tracked(ctx, res.Metrics, out); err != nil {
+			return res, err
+		}
+		res.Metrics = append(res.Metrics, more...)
+	}
 	for _, a := range outputs {
 		ref, err := first.output(ctx, a, out)
 		if err != nil {
@@ -55,6 +64,20 @@ func Collect(ctx context.Context, first, decider Leaver, outputs []target.Artifa
 }
 
 func outPath(a target.Artifact) string { return "out/" + a.Name }
+
+// tracked stores what the client of MLflow has logged into the folder.
+func (l Leaver) tracked(ctx context.Context, metrics []byte, out target.Blobs) (kept target.Ref, more []byte, err error) {
+	r, w := io.Pipe()
+	go func() {
+		w.CloseWithError(l.call(ctx, nil, w, "fetch", l.Unit, tracking.StoreDir))
+	}()
+	kept, more, err = tracking.KeepStore(ctx, tar.NewReader(r), metrics, out)
+	if err == nil {
+		_, err = io.Copy(io.Discard, r) // what comes after the end is nothing, or an error
+	}
+	r.CloseWithError(errUnread)
+	return kept, more, err
+}
 
 // log stores the log; the name is empty when there is none.
 func (l Leaver) log(ctx context.Context, out target.Blobs) (target.Ref, error) {

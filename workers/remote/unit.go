@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 // Stage is how far the submission of a unit has come.
@@ -45,7 +47,9 @@ type Layout struct {
 	Venv       string // the environment of Python that the process runs in, see Machine.Python; empty: none
 	Timeout    time.Duration
 	Grace      time.Duration
-	Record     any // whatever later calls need to know, for Record
+	// Tracks tells that the client of MLflow logs into the folder; see tracking.StoreEnviron.
+	Tracks bool
+	Record any // whatever later calls need to know, for Record
 }
 
 // ScriptFile is the name of the script in the folder of a unit.
@@ -171,6 +175,12 @@ func (l Layout) files(home string) ([]file, error) {
 	}
 	if l.HostFile != "" {
 		all = append(all, file{ranks.HostFile, []byte(l.HostFile)})
+	}
+	if l.Tracks {
+		found := tracking.StoreFiles()
+		for _, name := range slices.Sorted(maps.Keys(found)) {
+			all = append(all, file{name, []byte(found[name])})
+		}
 	}
 	return append(all, file{"whole", nil}), nil // the last one tells that nothing was cut off
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/remote"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 // Submit implements target.Driver. The folders of all ranks are laid out, then Slurm is
@@ -126,6 +127,7 @@ func (c *cluster) lay(ctx context.Context, r record, job target.Job, n int, in t
 			Venv:       venv,
 			Timeout:    job.Timeout,
 			Grace:      job.Grace,
+			Tracks:     tracking.Free(job),
 			Record:     r,
 		}, nil
 	}, in)
@@ -147,6 +149,9 @@ func environ(facts remote.Facts, job target.Job, venv string, p ranks.Place) map
 	maps.Copy(env, job.Env)
 	if venv != "" {
 		pyenv.Activate(env, venv)
+	}
+	if tracking.Free(job) {
+		tracking.StoreEnviron(env, p.Dir)
 	}
 	return env
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/remote"
 	"github.com/amlflow/amlflow/workers/target"
+	"github.com/amlflow/amlflow/workers/tracking"
 )
 
 // Submit implements target.Driver. First the folders of all ranks are laid out, then all
@@ -181,6 +182,7 @@ func (s *submission) fill(ctx context.Context, n int) error {
 			Venv:       venv,
 			Timeout:    s.job.Timeout,
 			Grace:      s.job.Grace,
+			Tracks:     tracking.Free(s.job),
 			Record:     s.record,
 		}, nil
 	}, s.in)
@@ -223,6 +225,9 @@ func environ(facts remote.Facts, job target.Job, venv string, p ranks.Place) map
 	maps.Copy(env, job.Env)
 	if venv != "" {
 		pyenv.Activate(env, venv)
+	}
+	if tracking.Free(job) {
+		tracking.StoreEnviron(env, p.Dir)
 	}
 	return env
 }

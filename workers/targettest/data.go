@@ -30,6 +30,7 @@ var dataQuestions = []question{
 var contractNames = []string{
 	"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "PYTHONUNBUFFERED",
 	"RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+	"MLFLOW_TRACKING_URI", "MLFLOW_ALLOW_FILE_STORE", "PYTHONPATH", // where the client of MLflow logs into the job's folder
 }
 
 // hostile values must arrive byte by byte. The names are harmless.

@@ -164,8 +164,15 @@ func line(all []point) []byte {
 
 // readMetrics takes a line of the job's metrics, if it is one that we have written.
 func (s *state) readMetrics(text []byte) {
+	for _, p := range readPoints(text) {
+		s.addPoint(p)
+	}
+}
+
+// readPoints are those of a line of metrics, if it is one that we have written.
+func readPoints(text []byte) (all []point) {
 	if !bytes.Contains(text, []byte(`"`+originName+`":{`)) {
-		return
+		return nil
 	}
 	var row map[string]json.RawMessage
 	var o origin
@@ -174,15 +181,16 @@ func (s *state) readMetrics(text []byte) {
 		text = bytes.ReplaceAll(text, []byte(":"+odd+","), []byte(`:"`+odd+`",`))
 	}
 	if json.Unmarshal(text, &row) != nil || json.Unmarshal(row[originName], &o) != nil {
-		return
+		return nil
 	}
 	_ = json.Unmarshal(row["step"], &step)
 	for key, value := range row {
 		var n number
 		if !reserved(key) && json.Unmarshal(value, &n) == nil {
-			s.addPoint(point{o.Run, key, n, o.Time, step, o.Model})
+			all = append(all, point{o.Run, key, n, o.Time, step, o.Model})
 		}
 	}
+	return all
 }
 
 func (d *desk) metricRoutes(mux *http.ServeMux) {

@@ -1,6 +1,7 @@
 // Package tracking answers the tracking API of MLflow for the jobs of this computer, so
 // that training code which logs with the MLflow client needs no change: one process for
-// each state folder, at an address that stays.
+// each state folder, at an address that stays. Jobs on other machines log into files; see
+// StoreDir.
 //
 // Nothing is started for jobs that log nothing. Whoever submits a job listens at the
 // address of the state folder, and starts the process with the first request, or once a
