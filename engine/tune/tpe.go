@@ -17,7 +17,8 @@ const (
 	defaultCandidates = 24
 	wellShare         = 0.15 // of the trials have done well
 	wellMost          = 25
-	widthAtOne        = 0.2 // of a kernel, when there is one trial: of the whole range
+	widthAtOne        = 0.1 // of a kernel, when there is one trial: of the whole range
+	leastWidth        = 0.01
 )
 
 // tpe are the settings of the next trial.
@@ -122,8 +123,9 @@ func newDensity(s Space, all []Settings) density {
 		d.centres = append(d.centres, s.position(one))
 	}
 	n := float64(len(all))
-	// Scott's rule, and no kernel so narrow that a few trials seem to know everything.
-	width := max(widthAtOne*math.Pow(max(n, 1), -1/float64(len(s)+4)), 1/min(n+2, 100))
+	// Scott's rule, and no kernel so narrow that a few trials seem to know everything. Optuna
+	// has twice these widths; functions with known optima want them narrower (docs/tuning.md).
+	width := max(widthAtOne*math.Pow(max(n, 1), -1/float64(len(s)+4)), 0.5/(n+2), leastWidth)
 	for i := range d.widths {
 		d.widths[i] = width
 	}
