@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -35,8 +36,9 @@ type (
 	tick    time.Time
 	looked  struct {
 		run     *flow.Progress
-		numbers map[string]string // by stage
-		words   map[string]string // last log line by stage
+		numbers map[string]string             // by stage, or item
+		values  map[string]map[string]float64 // the same, of stages
+		words   map[string]string             // last log line by stage
 	}
 	over struct{}
 )
@@ -96,7 +98,7 @@ type tail struct {
 }
 
 func (l *looker) look(ctx context.Context, r *flow.Progress) looked {
-	now := looked{run: r, numbers: map[string]string{}, words: map[string]string{}}
+	now := looked{run: r, numbers: map[string]string{}, values: map[string]map[string]float64{}, words: map[string]string{}}
 	fresh := time.Since(l.last) > 200*time.Millisecond
 	if fresh {
 		l.last = time.Now()
@@ -107,14 +109,31 @@ func (l *looker) look(ctx context.Context, r *flow.Progress) looked {
 			l.numbers.look(ctx, l.e, s)
 			l.read(ctx, r, s)
 		}
-		if m := l.numbers[s.Name]; m != nil {
-			now.numbers[s.Name] = metrics(m.last)
-		}
+		l.measure(ctx, s, fresh, &now)
 		if t := l.logs[s.Name]; t != nil && s.Status == target.Running {
 			now.words[s.Name] = t.line
 		}
 	}
 	return now
+}
+
+// measure adds what a stage and those of its parts that are drawn have reported. A part is not
+// looked at when its stage has ended, and of many some.
+func (l *looker) measure(ctx context.Context, s *flow.StageProgress, fresh bool, now *looked) {
+	if m := l.numbers[s.Name]; m != nil {
+		now.numbers[s.Name], now.values[s.Name] = saidOf(s, m.last), maps.Clone(m.last)
+	}
+	if s.Status != target.Running || s.Sweep != nil { // what trials report is on record
+		return
+	}
+	for _, q := range inner(s) {
+		if q.Job != "" && fresh {
+			l.numbers.look(ctx, l.e, q)
+		}
+		if m := l.numbers[q.Name]; m != nil {
+			now.numbers[q.Name] = saidOf(q, m.last)
+		}
+	}
 }
 
 func (l *looker) read(ctx context.Context, r *flow.Progress, s *flow.StageProgress) {
@@ -189,10 +208,21 @@ func (m *screen) View() tea.View {
 	for _, s := range r.Stages {
 		name = max(name, len(s.Name))
 	}
-	for _, i := range m.visible(r) {
-		b.WriteString(m.fit(m.line(&r.Stages[i], name)) + "\n")
-		if words := m.now.words[r.Stages[i].Name]; words != "" && !m.closed {
-			b.WriteString(m.fit(paint(true, dim, strings.Repeat(" ", name+4)+"│ "+words)) + "\n")
+	seen := m.visible(r)
+	room := max(m.high, 24) - len(seen) - 3 // for lines below those of stages, so that all fit
+	below := func(text string) {
+		if room--; room >= 0 && !m.closed {
+			b.WriteString(m.fit(paint(true, dim, strings.Repeat(" ", name+4)+"│ "+text)) + "\n")
+		}
+	}
+	for _, i := range seen {
+		s := &r.Stages[i]
+		b.WriteString(m.fit(m.line(s, name)) + "\n")
+		if words := m.now.words[s.Name]; words != "" {
+			below(words)
+		}
+		for _, line := range m.details(s, mostInner) {
+			below(line)
 		}
 	}
 	if m.note != "" {
@@ -239,7 +269,7 @@ func (m *screen) line(s *flow.StageProgress, wide int) string {
 	if numbers == "" {
 		numbers = m.now.numbers[s.Name]
 	}
-	for _, more := range []string{standing(s), numbers, s.URL, s.Why, s.Error} {
+	for _, more := range []string{m.gauge(s), m.sofar(s), numbers, s.URL, s.Why, s.Error} {
 		if more != "" {
 			parts = append(parts, clean(more))
 		}

@@ -16,6 +16,15 @@ func standing(s *flow.StageProgress) string {
 	if s.Sweep == nil {
 		return counted(s.Count)
 	}
+	text := trialsOf(s)
+	if best := bestOf(s); best != nil {
+		text += fmt.Sprintf(", best %s %s (%s)", best.Name, objective(s.Sweep, best.Trial), best.Label)
+	}
+	return text
+}
+
+// trialsOf says how many trials of a sweep have ended, and how.
+func trialsOf(s *flow.StageProgress) string {
 	done, text := 0, ""
 	if c := s.Count; c != nil {
 		done = c.Succeeded + c.Failed + c.Cancelled + c.Stopped
@@ -30,11 +39,6 @@ func standing(s *flow.StageProgress) string {
 	}
 	if c := s.Count; c != nil && c.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", c.Failed)
-	}
-	for i := range s.Items {
-		if q := &s.Items[i]; q.Name == s.Sweep.Best {
-			text += fmt.Sprintf(", best %s %s (%s)", q.Name, objective(s.Sweep, q.Trial), q.Label)
-		}
 	}
 	return text
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/flow"
+	"github.com/amlflow/amlflow/workers"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -200,7 +199,8 @@ type reported map[string]*stream
 type stream struct {
 	job    string
 	offset int64
-	rest   []byte
+	text   *workers.Readings
+	newest map[string]*workers.Newest
 	last   map[string]float64
 }
 
@@ -208,24 +208,25 @@ type stream struct {
 func (m reported) look(ctx context.Context, e *engine.Engine, s *flow.StageProgress) []map[string]float64 {
 	at := m[s.Name]
 	if at == nil || at.job != s.Job {
-		at = &stream{job: s.Job, last: map[string]float64{}}
+		at = &stream{job: s.Job, text: workers.ReadingsFrom(0), newest: map[string]*workers.Newest{}, last: map[string]float64{}}
 		m[s.Name] = at
 	}
-	var fresh buffer
-	at.offset, _ = e.Metrics(ctx, s, at.offset, &fresh)
+	at.offset, _ = e.Metrics(ctx, s, at.offset, at.text)
 	var out []map[string]float64
-	for _, line := range fresh.lines(&at.rest) {
-		var values map[string]any
-		if json.Unmarshal(line, &values) != nil {
-			continue
-		}
+	for _, r := range at.text.Take(false) {
 		one := map[string]float64{}
-		for name, v := range values {
-			if f, ok := v.(float64); ok {
-				one[name] = f
+		for name, x := range r.Values {
+			if x-x != 0 { // no number
+				continue
+			}
+			one[name] = x
+			if at.newest[name] == nil {
+				at.newest[name] = &workers.Newest{}
+			}
+			if at.newest[name].Is(r) {
+				at.last[name] = x
 			}
 		}
-		maps.Copy(at.last, one)
 		out = append(out, one)
 	}
 	return out
