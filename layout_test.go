@@ -34,7 +34,7 @@ var plan = []room{
 
 	// The machines: they know no pipeline, and only the top one knows Temporal.
 	{"workers/target", "", ""},
-	{"workers/targettest", "workers/target", "github.com/santhosh-tekuri/jsonschema/v5"},
+	{"workers/targettest", "workers/target workers/batch", "github.com/santhosh-tekuri/jsonschema/v5"},
 	{"workers/jobdir", "", ""},
 	{"workers/pyenv", "workers/target workers/jobdir", ""},
 	{"workers/gateway", "workers/target workers/jobdir workers/pyenv", ""},
