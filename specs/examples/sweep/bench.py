@@ -92,13 +92,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--amlflow", default="amlflow")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--random", type=int, default=30, help="trials of random search")
     parser.add_argument("--tpe", type=int, default=48, help="trials of TPE with ASHA")
     parser.add_argument("--out", default=".", help="folder for tuning.svg; the table goes to the output")
     args = parser.parse_args()
     args.amlflow = shutil.which(args.amlflow) and os.path.abspath(shutil.which(args.amlflow))
     rows, curves, finals, reached, kept = [], {"random": [], "tpe": []}, [], 0, 0
-    for seed in range(1, args.seeds + 1):
+    for seed in range(args.first, args.first + args.seeds):
         r, t = sweep(args, "random", args.random, seed), sweep(args, "tpe", args.tpe, seed)
         curves["random"].append(r[2])
         curves["tpe"].append(t[2])
