@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -76,6 +77,7 @@ func (u *user) strikes(c *client) {
 	case 1:
 		if pid := u.gateway(); pid > 1 && !gone(pid) {
 			u.strike("gateway", pid)
+			c.gateways.Add(1)
 		}
 	case 2:
 		if pid := int(c.pid.Load()); pid > 1 && !gone(pid) {
@@ -136,9 +138,49 @@ type client struct {
 	pid    atomic.Int64 // of the instance that answered last
 	asked  atomic.Int64
 	broken atomic.Int64
-	end    func()
-	mu     sync.Mutex
-	wrong  []string
+	// refused are connections that nobody took, gateways how many were killed.
+	refused  atomic.Int64
+	gateways atomic.Int64
+	end      func()
+	mu       sync.Mutex
+	wrong    []string
+	answers  []answer
+}
+
+// clientsAtOnce is how many ask.
+const clientsAtOnce = 3
+
+// answer is who answered when.
+type answer struct {
+	began, ended time.Time
+	version      int64
+}
+
+// between counts what was asked and answered within a time, by this version and others.
+func (c *client) between(from, to time.Time, version int) (own, others int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.answers {
+		switch {
+		case a.began.Before(from) || a.ended.After(to):
+		case a.version == int64(version):
+			own++
+		default:
+			others++
+		}
+	}
+	return own, others
+}
+
+// answered waits for an answer to something that is asked from now on.
+func (c *client) answered() bool {
+	began := time.Now()
+	c.until("a client is answered", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.answers) > 0 && c.answers[len(c.answers)-1].began.After(began)
+	})
+	return true
 }
 
 func (u *user) client() *client {
@@ -151,7 +193,7 @@ func (u *user) client() *client {
 	var clients sync.WaitGroup
 	c.end = sync.OnceFunc(func() { close(end); clients.Wait() })
 	u.Cleanup(c.end)
-	for range 3 {
+	for range clientsAtOnce {
 		clients.Go(func() {
 			for {
 				select {
@@ -167,13 +209,16 @@ func (u *user) client() *client {
 }
 
 func (c *client) ask() {
-	oldest := c.oldest.Load()
+	oldest, began := c.oldest.Load(), time.Now()
 	text, err := c.post(http.DefaultClient)
 	for range 2 {
 		if err == nil {
 			break
 		}
 		c.broken.Add(1)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			c.refused.Add(1)
+		}
 		// On a connection of its own: those that are kept may have broken with this one.
 		text, err = c.post(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}})
 	}
@@ -185,13 +230,14 @@ func (c *client) ask() {
 	if err == nil && (a.V < oldest || a.V > c.newest.Load()) {
 		err = fmt.Errorf("version %d answered, and those from %d to %d may", a.V, oldest, c.newest.Load())
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
 		c.wrong = append(c.wrong, fmt.Sprintf("%s: %v: %s", time.Now().Format(time.StampMilli), err, text))
 		return
 	}
 	c.pid.Store(a.PID)
+	c.answers = append(c.answers, answer{began, time.Now(), a.V})
 }
 
 // post returns an error only for a request that broke off: an answer that says no is
@@ -220,7 +266,14 @@ func (c *client) must(version int) { c.oldest.Store(int64(version)) }
 func (c *client) judge() {
 	c.Helper()
 	c.end()
-	c.Logf("%d requests, of which %d broke off with the gateway and were sent again", c.asked.Load(), c.broken.Load())
+	c.Logf("%d requests, of which %d broke off with one of %d gateways and were sent again", c.asked.Load(), c.broken.Load(), c.gateways.Load())
+	if n := c.refused.Load(); n > 0 {
+		c.Errorf("%d connections were refused", n)
+	}
+	// What each client had asked, and connections that it has kept.
+	if n, most := c.broken.Load(), 2*clientsAtOnce*c.gateways.Load(); n > most {
+		c.Errorf("%d requests broke off; with %d gateways that were killed it may be %d", n, c.gateways.Load(), most)
+	}
 	if len(c.wrong) > 0 {
 		c.Errorf("%d requests were not answered as they must:\n%s", len(c.wrong), strings.Join(c.wrong[:min(5, len(c.wrong))], "\n"))
 	}

@@ -72,7 +72,7 @@ func (u *user) leave() {
 	if !u.Failed() {
 		return
 	}
-	for _, file := range []string{u.history.path, filepath.Join(u.home, "server", "server.log")} {
+	for _, file := range []string{u.history.path, filepath.Join(u.home, "server", "server.log"), filepath.Join(u.home, "local", "gateway", "gateway.log")} {
 		text, _ := os.ReadFile(file)
 		u.Logf("the end of %s:\n%s", file, text[max(0, len(text)-6000):])
 	}

@@ -33,6 +33,9 @@ func (f Folder) startOne(ctx context.Context) error {
 	if f.awaitGuard(ctx); nudge(f.Dir) {
 		return nil
 	}
+	if ctx.Err() != nil { // it may have ended the wait
+		return context.Cause(ctx)
+	}
 	if err := f.Start(f.Dir); err != nil {
 		return fmt.Errorf("start the gateway of %q: %w", f.Dir, err)
 	}

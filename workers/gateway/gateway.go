@@ -7,7 +7,8 @@
 // whoever else lives or dies:
 //
 //	client killed      what was wished is done
-//	gateway killed     instances go on; its guard becomes the next gateway, and finds them again
+//	gateway killed     instances go on; its guard starts the next gateway, which finds them again
+//	guard killed, too  its reserve does the same
 //	instance killed    another answers while it is started again
 //	machine restarted  the next gateway starts the instances of what was live
 //
@@ -53,7 +54,7 @@ type gateway struct {
 	front  front
 	meters meters
 	again  []string // the command that is executed when this process is killed
-	guard  guard
+	guards guards
 	kept   net.Listener // what a guard has kept for this process, until it is used
 
 	endpoints map[string]*endpoint // used by the loop only
@@ -99,6 +100,9 @@ func Main(ctx context.Context, dir string, hosts Hosts, log io.Writer, again ...
 
 // lock returns nil when another process is the gateway and stays it.
 func (g *gateway) lock(ctx context.Context) (*os.File, error) {
+	if g.kept == nil {
+		g.awaitGuard(ctx) // without its socket this process would wait for the port, and refuse clients
+	}
 	limit, cancel := context.WithTimeout(ctx, takeOver)
 	defer cancel()
 	for {

@@ -20,7 +20,7 @@ func newGuardedPlace(t *testing.T) *place {
 		n := p.now()
 		_ = syscall.Kill(n.PID, syscall.SIGTERM)
 		p.reap()
-		p.await("the gateway and its guard to end", func() bool { return !processLives(n.PID) && !processLives(n.Guard) })
+		p.await("the gateway and its guard to end", func() bool { return !processLives(n.PID) && !processLives(n.Guard) && !processLives(n.Reserve) })
 	})
 	return p
 }
@@ -39,7 +39,7 @@ func (p *place) next(was now) (n now) {
 	p.Helper()
 	p.awaitOr("the next gateway", func() bool {
 		n = p.now()
-		return n.PID != was.PID && n.Guard != 0 && processLives(n.Guard) && nudge(p.Dir)
+		return n.PID != was.PID && n.Reserve != 0 && processLives(n.Guard) && processLives(n.Reserve) && nudge(p.Dir)
 	}, func() string { return fmt.Sprintf("%+v after %+v", n, was) })
 	return n
 }
@@ -80,6 +80,61 @@ func TestAGuardedGatewayIsBackAtOnce(t *testing.T) {
 		t.Errorf("%d requests failed; more than were under way", got)
 	}
 	t.Logf("%d kills: %d of %d requests broke off; %d clients asked again, and were answered; at most %v until two answers", kills, l.failed.Load(), l.asked.Load(), broken.Load(), longest)
+}
+
+// The reserve does what the guard would have done, when that is killed with the gateway,
+// and whoever of the three is killed is replaced.
+func TestAGatewayAndItsGuardAreKilledAtOnce(t *testing.T) {
+	p := newGuardedPlace(t)
+	url := p.live(p.quick("d1", "1"))
+	var broken, refused atomic.Int64
+	again := p.again(url, &broken, &refused)
+	n := p.next(now{})
+	kill(t, n.Reserve)
+	p.await("another reserve", func() bool { m := p.now(); return m.Reserve != n.Reserve && processLives(m.Reserve) })
+	n = p.next(now{PID: -1})
+	var longest time.Duration
+	for range 3 {
+		before := again.Load()
+		kill(t, n.Guard)
+		kill(t, n.PID)
+		began := time.Now()
+		p.reapOne()
+		p.await("an answer after the kill", func() bool { return again.Load() > before+2 })
+		longest = max(longest, time.Since(began))
+		was := n
+		n = p.next(n)
+		p.await("the end of the old reserve", func() bool { return !processLives(was.Reserve) })
+	}
+	if got := refused.Load(); got > 0 {
+		t.Errorf("%d connections were refused", got)
+	}
+	t.Logf("%d of %d requests broke off; at most %v until two answers", broken.Load(), again.Load(), longest)
+}
+
+// Somebody else may start a gateway in the moment in which one is killed. It has no
+// socket, and is not to take the place of the one that the guard has for it.
+func TestAStrangerLeavesThePlaceToTheGuard(t *testing.T) {
+	p := newGuardedPlace(t)
+	url := p.live(p.quick("d1", "1"))
+	var broken, refused atomic.Int64
+	again := p.again(url, &broken, &refused)
+	n := p.next(now{})
+	for range 4 {
+		before := again.Load()
+		kill(t, n.PID)
+		if err := p.startProcess(p.Dir); err != nil {
+			t.Fatal(err)
+		}
+		p.await("an answer after the kill", func() bool { return again.Load() > before+2 })
+		if n = p.next(n); n.PID == p.started[len(p.started)-1].Process.Pid {
+			t.Fatal("a stranger is the gateway")
+		}
+		p.reapOne() // the stranger has ended by itself
+	}
+	if got := refused.Load(); got > 0 {
+		t.Errorf("%d connections were refused", got)
+	}
 }
 
 // again asks until the test ends, and once more when a request breaks off. It returns
@@ -148,7 +203,7 @@ func TestAGuardLetsItsGatewayEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.reapOne()
-	p.await("the end of the guard", func() bool { return !processLives(n.Guard) })
+	p.await("the end of the guards", func() bool { return !processLives(n.Guard) && !processLives(n.Reserve) })
 	if _, err := http.Get(url); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("the port is still open: %v", err)
 	}

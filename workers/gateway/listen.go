@@ -95,7 +95,8 @@ func (g *gateway) serveOn(l net.Listener) {
 }
 
 func (g *gateway) say(reason string) {
-	if err := writeQuick(g.Dir, nowFile, now{PID: os.Getpid(), Guard: g.guard.process(), Reason: reason}); err != nil {
+	guard, reserve := g.guards.processes()
+	if err := writeQuick(g.Dir, nowFile, now{PID: os.Getpid(), Guard: guard, Reserve: reserve, Reason: reason}); err != nil {
 		g.log.Error("record the gateway", "error", err)
 	}
 }

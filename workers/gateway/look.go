@@ -14,9 +14,10 @@ import (
 
 // now is what the gateway says about itself.
 type now struct {
-	PID    int    `json:"pid"`
-	Guard  int    `json:"guard,omitempty"`  // the process that takes its place when it is killed
-	Reason string `json:"reason,omitempty"` // why it does not listen
+	PID     int    `json:"pid"`
+	Guard   int    `json:"guard,omitempty"`   // the process that takes its place when it is killed
+	Reserve int    `json:"reserve,omitempty"` // the one that does when the guard is killed with it
+	Reason  string `json:"reason,omitempty"`  // why it does not listen
 }
 
 // gone is what an endpoint says while no gateway runs.
