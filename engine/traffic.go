@@ -127,17 +127,21 @@ func sameShares(a, b []target.Share) bool {
 	return len(x) == len(y)
 }
 
-// Earlier are the versions that have had most of the requests to an endpoint before the
-// one that has now, the last first, each once.
+// Earlier are the versions that have had all requests to an endpoint before those that
+// have some now, the last first, each once. While several share them, the one that had
+// them all before is among these: a version that never had more than its part of a
+// canary is nothing to go back to. What was before the endpoint was removed is over.
 func Earlier(now workers.Traffic, changes []target.Change) []string {
 	var ids []string
-	current := most(now.Shares)
+	current := alone(now.Shares)
 	for _, c := range slices.Backward(changes) {
 		id := ""
 		switch {
+		case c.What == "retire":
+			return ids
 		case c.What == "split" && c.Split != nil:
-			id = most(c.Split.Shares)
-		case c.What == "deploy" && !held(c, changes):
+			id = alone(c.Split.Shares)
+		case c.What == "deploy" && !held(c):
 			id = c.Deployment
 		}
 		if id != "" && id != current && !slices.Contains(ids, id) {
@@ -147,18 +151,33 @@ func Earlier(now workers.Traffic, changes []target.Change) []string {
 	return ids
 }
 
-// held reports whether a deployment is one that only ever waited for a split.
-func held(c target.Change, changes []target.Change) bool {
-	return strings.Contains(c.Why, "takes no requests") && !slices.ContainsFunc(changes, func(o target.Change) bool {
-		return o.Split != nil && slices.ContainsFunc(o.Split.Shares, func(s target.Share) bool { return s.Deployment == c.Deployment && s.Weight > 0 })
-	})
+// Known are all versions that an endpoint has and had, for those who name one: those
+// that are ready first.
+func (s Served) Known(changes []target.Change) []string {
+	known := s.Ready()
+	if s.Coming != "" && !slices.Contains(known, s.Coming) {
+		known = append(known, s.Coming)
+	}
+	for _, c := range slices.Backward(changes) {
+		if c.Deployment != "" && !slices.Contains(known, c.Deployment) {
+			known = append(known, c.Deployment)
+		}
+	}
+	return known
 }
 
-func most(shares []target.Share) (id string) {
-	top := 0.0
+// held reports whether a deployment waited for a split: it answered nobody by itself.
+func held(c target.Change) bool { return strings.Contains(c.Why, "takes no requests") }
+
+// alone is the version that has all requests, or "" when several share them.
+func alone(shares []target.Share) (id string) {
 	for _, s := range shares {
-		if s.Weight > top {
-			id, top = s.Deployment, s.Weight
+		switch {
+		case s.Weight <= 0:
+		case id != "":
+			return ""
+		default:
+			id = s.Deployment
 		}
 	}
 	return id

@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -101,6 +102,9 @@ func (q Routing) look(ctx context.Context, r target.Router) (got Routed, err err
 	}
 	for id, since := range q.Since {
 		f, err := r.Measured(ctx, q.Target, q.Endpoint, id, since)
+		if errors.Is(err, target.ErrPermanent) {
+			continue // somebody has removed it meanwhile: what stands above tells
+		}
 		if err != nil {
 			return got, fmt.Errorf("measure %q: %w", id, err)
 		}

@@ -220,6 +220,10 @@ func (p *program) endpointRmVerb() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
 				s, err := p.endpoint(cmd.Context(), name)
+				if errors.Is(err, engine.ErrNoEndpoint) {
+					p.say("there is no endpoint %q, so that nothing is to be removed", name)
+					continue
+				}
 				if err != nil {
 					return err
 				}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/amlflow/amlflow/engine"
+	"github.com/amlflow/amlflow/workers/target"
 
 	"github.com/spf13/cobra"
 )
@@ -30,6 +32,9 @@ be accepted, so that clients can move from one to the other.`,
 				return err
 			}
 			keys, err := r.Keys(cmd.Context(), s.Place, s.Name, rotate)
+			if errors.Is(err, target.ErrPermanent) {
+				return ended{exitConflict, err} // it asks for none
+			}
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/engine"
@@ -104,20 +103,11 @@ func askedOf(s engine.Served) (asked []target.Version) {
 
 // logged finds the version that a person means, among those that there are and were.
 func logged(ctx context.Context, s engine.Served, version string) (string, error) {
-	known := s.Ready()
-	if s.Coming != "" {
-		known = append(known, s.Coming)
-	}
 	changes, err := history(ctx, s)
 	if err != nil {
 		return "", err
 	}
-	for _, c := range slices.Backward(changes) {
-		if c.Deployment != "" && !slices.Contains(known, c.Deployment) {
-			known = append(known, c.Deployment)
-		}
-	}
-	return engine.Version(version, known)
+	return engine.Version(version, s.Known(changes))
 }
 
 // logsOfVersion are the logs of one version. One that was stopped has no instances any
@@ -130,7 +120,7 @@ func logsOfVersion(ctx context.Context, s engine.Served, id string, only int) (a
 		case errors.Is(err, target.ErrPermanent) && n > first:
 			return all, nil
 		case errors.Is(err, target.ErrPermanent):
-			return nil, ended{exitNotFound, errors.New(strings.TrimSuffix(err.Error(), ": "+target.ErrPermanent.Error()))}
+			return nil, ended{exitNotFound, err}
 		case err != nil:
 			return nil, err
 		}

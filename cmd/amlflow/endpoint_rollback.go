@@ -15,8 +15,8 @@ func (p *program) endpointRollbackVerb() *cobra.Command {
 	var to, why string
 	v := &cobra.Command{
 		Use: "rollback NAME", Short: "Give the requests of an endpoint back to an earlier version",
-		Long: `Rollback gives all requests to the version that had them before, or to the one that
---to names. When that is still ready it answers from the next request on. Otherwise
+		Long: `Rollback gives all requests to the version that had them all before, or to the one
+that --to names: in the middle of a canary to the version that it began with. When that is still ready it answers from the next request on. Otherwise
 it is deployed again, as its run is on record, and answers once it is ready; until
 then nothing changes. The version that had the requests stays ready, so that a
 second rollback brings it back. A run that moves the requests meanwhile stops
@@ -63,15 +63,7 @@ func (p *program) goBack(ctx context.Context, s engine.Served, to, why string) (
 	var id string
 	switch {
 	case to != "":
-		var known []string
-		for _, list := range [][]string{s.Ready(), earlier} {
-			for _, v := range list {
-				if !slices.Contains(known, v) {
-					known = append(known, v)
-				}
-			}
-		}
-		if id, err = engine.Version(to, known); err != nil {
+		if id, err = engine.Version(to, s.Known(changes)); err != nil {
 			return "", err
 		}
 	case len(earlier) == 0:

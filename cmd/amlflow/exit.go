@@ -76,7 +76,7 @@ func (p *program) exit(err error) int {
 		_ = diag.Text(p.err, findings, fileLines(), p.colourErr)
 		return code
 	}
-	p.say("%s %s", p.paintErr(red, "error:"), strings.TrimSuffix(err.Error(), ": "+fs.ErrNotExist.Error()))
+	p.say("%s %s", p.paintErr(red, "error:"), strings.TrimSuffix(strings.ReplaceAll(err.Error(), ": "+target.ErrPermanent.Error(), ""), ": "+fs.ErrNotExist.Error()))
 	if code == exitUsage {
 		p.say("see `%s --help`", invocation())
 	}

@@ -118,7 +118,11 @@ func result(s *flow.StageProgress, of *flow.SweepProgress) string {
 	if s.Reused != nil {
 		reused = "reused from run " + s.Reused.Run
 	}
-	return clean(first(s.URL, sweepFirst(s), numbersOf(s), counted(s.Count), reused, s.Why, s.Error))
+	url := s.URL
+	if url != "" && s.Why != "" && !s.Status.Ended() { // it answers, and is watched
+		url += "  " + s.Why
+	}
+	return clean(first(url, sweepFirst(s), numbersOf(s), counted(s.Count), reused, s.Why, s.Error))
 }
 
 // counted says how far a stage with several items has come.

@@ -105,7 +105,7 @@ func (m *mover) superseded(got workers.Routed) bool {
 	case len(t.Shares) == 0:
 		who = "the endpoint was removed"
 	}
-	if t.Why != "" {
+	if t.Why != "" && t.Why != who {
 		who += ": " + t.Why
 	}
 	if m.ro.Phase == Watching && t.Share(m.ro.Deployment) > 0 {

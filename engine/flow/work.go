@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/plan"
@@ -259,7 +260,7 @@ func message(err error) string {
 	if errors.As(err, &app) {
 		return app.Message()
 	}
-	return err.Error()
+	return strings.TrimSuffix(err.Error(), ": "+target.ErrPermanent.Error()) // people know that it is over
 }
 
 // runtime is the software that the unit asks for.

@@ -48,7 +48,7 @@ func (f Folder) rotate(on, name string, which int) (keys, int64, error) {
 		return keys{}, 0, err
 	}
 	if !slices.ContainsFunc(h, func(d deployment) bool { return !d.retired && d.Target == on && d.Access == target.Keyed }) {
-		return keys{}, 0, fmt.Errorf("no deployment of it on target %q asks for a key: deploy with access: key: %w", on, target.ErrPermanent)
+		return keys{}, 0, fmt.Errorf("no version of it on target %q asks for a key; write `auth: key` in its `deploy`, and deploy it again: %w", on, target.ErrPermanent)
 	}
 	k, err := f.makeKeys(name)
 	if err != nil || which == 0 {
