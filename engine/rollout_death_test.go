@@ -64,11 +64,7 @@ func dying(t *testing.T, files map[string]string, random *rand.Rand, late bool) 
 	engine.RegisterWorkflows(env)
 	engine.Timed(drivers, t.TempDir(), clock{env})(deaths{env, random, late})
 	p := compiled(t, files, drivers)
-	for _, s := range p.Stages {
-		if s.Deploy != nil {
-			s.Deploy.Group = nil
-		}
-	}
+	alone(p)
 	for line := range strings.Lines(files["options"]) {
 		schedule(t, env, strings.Fields(line), p)
 	}

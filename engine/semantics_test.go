@@ -75,11 +75,7 @@ func becomes(t *testing.T, files map[string]string, workflow string) string {
 	engine.RegisterWorkflows(env)
 	engine.Timed(drivers, t.TempDir(), clock{env})(env)
 	p0 := compiled(t, files, drivers)
-	for _, s := range p0.Stages {
-		if s.Deploy != nil {
-			s.Deploy.Group = nil // there are no other runs
-		}
-	}
+	alone(p0)
 	for line := range strings.Lines(files["options"]) {
 		schedule(t, env, strings.Fields(line), p0)
 	}
@@ -95,6 +91,18 @@ func becomes(t *testing.T, files map[string]string, workflow string) string {
 		text += "told: " + r + "\n"
 	}
 	return text
+}
+
+// alone has a plan's deployments take no turns: there are no other runs.
+func alone(p *plan.Plan) {
+	for _, s := range p.Stages {
+		if s.Deploy != nil {
+			s.Deploy.Group = nil
+		}
+		if s.Nested != nil {
+			alone(s.Nested.Plan)
+		}
+	}
 }
 
 // clock is that of a test's environment, which skips time when there is nothing to do.

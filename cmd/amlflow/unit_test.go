@@ -172,6 +172,21 @@ func TestChangesAreToldOnce(t *testing.T) {
 	if got := told(); got != nil {
 		t.Error(got)
 	}
+	// A turn that comes at once is no news, and one that is waited for is, once.
+	r.Stages[0].Attempts, r.Stages[0].Why = 2, flow.Turn+": x"
+	if got := told(); got != nil {
+		t.Error(got)
+	}
+	r.Stages[0].Why = ""
+	if got := told(); len(got) != 1 {
+		t.Error(got)
+	}
+	r.Stages[0].Why = flow.Turn + ": x"
+	for _, want := range []int{0, 1, 0} {
+		if got := told(); len(got) != want {
+			t.Errorf("%v, wanted %d", got, want)
+		}
+	}
 }
 
 func TestScreen(t *testing.T) {

@@ -134,7 +134,8 @@ type shown struct {
 	status   target.State
 	attempts int
 	why      string
-	tenths   int // of the items that have ended
+	tenths   int  // of the items that have ended
+	turn     bool // it was seen to ask for a turn
 }
 
 // changed returns the stages about which there is something new to say, and
@@ -143,12 +144,18 @@ func (seen stages) changed(r *flow.Progress) []*flow.StageProgress {
 	var out []*flow.StageProgress
 	for i := range r.Stages {
 		s := &r.Stages[i]
-		now := shown{s.Status, s.Attempts, why(s), far(s)}
+		now := shown{status: s.Status, attempts: s.Attempts, why: why(s), tenths: far(s)}
 		before, known := seen[s.Name]
 		if !known {
 			before = shown{status: target.Waiting}
 		}
-		if now != before && (now.status != target.Running || now.attempts != 0 || s.Count != nil || s.Approval != nil) {
+		if strings.HasPrefix(now.why, flow.Turn) && !before.turn { // the next look will tell whether it waits
+			before.turn = true
+			seen[s.Name] = before
+			continue
+		}
+		now.turn = strings.HasPrefix(now.why, flow.Turn)
+		if before.turn = now.turn; now != before && (now.status != target.Running || now.attempts != 0 || s.Count != nil || s.Approval != nil) {
 			out = append(out, s)
 		}
 		seen[s.Name] = now

@@ -130,7 +130,7 @@ func (r *run) acquire(w World, u *unit) (release func(), ok bool) {
 		return func() {}, true
 	}
 	before := u.p.Started
-	u.p.Why = fmt.Sprintf("waits for its turn in the group %q", g.Name)
+	u.p.Why = fmt.Sprintf(Turn+" in the group %q", g.Name)
 	release, err := w.Turn(g, u.key())
 	u.p.Why, u.p.Started = "", before
 	switch {

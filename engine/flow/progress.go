@@ -17,6 +17,10 @@ const Skipped target.State = "skipped"
 // stage is running all the while: its job is there, and starts by itself.
 const Queued = "queued: "
 
+// Turn begins the reason why a stage waits that is to have a turn in a group. Mostly it
+// has it in a moment.
+const Turn = "waits for its turn"
+
 // Progress is a run as it stands, and its record once it has ended.
 type Progress struct {
 	Run       string          `json:"run"`

@@ -135,7 +135,7 @@ func (r *run) endpointTurn(w World, u *unit, news bool) (giveBack func(), err er
 	}
 	before := u.p.Why
 	if news {
-		u.p.Why = fmt.Sprintf("waits for its turn: one run at a time deploys to endpoint %q", u.s.Deploy.Endpoint)
+		u.p.Why = fmt.Sprintf(Turn+": one run at a time deploys to endpoint %q", u.s.Deploy.Endpoint)
 		w.Touch(u.p)
 	}
 	giveBack, err = w.Turn(g, u.key()+":endpoint")
