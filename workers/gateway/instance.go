@@ -29,11 +29,15 @@ const (
 	lastBackoff  = 30 * time.Second
 	stopGrace    = 5 * time.Second
 
-	dialWithin     = 2 * time.Second  // of an instance on this computer
-	askWithin      = 5 * time.Second  // of one on another, and of its log
-	awayPause      = time.Second      // before one asks again for an instance that is out of reach
-	elsewhereAfter = 30 * time.Second // it is begun on another machine then
-	tidyEvery      = 5 * time.Second
+	dialWithin = 2 * time.Second // of an instance on this computer
+	askWithin  = 5 * time.Second // of one on another, and of its log
+)
+
+// The pace of those on machines that are out of reach; tests have less patience.
+var (
+	awayPause      = time.Second      // before one asks again
+	elsewhereAfter = 30 * time.Second // the instance is begun on another machine then
+	tidyEvery      = 5 * time.Second  // what is left on the first is ended
 )
 
 // portTaken is the exit status by which serve.py asks for another port.

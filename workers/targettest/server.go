@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,12 +23,15 @@ var serverQuestions = []question{
 	{"WhatRaisesGoesNotLive", whatRaisesGoesNotLive},
 	{"AnInstanceThatEndsIsReplaced", anInstanceThatEndsIsReplaced},
 	{"WhatIsRetiredIsGone", whatIsRetiredIsGone},
+	{"KilledAtAnyMomentNothingIsTwice", killedAtAnyMomentNothingIsTwice},
 }
 
-// beat is a line of a script that shows in the file at path that it is alive, as long as
-// its process lives, which is some seconds after the server of the script at most.
-func beat(path string) string {
-	return fmt.Sprintf("echo $$ >>%[1]s; (while kill -0 $$ 2>/dev/null; do echo beat >>%[1]s; sleep 0.1; done) &\n", word(path))
+// beats are lines of a script that show in the file at path which processes are alive:
+// each has a name of its own, also where numbers of processes mean nothing.
+func beats(path string) string {
+	return fmt.Sprintf(`me=$(cat /proc/sys/kernel/random/uuid); echo "start $me" >>%[1]s
+(while kill -0 $$ 2>/dev/null; do echo "beat $me" >>%[1]s; sleep 0.1; done) </dev/null >/dev/null 2>&1 &
+`, word(path))
 }
 
 // web is a script that starts a server which answers with the content of the file
@@ -170,30 +176,15 @@ func anInstanceThatEndsIsReplaced(t *testing.T, h Harness) {
 func whatIsRetiredIsGone(t *testing.T, h Harness) {
 	path := h.shared(t, "beats")
 	s := h.serve(t)
-	s.ready("d1", false, s.run(beat(path)))
+	s.ready("d1", false, s.run(beats(path)))
 	s.killed()
 	s.only("m 0")
-	if n := strings.Count(contentOf(t, path), "beat\n"); n == 0 {
-		t.Error("the instance shows no sign of life")
+	if living := beating(t, path); len(living) != 1 {
+		t.Errorf("of one instance %d processes are alive", len(living))
 	}
-	if err := s.Retire(t.Context(), s.Target, s.name); err != nil {
-		t.Fatal(err)
-	}
-	gone := func() bool {
-		list, err := s.Endpoints(t.Context(), s.Target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(list) == 0
-	}
-	for end := time.Now().Add(s.patience()); !gone(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the endpoint is still there")
-		}
-	}
-	still(t, path)
-	if text := contentOf(t, path); strings.Count(text, "\n")-strings.Count(text, "beat\n") != 1 {
-		t.Errorf("it was to begin once: %q", text)
+	s.retire(path)
+	if n := strings.Count(contentOf(t, path), "start "); n != 1 {
+		t.Errorf("it was begun %d times", n)
 	}
 	if r, err := s.Deployed(t.Context(), s.Target, "d1"); err != nil || r.State != target.Lost {
 		t.Errorf("what was retired is %+v, %v", r, err)
@@ -203,6 +194,77 @@ func whatIsRetiredIsGone(t *testing.T, h Harness) {
 	}
 }
 
+// retire removes the endpoint, and waits until no process of it is alive.
+func (s *served) retire(path string) {
+	s.Helper()
+	if err := s.Retire(s.Context(), s.Target, s.name); err != nil {
+		s.Fatal(err)
+	}
+	for end := time.Now().Add(s.patience()); ; time.Sleep(20 * time.Millisecond) {
+		list, err := s.Endpoints(s.Context(), s.Target)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if len(list) == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			s.Fatal("the endpoint is still there")
+		}
+	}
+	s.await(path, 0)
+}
+
+// await waits until so many processes are alive.
+func (s *served) await(path string, want int) {
+	s.Helper()
+	var got []string
+	for end := time.Now().Add(s.patience()); time.Now().Before(end); {
+		if got = beating(s.T, path); len(got) == want {
+			return
+		}
+	}
+	s.Errorf("%d processes are alive, and not %d: %v", len(got), want, got)
+}
+
+// Whatever serves is killed again and again while versions come and go. In the end there
+// is one process of the last version, and after it was retired there is none.
+func killedAtAnyMomentNothingIsTwice(t *testing.T, h Harness) {
+	path := h.shared(t, "beats")
+	s := h.serve(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, id := range []string{"d1", "d2"} {
+		s.deploy(id, scoring(id), false, s.run(beats(path)))
+		for range 3 {
+			time.Sleep(time.Duration(random.Int64N(int64(800 * time.Millisecond))))
+			h.KillServing(t)
+			if _, err := s.Deployed(t.Context(), s.Target, id); err != nil { // whoever looks brings it back
+				t.Fatal(err)
+			}
+		}
+		s.settle(id, target.Succeeded)
+		s.only("m 0")
+	}
+	s.await(path, 1)
+	s.retire(path)
+}
+
+// beating tells which processes have shown signs of life within a second.
+func beating(t *testing.T, path string) []string {
+	t.Helper()
+	before := len(contentOf(t, path))
+	time.Sleep(time.Second)
+	seen := map[string]bool{}
+	for _, line := range strings.Split(contentOf(t, path)[before:], "\n") {
+		if id, ok := strings.CutPrefix(line, "beat "); ok && len(id) == 36 {
+			seen[id] = true
+		}
+	}
+	return slices.Collect(maps.Keys(seen))
+}
+
 func contentOf(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -210,17 +272,4 @@ func contentOf(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// still waits until nobody writes to the file any more.
-func still(t *testing.T, path string) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
-		before := contentOf(t, path)
-		time.Sleep(time.Second) // ten beats
-		if contentOf(t, path) == before {
-			return
-		}
-	}
-	t.Error("an instance is still alive")
 }
