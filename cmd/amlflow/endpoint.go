@@ -157,9 +157,17 @@ func (p *program) showEndpoint(e target.Endpoint) {
 	p.print("")
 	rows = [][]string{p.heading("INSTANCE", "STATE", "PID", "ADDRESS", "RESTARTS", "REASON")}
 	for _, i := range e.Instances {
-		rows = append(rows, []string{fmt.Sprint(i.Number), state(p.colourOut, i.State), fmt.Sprint(i.PID), i.Address, fmt.Sprint(i.Restarts), clean(i.Reason)})
+		rows = append(rows, []string{fmt.Sprint(i.Number), state(p.colourOut, i.State), processID(i), i.Address, fmt.Sprint(i.Restarts), clean(i.Reason)})
 	}
 	table(p.out, rows)
+}
+
+// processID is that of an instance on this computer.
+func processID(i target.Instance) string {
+	if i.PID == 0 {
+		return ""
+	}
+	return fmt.Sprint(i.PID)
 }
 
 func (p *program) endpointInvokeVerb() *cobra.Command {

@@ -47,6 +47,10 @@ func TestScripts(t *testing.T) {
 					exec.Command("python3", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", t.TempDir(), "six==1.16.0").Run() == nil, nil
 			case "mlflow":
 				return withMLflow() != "", nil
+			case "sshd":
+				return withSSHD(), nil
+			case "podman":
+				return withPodman(), nil
 			case "slim":
 				return !cluster.Available, nil
 			}
@@ -54,6 +58,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": exitCode, "json": jsonAt, "await": await, "grow": grow, "killserver": killServer, "killtracking": killTracking, "interrupt": interruptBackground, "busyport": busyPort,
+			"sshd": startSSHD, "podman": startPodman,
 		},
 	})
 }

@@ -16,6 +16,7 @@ const (
 	labelOwner     = "amlflow.owner"     // of everything: which state folder it belongs to
 	labelRecord    = "amlflow.record"    // of a container: a record
 	labelContainer = "amlflow.container" // of a mark: the container that may be started
+	labelPort      = "amlflow.port"      // of the container of an instance: where it listens
 	labelCause     = "amlflow.cause"     // of a wish
 	labelAt        = "amlflow.at"        // of a wish: when, by the engine's clock
 	labelAsked     = "amlflow.asked"     // of a wish: when, by the clock of who asked

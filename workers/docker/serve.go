@@ -147,7 +147,11 @@ func (Driver) Seat(_ context.Context, t target.Target, _ string, _ int) (gateway
 // publish has the port of a job reached from the machine of the engine, and from no other.
 func (s *submission) publish(c *container.Config, h *container.HostConfig) {
 	port, ok := network.PortFrom(uint16(s.job.Port), network.TCP)
-	if s.job.Port == 0 || s.s.Network == networkHost || !ok {
+	if s.job.Port == 0 || !ok {
+		return
+	}
+	c.Labels[labelPort] = port.String()
+	if s.s.Network == networkHost {
 		return
 	}
 	c.ExposedPorts = network.PortSet{port: struct{}{}}

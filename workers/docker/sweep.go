@@ -74,6 +74,9 @@ func (e *engine) kept(ctx context.Context, owner string) ([]target.Kept, error) 
 	for _, c := range boxes.Items {
 		if id := c.Labels[labelJob]; target.ValidID(id) && !jobs[id] {
 			jobs[id] = true
+			if c.Labels[labelPort] != "" {
+				continue // an instance of an endpoint: the gateway ends it when it is due
+			}
 			all = append(all, target.Kept{What: target.KeptJob, Name: id, Bytes: e.bytesOf(ctx, c), Used: time.Unix(c.Created, 0)})
 		}
 	}

@@ -261,10 +261,15 @@ func TestAnInstanceMovesFromAMachineThatStaysAway(t *testing.T) {
 func TestWhatIsAwayIsRemovedLater(t *testing.T) {
 	p, f := inFleet(t)
 	p.fleetLive("d1")
+	f.set("b", true) // so that it does not move there
 	f.set("a", true)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_ = p.Retire(ctx, "web", "m") // it is on record
+	p.await("the reason", func() bool {
+		var l left
+		return readJSON(filepath.Join(p.endpoint("m"), "deployments", "d1"), leftFile, &l) == nil && strings.Contains(l.Reason, "machine a is away")
+	})
 	if len(f.running()) != 1 {
 		t.Error("what nobody can reach was ended")
 	}

@@ -70,7 +70,10 @@ func (f Folder) Retire(ctx context.Context, on, name string) error {
 	if err := f.ensure(ctx); err != nil || f.Start == nil {
 		return err
 	}
-	return f.awaitGone(ctx, marked)
+	if err := f.awaitGone(ctx, marked); err != nil {
+		return fmt.Errorf("retire %q: %w", name, err)
+	}
+	return nil
 }
 
 // entomb makes sure that the deployment ends, and never comes again by a late
@@ -93,8 +96,17 @@ func (f Folder) awaitGone(ctx context.Context, dirs []string) error {
 			_ = sleep(limit, 10*time.Millisecond)
 		}
 	}
-	if limit.Err() != nil {
+	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	for _, dir := range dirs {
+		var l left
+		if readJSON(dir, leftFile, &l) == nil {
+			return fmt.Errorf("its removal is on record, and the gateway goes on trying: %s", l.Reason)
+		}
+	}
+	if limit.Err() != nil {
+		return nil
 	}
 	// Their endpoint goes under the same lock as the last of them.
 	return f.locked(ctx, wishesLock, func() error { return nil })

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,10 +10,18 @@ import (
 	"time"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
 )
 
 // keepEnded is how many deployments that are over are remembered per endpoint.
 const keepEnded = 20
+
+// leftFile says why the processes of a deployment that is to end are still there.
+const leftFile = "left.json"
+
+type left struct {
+	Reason string `json:"reason"`
+}
 
 // sweep ends the processes of a deployment beside the loop, once. v is its
 // version when requests may still be on their way to it.
@@ -33,7 +42,12 @@ func (g *gateway) sweep(ctx context.Context, e *endpoint, d deployment, v *versi
 		}
 		if err != nil && ctx.Err() == nil {
 			g.log.Error("end a deployment", "endpoint", e.name, "deployment", d.ID, "error", err)
-			_ = sleep(ctx, time.Second) // the loop tries again
+			_ = writeQuick(d.dir, leftFile, left{Reason: err.Error()})
+			pause := time.Second
+			if errors.Is(err, target.ErrUnreachable) {
+				pause = tidyEvery
+			}
+			_ = sleep(ctx, pause) // the loop tries again
 		}
 		return func() { delete(e.sweeping, d.ID) }
 	})

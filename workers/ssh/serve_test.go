@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -72,7 +73,7 @@ func TestAnInstanceOutlivesTheConnection(t *testing.T) {
 	d := driver(t).Serving(startGateways(t).Folder)
 	t.Cleanup(func() {
 		p.heal(unbounded)
-		if err := d.Retire(t.Context(), far, "m"); err != nil {
+		if err := d.Retire(context.Background(), far, "m"); err != nil {
 			t.Error(err)
 		}
 		if left, err := os.ReadDir(filepath.Join(dir, "jobs")); err != nil || len(left) > 0 {
