@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -17,6 +18,9 @@ func (i *instance) keep(ctx context.Context) {
 		// One that was ready before has died; it is no start that came to nothing.
 		was := doubted || i.ready()
 		err := i.up(ctx)
+		if ctx.Err() != nil {
+			return
+		}
 		if errors.Is(err, target.ErrUnreachable) {
 			doubted = true
 			i.outOfReach(ctx, err)
@@ -67,6 +71,8 @@ func (i *instance) watch(ctx context.Context) error {
 		}
 		v, err := i.look(ctx)
 		switch {
+		case errors.Is(err, target.ErrUnreachable) && i.probe(ctx) == nil:
+			// Nobody tells how it is, and it answers: that is what counts.
 		case err != nil:
 			return err
 		case v.Phase != jobdir.Running:
@@ -97,10 +103,27 @@ func (i *instance) outOfReach(ctx context.Context, err error) {
 	}
 	if time.Since(i.away) > elsewhereAfter {
 		i.away = time.Now()
-		if err := i.next(ctx, err.Error(), true); err == nil {
-			i.log.Warn("the instance has moved", "to", i.view().Host)
+		if i.move(ctx, err.Error()) {
 			return
 		}
 	}
 	_ = sleep(ctx, awayPause)
+}
+
+// move begins the instance in another place than its own, if there is one that answers.
+// What is left in its own is ended when that can be reached, see tidy.
+func (i *instance) move(ctx context.Context, why string) bool {
+	old, err := i.life()
+	if err != nil {
+		return false
+	}
+	l := life{of: i.of, number: i.number, start: i.lastStart() + 1}
+	if l.seat, err = i.maker.seat(ctx, l); err != nil || bytes.Equal(l.seat.Target.Settings, old.seat.Target.Settings) {
+		return false
+	}
+	i.log.Warn("the instance moves", "to", l.seat.Host, "reason", why)
+	if err := i.nextAt(ctx, l, why, true); err != nil {
+		i.log.Error("start the instance elsewhere", "error", err)
+	}
+	return true
 }

@@ -75,15 +75,21 @@ func (i *instance) look(ctx context.Context) (jobdir.View, error) {
 
 // next begins another start, on a fresh port and in a fresh folder.
 func (i *instance) next(ctx context.Context, why string, restart bool) error {
+	var err error
+	l := life{of: i.of, number: i.number, start: i.lastStart() + 1}
+	if l.seat, err = i.maker.seat(ctx, l); err != nil {
+		return err
+	}
+	return i.nextAt(ctx, l, why, restart)
+}
+
+// nextAt is next for a start that has its seat.
+func (i *instance) nextAt(ctx context.Context, l life, why string, restart bool) error {
 	if err := os.MkdirAll(i.dir, 0o700); err != nil {
 		return err
 	}
 	old, err := i.life()
 	if err != nil {
-		return err
-	}
-	l := life{of: i.of, number: i.number, start: i.lastStart() + 1}
-	if l.seat, err = i.maker.seat(ctx, l); err != nil {
 		return err
 	}
 	if err := i.pull(ctx); err != nil {
