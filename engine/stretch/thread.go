@@ -173,7 +173,9 @@ func (t thread) Turn(g *plan.Group, key string) (func(), error) {
 		key += "run"
 	}
 	t.s.wishes[key] = flow.Wish{Key: key, Group: *g}
-	t.s.report()
+	if !t.s.turns[key] { // one that it has is on record: to end for it would cut off, again and again, what is done in that turn
+		t.s.report()
+	}
 	giveBack := func() { delete(t.s.wishes, key); t.s.report() }
 	if err := t.Await(func() bool { return t.s.turns[key] }); err != nil {
 		giveBack()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -20,7 +21,8 @@ import (
 // engine is a daemon that speaks the API of Docker.
 type engine struct {
 	*client.Client
-	host string
+	host   string
+	isNear atomic.Bool // see near
 }
 
 // engines are the connections that this process holds, by what opens them: finding out

@@ -94,16 +94,21 @@ func (e *engine) near(ctx context.Context) error {
 	if ip := net.ParseIP(u.Hostname()); err == nil && u.Scheme == "tcp" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("the container engine at %q is on another machine, and its containers can be asked from there only: deploy on a target of kind ssh, or run amlflow there: %w", e.host, target.ErrPermanent)
 	}
-	if runtime.GOOS != "linux" {
-		return nil // the engine is in a machine of its own, whose ports are those of this computer
+	if runtime.GOOS != "linux" || e.isNear.Load() {
+		return nil // not on Linux the engine is in a machine of its own, whose ports are those of this computer
 	}
+	// Podman asks the package manager before it answers, so it is asked once.
 	r, err := e.Info(ctx, client.InfoOptions{})
 	if err != nil {
 		return e.trouble("ask for its name", err)
 	}
 	here, err := os.Hostname()
-	if err != nil || here == r.Info.Name || r.Info.Name == "" || strings.Contains(r.Info.OperatingSystem, "Docker Desktop") {
+	if err != nil {
 		return err
+	}
+	if here == r.Info.Name || r.Info.Name == "" || strings.Contains(r.Info.OperatingSystem, "Docker Desktop") {
+		e.isNear.Store(true)
+		return nil
 	}
 	return fmt.Errorf("the container engine at %q is on the machine %q, and this is %q; its containers can be asked from there only: deploy on a target of kind ssh, or run amlflow there: %w", e.host, r.Info.Name, here, target.ErrPermanent)
 }
