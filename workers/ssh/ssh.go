@@ -63,7 +63,7 @@ func (Driver) Kind() target.Kind {
 func (d Driver) Can(t target.Target) target.Can {
 	s, err := readSettings(t)
 	if err != nil {
-		return target.Can{Nodes: 1}
+		return target.Can{Nodes: 1, Serve: d.Serves(), Route: d.Serves()}
 	}
 	return target.Can{Nodes: len(s.Hosts), GPU: s.GPUs > 0, Launch: true, Python: true, Checkpoints: true, Serve: d.Serves(), Route: d.Serves()}
 }
