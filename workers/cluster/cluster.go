@@ -30,6 +30,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -86,7 +87,7 @@ var _ target.Judge = Driver{}
 // Judge implements target.Judge.
 func (Driver) Judge(t target.Target) error {
 	_, err := readSettings(t)
-	return err
+	return cmp.Or(mistakable(t.Name), err)
 }
 
 // Check implements target.Driver.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if err != nil {
 		return err
 	}
-	if err := s.fits(t.Name, job); err != nil {
+	if err := cmp.Or(mistakable(t.Name), s.fits(t.Name, job)); err != nil {
 		return err
 	}
 	within := t

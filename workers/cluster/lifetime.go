@@ -24,6 +24,14 @@ import (
 
 const runMark = ".run."
 
+// mistakable refuses a name that would be taken for that of the cluster of a run.
+func mistakable(name string) error {
+	if strings.Contains(name, runMark) {
+		return fmt.Errorf("target %q cannot be a cluster, since clusters of single runs are named so: leave %q out of its name: %w", name, runMark, target.ErrPermanent)
+	}
+	return nil
+}
+
 // at is the cluster that a job is in, or would be in: the driver for where it is kept, and
 // the target under its name.
 func (d Driver) at(t target.Target, id string) (Driver, target.Target) {

@@ -70,6 +70,18 @@ func TestSharesOfAnotherComputer(t *testing.T) {
 	}
 }
 
+func TestNamesOfClustersOfRuns(t *testing.T) {
+	to := training(`{"nodes": {"max": 1}}`)
+	to.Name = "my.run.farm"
+	d := New(t.TempDir(), nil)
+	if err := d.Judge(to); !errors.Is(err, target.ErrPermanent) {
+		t.Errorf("got %v", err)
+	}
+	if err := d.Submit(t.Context(), to, target.Job{ID: "job", Script: "true"}, &targettest.Blobs{}); !errors.Is(err, target.ErrPermanent) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // The cluster of a run vanishes with it, and what its nodes have cost stays known; while
 // nobody knows whether the run has ended, only one without a job goes.
 func TestAClusterOfARunVanishes(t *testing.T) {
