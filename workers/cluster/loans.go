@@ -180,8 +180,12 @@ func (l loans) notice(ctx context.Context, p place, node, hold string, h slurm.H
 		return false, l.d.slurm.Hold(ctx, l.s.reach(l.t.Name), hold, l.s.node())
 	case h.Over && here:
 		// A job that had it must be told why before the hold is forgotten.
-		if err := l.settle(ctx, p, node); err != nil {
+		job, brought, err := l.settle(ctx, p, node)
+		if err != nil {
 			return false, err
+		}
+		if job != "" && !brought {
+			return true, l.giveUp(ctx, p, job, node, hold)
 		}
 		return true, l.forget(ctx, p, node, hold)
 	case h.Over: // it has never come: another is asked for, if it is still wanted
@@ -210,23 +214,32 @@ func (l loans) forget(ctx context.Context, p place, node, hold string) error {
 }
 
 // settle has the job of a node end whose allocation is over, for the reason that Slurm tells.
-func (l loans) settle(ctx context.Context, p place, node string) error {
+// One that was not brought there yet need not end: whoever had it has died before.
+func (l loans) settle(ctx context.Context, p place, node string) (job string, brought bool, err error) {
 	st, err := l.d.memory.look(p)
 	if err != nil {
-		return err
+		return "", false, err
 	}
-	for _, n := range st.Cluster.Nodes {
-		if n.Name != node || n.Job == "" {
-			continue
-		}
-		if f, ok, err := l.d.farJob(n.Job); err != nil || ok {
-			if err == nil {
-				_, err = l.d.slurm.Lapse(ctx, f.target(l.t.Name), n.Job)
-			}
-			return err
+	i := slices.IndexFunc(st.Cluster.Nodes, func(n schedule.Node) bool { return n.Name == node })
+	if i < 0 {
+		return "", false, nil
+	}
+	j := st.Cluster.Find(st.Cluster.Nodes[i].Job)
+	if j == nil {
+		return "", false, nil
+	}
+	f, ok, err := l.d.farJob(j.ID)
+	if err != nil || !ok {
+		return j.ID, j.Begun, err
+	}
+	if !j.Begun {
+		how, err := l.d.slurm.Status(ctx, f.target(l.t.Name), j.ID)
+		if err != nil || how.State == target.Lost {
+			return j.ID, false, err
 		}
 	}
-	return nil
+	_, err = l.d.slurm.Lapse(ctx, f.target(l.t.Name), j.ID)
+	return j.ID, true, err
 }
 
 // there waits until all nodes of a job take jobs. If one has ended meanwhile, the job waits
@@ -278,7 +291,7 @@ func (l loans) giveUp(ctx context.Context, p place, id, node, hold string) error
 		return os.RemoveAll(filepath.Join(p.nodes(), node))
 	})
 	if err == nil {
-		_, err = l.d.slurm.LetGo(ctx, l.s.reach(l.t.Name), hold)
+		_, _ = l.d.slurm.LetGo(ctx, l.s.reach(l.t.Name), hold) // it is over: this only tidies up
 	}
 	return err
 }

@@ -271,6 +271,29 @@ func TestLentNodesAreTakenAway(t *testing.T) {
 	r.becomes("a node that is free", func(f target.Fleet) bool { return f.Busy == 0 })
 }
 
+// Whoever had a job has died before it was brought to its node, and so has the node: it is
+// brought to another, as if nothing had been.
+func TestAJobThatWasNotBroughtToItsNode(t *testing.T) {
+	s := startSlurm(t, 1)
+	r := s.on(t.TempDir(), `"nodes": {"max": 1}`, nil)
+	j := r.job("job", "true", 1)
+	dying := New(r.d.dir, nil)
+	dying.flights.under["start job"] = true
+	ctx, die := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- dying.Submit(ctx, r.to, j, &targettest.Blobs{}) }()
+	s.awaits("jobs with a node", func() bool { return dying.isFar("job") })
+	die()
+	<-done
+	dying.Close()
+	s.ask("scancel", "--user="+s.ask("id", "-un"))
+	s.awaits("allocations that have ended", func() bool { return s.holds() == "" })
+	r.submit(j)
+	if st := r.until("job", target.Succeeded); st.Exit != 0 {
+		t.Errorf("got %+v", st)
+	}
+}
+
 // The state folder is gone, and nobody vouches for the nodes: they give themselves back.
 func TestLentNodesGiveThemselvesBack(t *testing.T) {
 	s := startSlurm(t, 1)

@@ -259,7 +259,10 @@ verb_letgo() {
 	settings
 	if [ -e "cleaned/$job" ] && [ ! -d "$u" ]; then return 0; fi
 	mkdir -p -m 700 "$u"
-	first "$u/stop" "cancel $(date +%s)" && : >"cleaned/$job" || die "the disk takes no more"
+	first "$u/stop" "cancel $(date +%s)" 2>/dev/null && : >"cleaned/$job" || {
+		if [ -e "cleaned/$job" ]; then return 0; fi # another has just let it go
+		die "the disk takes no more"
+	}
 	if ! last_asked; then return 0; fi
 	if [ ! -e "$u/queue" ] && asking; then
 		echo asking
