@@ -15,7 +15,10 @@
 //	clusters/<name>/lock         held during a pass: look, decide, write, act
 //	clusters/<name>/nodes/       what the provider local keeps of its nodes
 //	jobs/ envs/ cleaned/ …       the jobs of all clusters, as in package local
-//	far/<id>.json                which hosts a job has that runs on other machines
+//	far/<id>.json                which hosts, or holds of Slurm, a job has that runs on other machines
+//	shares/                      other folders in which clusters are kept that several state folders share
+//
+// A cluster of a single run is in clusters/<name>.run.<run>, see lifetime.go.
 //
 // A job is laid out when it is submitted, and started when it is given nodes. Package
 // schedule decides, and what it decides is durable before anything is done about it; what
@@ -26,7 +29,7 @@
 // The values of secrets are in no file. They stay in the memory of the process that a job
 // was submitted to, and a job whose process has died waits until it is submitted again,
 // which whoever follows it does. So it is with all of a job that goes to another machine
-// (the provider ssh, see far.go): it cannot be laid out before it is known where.
+// (the providers ssh and slurm, see far.go): it cannot be laid out before it is known where.
 package cluster
 
 import (
