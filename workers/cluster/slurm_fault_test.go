@@ -18,6 +18,7 @@ import (
 // succeeded has started once on each of its nodes, and nothing is left: no node, no
 // allocation, no process.
 func TestLentNodesUnderFire(t *testing.T) {
+	t.Parallel()
 	s := startSlurm(t, 2)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

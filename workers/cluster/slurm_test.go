@@ -190,6 +190,7 @@ func (r *slurmRig) holds() string { return r.ask("squeue", "-h", "-o", "%j %T") 
 // A cluster grows with its queue, as far as Slurm has nodes, one allocation for each; two
 // jobs that come one after the other share one; what Slurm says is told; and it shrinks.
 func TestNodesLentBySlurm(t *testing.T) {
+	t.Parallel()
 	s := startSlurm(t, 2)
 	r := s.on(t.TempDir(), `"nodes": {"max": 3, "idle": "1s"}, "node": {"cpus": 4, "gpus": 2}`, nil)
 	gate := filepath.Join(t.TempDir(), "gate")
@@ -227,6 +228,7 @@ func TestNodesLentBySlurm(t *testing.T) {
 
 // A job of two nodes has both or none, and its ranks find each other.
 func TestRanksOnLentNodes(t *testing.T) {
+	t.Parallel()
 	s := startSlurm(t, 2)
 	r := s.on(t.TempDir(), `"nodes": {"max": 2}, "node": {"cpus": 4}`, nil)
 	r.submit(r.job("pair", `echo "$RANK/$WORLD_SIZE $MASTER_ADDR:$MASTER_PORT" >"$AMLFLOW_OUTPUTS.$RANK"; echo "rank $RANK of $WORLD_SIZE at $MASTER_ADDR:${MASTER_PORT:+port}"`, 2))
@@ -243,6 +245,7 @@ func TestRanksOnLentNodes(t *testing.T) {
 // Allocations end by themselves: cancelled in Slurm, preempted by a job that goes first, or
 // because what holds the node has died. The job ends for that reason, and another node comes.
 func TestLentNodesAreTakenAway(t *testing.T) {
+	t.Parallel()
 	s := startSlurm(t, 1)
 	r := s.on(t.TempDir(), `"nodes": {"max": 1}, "node": {"cpus": 4}`, nil)
 	job := func(id string) {
@@ -274,6 +277,7 @@ func TestLentNodesAreTakenAway(t *testing.T) {
 // Whoever had a job has died before it was brought to its node, and so has the node: it is
 // brought to another, as if nothing had been.
 func TestAJobThatWasNotBroughtToItsNode(t *testing.T) {
+	t.Parallel()
 	s := startSlurm(t, 1)
 	r := s.on(t.TempDir(), `"nodes": {"max": 1}`, nil)
 	j := r.job("job", "true", 1)
@@ -296,6 +300,7 @@ func TestAJobThatWasNotBroughtToItsNode(t *testing.T) {
 
 // The state folder is gone, and nobody vouches for the nodes: they give themselves back.
 func TestLentNodesGiveThemselvesBack(t *testing.T) {
+	t.Parallel()
 	s := startSlurm(t, 1)
 	dir := t.TempDir()
 	r := s.on(dir, `"nodes": {"max": 1}, "node": {"cpus": 4}`, nil)
@@ -348,6 +353,7 @@ func (r *rig) ends(id string) target.Status {
 
 // The exam, of which the driver of Slurm sits much by itself.
 func TestExamOnSlurm(t *testing.T) {
+	t.Parallel()
 	s := startSlurm(t, 2)
 	targettest.Run(t, func(t *testing.T) targettest.Harness {
 		home, dir, there := t.TempDir(), t.TempDir(), map[string]string{}
@@ -375,7 +381,7 @@ func skippedOnSlurm() map[string]string {
 	for _, name := range []string{
 		"Timeout", "Refusals", "CleanForgets", "SubmitTwiceRunsOnce", "SubmitAgainKeepsTheFirst", "SubmitFromSeveralProgramsRunsOnce", "InputsAreDelivered", "MissingInputIsAnError", "FailedJobIsCollected",
 		"UnknownStreamIsRefused", "HintOfNothing", "CancelRunning", "CancelBeforeSubmit", "CancelAfterEnd", "CancelLetsTheJobFinish", "PythonEnvironmentsMatchCan", "UnfitRequirementsAreRefused",
-		"CancelledSecretsAreNotKept", "CheckpointsAreKeptWhileItRuns", "CheckpointsStayInside", "KeepsWhatFailed", "SweepSparesWhatIsUsed", "CancelStopsAllRanks",
+		"CancelledSecretsAreNotKept", "CheckpointsAreKeptWhileItRuns", "CheckpointsStayInside", "KeepsWhatFailed", "SweepSparesWhatIsUsed", "CancelStopsAllRanks", "OutputsAreCollected", "CleanRefusesRunning", "SweepSparesWhatRuns",
 	} {
 		all[name] = "the driver of Slurm sits it: AMLFLOW_EXAM=whole asks it here, too"
 	}
