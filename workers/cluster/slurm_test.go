@@ -274,6 +274,34 @@ func TestLentNodesAreTakenAway(t *testing.T) {
 	r.becomes("a node that is free", func(f target.Fleet) bool { return f.Busy == 0 })
 }
 
+// Through a login node it is the same.
+func TestNodesLentThroughALoginNode(t *testing.T) {
+	t.Parallel()
+	login := servers(t, 1)[0]
+	s := startSlurm(t, 1)
+	me, err := user.Current()
+	s.check(err)
+	via := map[string]any{"host": login.name, "user": me.Username, "identity_file": filepath.Join(login.dir, "id"), "known_hosts": filepath.Join(login.dir, "known_hosts")}
+	r := s.on(t.TempDir(), `"nodes": {"max": 1, "idle": "1s"}`, map[string]any{"via": via})
+	if err := r.d.Check(t.Context(), r.to); err != nil {
+		t.Fatal(err)
+	}
+	j := r.job("far", `echo "$TOKEN" | tr a-z A-Z; exit 4`, 1)
+	j.Secrets = map[string]string{"TOKEN": "hidden"}
+	r.submit(j)
+	r.submit(r.job("next", forever, 1))
+	if st := r.ends("far"); st.Exit != 4 || r.log("far") != "HIDDEN\n" {
+		t.Errorf("got %+v, log %q", st, r.log("far"))
+	}
+	r.until("next", target.Running)
+	r.cancel("next", target.CauseCancel)
+	r.until("next", target.Cancelled)
+	r.becomes("no nodes", func(f target.Fleet) bool { return f.Ready+f.Creating+f.Leaving == 0 })
+	if left := s.holds(); left != "" {
+		t.Errorf("Slurm still has %s", left)
+	}
+}
+
 // Whoever had a job has died before it was brought to its node, and so has the node: it is
 // brought to another, as if nothing had been.
 func TestAJobThatWasNotBroughtToItsNode(t *testing.T) {
