@@ -33,7 +33,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -89,8 +88,11 @@ var _ target.Judge = Driver{}
 
 // Judge implements target.Judge.
 func (Driver) Judge(t target.Target) error {
+	if err := mistakable(t.Name); err != nil {
+		return err
+	}
 	_, err := readSettings(t)
-	return cmp.Or(mistakable(t.Name), err)
+	return err
 }
 
 // Check implements target.Driver.

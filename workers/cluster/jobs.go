@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -16,7 +15,10 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if err != nil {
 		return err
 	}
-	if err := cmp.Or(mistakable(t.Name), s.fits(t.Name, job)); err != nil {
+	if err := mistakable(t.Name); err != nil {
+		return err
+	}
+	if err := s.fits(t.Name, job); err != nil {
 		return err
 	}
 	within := t
