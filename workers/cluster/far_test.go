@@ -158,6 +158,7 @@ func TestExamOverSSH(t *testing.T) {
 		}
 		d := New(home, nil)
 		d.ssh = links
+		t.Cleanup(d.flights.close) // nobody writes into a folder that is removed
 		return targettest.Harness{
 			Driver: d, Target: farm(t, two, dir, `{"max": 2}`), Host: there, Shared: t.TempDir(), Folder: dir, Local: true,
 			Skip:  skipped(),
