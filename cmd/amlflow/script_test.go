@@ -81,7 +81,7 @@ func ownState(e *testscript.Env) error {
 
 // leaveNothing ends every process that belongs to a state folder. They are known
 // by their environment: all of them have a path below it there.
-func leaveNothing(t testscript.T, home string) {
+func leaveNothing(t interface{ Fatal(args ...any) }, home string) {
 	for until := time.Now().Add(20 * time.Second); ; {
 		pids := processesOf(home)
 		if len(pids) == 0 {

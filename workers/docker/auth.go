@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,15 +11,61 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
 // dockerHub is how the file of logins calls the registry of names without one.
 const dockerHub = "https://index.docker.io/v1/"
 
-// registryAuth returns the login for the registry of an image as the API wants it: what
-// `docker login` wrote to config.json of $DOCKER_CONFIG or ~/.docker. It is empty when
-// there is none, and then the engine's own logins count, if it has some.
+// login is what a registry wants to be told.
+type login struct {
+	User     string `json:"user"`
+	Password secret `json:"password"`
+}
+
+// secret says where a secret is kept. Exactly one is set.
+type secret struct {
+	Env  string `json:"env,omitempty"`
+	File string `json:"file,omitempty"`
+}
+
+// fetch returns the value of a secret, at the last moment.
+func (s secret) fetch(ctx context.Context, what string) (string, error) {
+	if s.Env != "" {
+		if value := os.Getenv(s.Env); value != "" {
+			return value, nil
+		}
+		return "", fmt.Errorf("the %s is to be in the variable %q, and the background server was started without it: set it, and run `amlflow server stop`: %w", what, s.Env, target.ErrPermanent)
+	}
+	values, err := secrets.Resolve(ctx, "", "", []secrets.Ref{{Var: what, Name: what, File: s.File}})
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", err, target.ErrPermanent)
+	}
+	return values[what], nil
+}
+
+// auth returns the login for the registry of an image as the API wants it: the one that
+// the target names, else what `docker login` has left.
+func (p pulling) auth(ctx context.Context, image string) (string, error) {
+	registry := registryOf(image)
+	for name, l := range p.logins {
+		if name != registry && (registry != dockerHub || name != "docker.io") {
+			continue
+		}
+		password, err := l.Password.fetch(ctx, fmt.Sprintf("password of %q for the registry %q", l.User, name))
+		if err != nil {
+			return "", err
+		}
+		header, err := json.Marshal(map[string]string{"username": l.User, "password": password, "serveraddress": registry})
+		return base64.URLEncoding.EncodeToString(header), err
+	}
+	return registryAuth(image)
+}
+
+// registryAuth returns what `docker login` wrote to config.json of $DOCKER_CONFIG or
+// ~/.docker about the registry of an image. It is empty when there is none, and then the
+// engine's own logins count, if it has some.
 func registryAuth(image string) (string, error) {
 	dir := os.Getenv("DOCKER_CONFIG")
 	if dir == "" {

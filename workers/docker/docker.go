@@ -97,6 +97,6 @@ func (d Driver) Check(ctx context.Context, t target.Target) error {
 	if s.Image == "" || s.Pull != pullNever {
 		return nil
 	}
-	_, err = e.image(ctx, s.Image, pullNever)
+	_, err = e.image(ctx, s.Image, pulling{when: pullNever})
 	return err
 }

@@ -26,7 +26,7 @@ func (s *submission) draft(ctx context.Context) (id, name string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	im, err := s.image(ctx, r.Asked, s.s.Pull)
+	im, err := s.image(ctx, r.Asked, s.s.pulling())
 	if err != nil {
 		return "", "", err
 	}

@@ -19,23 +19,31 @@ type image struct {
 	env    []string // the names of the variables that it sets
 }
 
-// image finds an image by its name, and fetches it as pull says.
-func (e *engine) image(ctx context.Context, name, pull string) (image, error) {
-	if pull == pullAlways {
-		if err := e.pull(ctx, name); err != nil {
+// pulling is how images are fetched.
+type pulling struct {
+	when   string // a pull policy
+	logins map[string]login
+}
+
+func (s settings) pulling() pulling { return pulling{s.Pull, s.Logins} }
+
+// image finds an image by its name, and fetches it as p says.
+func (e *engine) image(ctx context.Context, name string, p pulling) (image, error) {
+	if p.when == pullAlways {
+		if err := e.pull(ctx, name, p); err != nil {
 			return image{}, err
 		}
 	}
 	r, err := e.ImageInspect(ctx, name)
-	if errdefs.IsNotFound(err) && pull == pullMissing {
-		if err := e.pull(ctx, name); err != nil {
+	if errdefs.IsNotFound(err) && p.when == pullMissing {
+		if err := e.pull(ctx, name, p); err != nil {
 			return image{}, err
 		}
 		r, err = e.ImageInspect(ctx, name)
 	}
 	switch {
 	case errdefs.IsNotFound(err):
-		return image{}, fmt.Errorf("the container engine at %q does not have the image %q, and `pull` of the target is %q: fetch it, or say `pull: missing`: %w", e.host, name, pull, target.ErrPermanent)
+		return image{}, fmt.Errorf("the container engine at %q does not have the image %q, and `pull` of the target is %q: fetch it, or say `pull: missing`: %w", e.host, name, p.when, target.ErrPermanent)
 	case err != nil:
 		return image{}, e.trouble(fmt.Sprintf("look at the image %q", name), err)
 	}
@@ -51,6 +59,9 @@ func (e *engine) image(ctx context.Context, name, pull string) (image, error) {
 
 // digest chooses the digest whose repository is the one that was asked for.
 func digest(id, name string, known []string) string {
+	if strings.Contains(name, "@") {
+		return name // it was asked for by its digest, which an engine may forget with the tag
+	}
 	slices.Sort(known)
 	for _, d := range known {
 		repository, _, _ := strings.Cut(d, "@")
@@ -65,8 +76,8 @@ func digest(id, name string, known []string) string {
 }
 
 // pull fetches an image. It takes as long as that takes.
-func (e *engine) pull(ctx context.Context, name string) error {
-	auth, err := registryAuth(name)
+func (e *engine) pull(ctx context.Context, name string, p pulling) error {
+	auth, err := p.auth(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -83,7 +94,7 @@ func (e *engine) pull(ctx context.Context, name string) error {
 // refusedBy reads the words of a registry, which engines pass on in the stream of a
 // pull without a code.
 func refusedBy(words string) bool {
-	for _, w := range []string{"manifest unknown", "not found", "denied", "unauthorized", "invalid reference", "no matching manifest"} {
+	for _, w := range []string{"manifest unknown", "not found", "denied", "unauthorized", "no basic auth credentials", "authentication required", "invalid reference", "no matching manifest"} {
 		if strings.Contains(strings.ToLower(words), w) {
 			return true
 		}

@@ -75,13 +75,13 @@ func (d Driver) pin(ctx context.Context, t target.Target, wish *target.Deploymen
 	if err := e.near(ctx); err != nil {
 		return err
 	}
-	im, err := e.image(ctx, name, s.Pull)
+	im, err := e.image(ctx, name, s.pulling())
 	if err != nil {
 		return err
 	}
 	pinned := im.digest
 	// Not every engine finds an image by the digest that it tells of it.
-	if again, err := e.image(ctx, pinned, pullNever); err != nil || again.id != im.id {
+	if again, err := e.image(ctx, pinned, pulling{when: pullNever}); err != nil || again.id != im.id {
 		pinned = im.id
 	}
 	wish.Environment = &target.Environment{Image: pinned}

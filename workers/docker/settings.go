@@ -44,6 +44,8 @@ type settings struct {
 	Pids     int64        `json:"pids"`
 	Nodes    int          `json:"nodes"`
 	Log      jobdir.Bytes `json:"log"`
+
+	Logins map[string]login `json:"logins"` // by registry
 }
 
 // A log is kept up to mostLog unless the target says otherwise, and up to leastLog

@@ -21,7 +21,13 @@ type Engine struct {
 	argv []string
 	env  []string
 	cmd  *exec.Cmd
+	// registry is a port at which images may be served to it without TLS.
+	registry string
 }
+
+// Listen is where a registry is to listen that the engine pulls from. One can do so at a
+// time.
+func (e *Engine) Listen() (net.Listener, error) { return net.Listen("tcp", e.registry) }
 
 // Podman starts a Podman that answers as Docker does.
 func Podman() (*Engine, error) {
@@ -32,7 +38,11 @@ func Podman() (*Engine, error) {
 		// The limits are such that it also works inside of a sandbox.
 		conf := "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n[engine]\nevents_logger = \"file\"\ncgroup_manager = \"cgroupfs\"\nruntime = \"runc\"\n"
 		e.argv = []string{"podman", "--root", at("root"), "--runroot", at("run"), "--tmpdir", at("tmp"), "system", "service", "--time=0", e.Host}
-		e.env = []string{"CONTAINERS_CONF=" + at("containers.conf")}
+		e.env = []string{"CONTAINERS_CONF=" + at("containers.conf"), "CONTAINERS_REGISTRIES_CONF=" + at("registries.conf")}
+		plain := fmt.Sprintf("[[registry]]\nlocation = %q\ninsecure = true\n", e.registry)
+		if err := os.WriteFile(at("registries.conf"), []byte(plain), 0o600); err != nil {
+			return err
+		}
 		return os.WriteFile(at("containers.conf"), []byte(conf), 0o600)
 	})
 }
@@ -59,7 +69,12 @@ func start(kind string, prepare func(e *Engine, at func(string) string) error) (
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
 	e := &Engine{Host: "unix://" + at("sock"), Root: at("root"), dir: dir}
-	if err := prepare(e, at); err == nil {
+	ports, err := freePorts(1)
+	if err == nil {
+		e.registry = "127.0.0.1:" + ports[0]
+		err = prepare(e, at)
+	}
+	if err == nil {
 		err = e.Serve()
 	}
 	if err != nil {
