@@ -79,7 +79,7 @@ func start(kind string, prepare func(e *Engine, at func(string) string) error) (
 	}
 	if err != nil {
 		e.End()
-		return nil, err
+		return nil, fmt.Errorf("%w: %s cannot be run here: %w", ErrMissing, kind, err)
 	}
 	return e, nil
 }
