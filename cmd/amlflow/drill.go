@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/engine"
@@ -22,7 +24,7 @@ func (p *program) drillVerb() *cobra.Command {
 	var stage string
 	var at time.Duration
 	v := &cobra.Command{
-		Use:   "drill FILE|RUN --evict STAGE [--at 5s]",
+		Use:   "drill FILE|RUN --evict STAGE[:RANK] [--at 5s]",
 		Short: "Rehearse that a machine is taken away from a stage",
 		Long: `Drill runs a pipeline, or takes a run that is under way, and takes the machine away
 from a stage while it runs: its job is asked to end, as when a cheap machine is wanted
@@ -30,6 +32,9 @@ for something else. It then watches whether the stage is tried again, goes on fr
 checkpoint and succeeds, and ends with 10 when it does not:
 
   amlflow drill train.pipeline.yaml --evict train --at 5s
+
+Of a stage with several ranks, STAGE:RANK takes the machine of one of them away, and
+the others must end because of it: either all ranks go on, or none does.
 
 The stage needs a ` + "`checkpoint`" + `, and a ` + "`retry`" + ` that covers the cause "preempted".`,
 		Args: takes(1, 1), ValidArgsFunction: p.completeRuns,
@@ -40,11 +45,11 @@ The stage needs a ` + "`checkpoint`" + `, and a ` + "`retry`" + ` that covers th
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
 			cmd.SetContext(ctx)
-			return p.drill(cmd, args[0], &c, eviction{stage: stage, at: at})
+			return p.drill(cmd, args[0], &c, evicts(stage, at))
 		},
 	}
 	c.flags(v)
-	v.Flags().StringVar(&stage, "evict", "", "the stage whose machine is taken away, such as train or nested/train or shards[3]")
+	v.Flags().StringVar(&stage, "evict", "", "the stage whose machine is taken away, such as train, train:1, nested/train or shards[3]")
 	v.Flags().DurationVar(&at, "at", 5*time.Second, "how long the stage has run by then")
 	return p.prints(v, "json", "ndjson")
 }
@@ -52,9 +57,43 @@ The stage needs a ` + "`checkpoint`" + `, and a ` + "`retry`" + ` that covers th
 // eviction is what a drill does to one stage.
 type eviction struct {
 	stage string
+	rank  int // or allRanks
 	at    time.Duration
 
 	attempt int // that was evicted
+}
+
+const allRanks = -1
+
+// evicts reads what --evict says: no name of a stage has a colon.
+func evicts(what string, at time.Duration) eviction {
+	ev := eviction{stage: what, rank: allRanks, at: at}
+	if stage, number, ok := strings.Cut(what, ":"); ok {
+		if n, err := strconv.Atoi(number); err == nil && n >= 0 {
+			ev.stage, ev.rank = stage, n
+		}
+	}
+	return ev
+}
+
+// what is what loses its machine, for people.
+func (ev *eviction) what() string {
+	if ev.rank == allRanks {
+		return strconv.Quote(ev.stage)
+	}
+	return fmt.Sprintf("rank %d of %q", ev.rank, ev.stage)
+}
+
+// do takes the machine away from a job, as a target's owner would.
+func (ev *eviction) do(ctx context.Context, d target.Driver, t target.Target, job string) error {
+	if ev.rank == allRanks {
+		return d.Cancel(ctx, t, job, target.CausePreempted)
+	}
+	e, ok := d.(target.Evictor)
+	if !ok {
+		return fmt.Errorf("a target of kind %q cannot lose one rank of a job: leave out :%d, to take the whole job away", t.Kind, ev.rank)
+	}
+	return e.Evict(ctx, t, job, ev.rank)
 }
 
 func (p *program) drill(cmd *cobra.Command, what string, c *choices, ev eviction) error {
@@ -70,11 +109,14 @@ func (p *program) drill(cmd *cobra.Command, what string, c *choices, ev eviction
 	go func() {
 		err := ev.strike(watching, e, p.drivers(), id)
 		if ev.attempt > 0 {
-			p.say("the machine was taken from %q, attempt %d", ev.stage, ev.attempt)
+			p.say("the machine was taken from %s, attempt %d", ev.what(), ev.attempt)
+		}
+		if err != nil {
+			stop() // there is nothing to watch for any more
 		}
 		evicted <- err
 	}()
-	err = p.watch(ctx, e, id, v)
+	err = p.watch(watching, e, id, v)
 	stop()
 	cause := <-evicted
 	if ctx.Err() != nil {
@@ -131,8 +173,8 @@ func (ev *eviction) strike(ctx context.Context, e *engine.Engine, drivers map[st
 				return unlessOver(ctx, err)
 			}
 			if st.State == target.Running && time.Since(st.Start) >= ev.at {
-				if err := d.Cancel(ctx, *s.Place, s.Job, target.CausePreempted); err != nil {
-					return err
+				if err := ev.do(ctx, d, *s.Place, s.Job); err != nil {
+					return unlessOver(ctx, err)
 				}
 				ev.attempt = s.Attempts
 				return nil
@@ -165,9 +207,9 @@ func (p *program) judgeDrill(ctx context.Context, e *engine.Engine, id string, e
 		return ended{exitNotFound, fmt.Errorf("run %s has no stage %q", id, ev.stage)}
 	}
 	if wrong := ev.wrong(s); wrong != "" {
-		return ended{exitFailed, fmt.Errorf("the drill of %q failed: %s", ev.stage, wrong)}
+		return ended{exitFailed, fmt.Errorf("the drill of %s failed: %s", ev.what(), wrong)}
 	}
-	p.say("the drill of %q passed: attempt %d went on from a checkpoint, and succeeded", ev.stage, s.Attempts)
+	p.say("the drill of %s passed: attempt %d went on from a checkpoint, and succeeded", ev.what(), s.Attempts)
 	return nil
 }
 

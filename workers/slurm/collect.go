@@ -5,63 +5,42 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/remote"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
 // Read implements target.Driver.
 func (d Driver) Read(ctx context.Context, t target.Target, id string, s target.Stream, offset int64, w io.Writer) (int64, error) {
-	c, err := d.cluster(t)
-	if err != nil {
-		return offset, err
-	}
-	if offset < 0 || s.Rank < 0 {
-		return offset, fmt.Errorf("there is no offset %d of rank %d: %w", offset, s.Rank, target.ErrPermanent)
-	}
-	name, ok := map[string]string{target.Log: remote.LogFile, target.Metrics: ranks.MetricsFile}[s.Name]
-	if !ok {
-		return offset, fmt.Errorf("there is no stream %q, only %q and %q: %w", s.Name, target.Log, target.Metrics, target.ErrPermanent)
-	}
-	n, err := c.Machine.Read(ctx, remote.Unit(id, s.Rank), name, offset, w)
-	if err != nil {
-		err = c.blame(fmt.Errorf("read the %s of job %q: %w", s.Name, id, err))
-	}
-	return n, err
+	return remote.ReadStream(ctx, id, s, offset, w, func(rank int) (remote.Seat, error) {
+		c, err := d.cluster(t)
+		if err != nil {
+			return remote.Seat{}, err
+		}
+		return c.seat(id, rank), nil
+	})
 }
 
 // Collect implements target.Driver.
 func (d Driver) Collect(ctx context.Context, t target.Target, id string, out target.Blobs) (target.Results, error) {
-	st, err := d.Status(ctx, t, id)
-	if err != nil {
-		return target.Results{}, err
-	}
-	if !st.State.Ended() {
-		return target.Results{}, fmt.Errorf("job %q is %s: its results can be collected once it has ended", id, st.State)
-	}
-	c, err := d.cluster(t)
-	if err != nil {
-		return target.Results{}, err
-	}
-	r, ok, err := c.recordOf(ctx, id)
-	if err != nil || !ok {
-		return target.Results{}, err // one that never was leaves nothing
-	}
-	left := make([]remote.Leaver, r.Ranks)
-	names := remote.Wanted(r.Outputs)
-	err = each(0, r.Ranks, func(n int) (err error) {
-		left[n] = remote.Leaver{Machine: c.Machine, Unit: remote.Unit(id, n)}
-		left[n].Left, err = c.Report(ctx, left[n].Unit, names)
-		return err
+	return remote.CollectJob(ctx, d, t, id, out, func() (all []remote.Seat, outputs []target.Artifact, err error) {
+		c, err := d.cluster(t)
+		if err != nil {
+			return nil, nil, err
+		}
+		r, ok, err := c.recordOf(ctx, id)
+		if err != nil || !ok {
+			return nil, nil, err
+		}
+		for n := range r.Ranks {
+			all = append(all, c.seat(id, n))
+		}
+		return all, r.Outputs, nil
 	})
-	var res target.Results
-	if err == nil {
-		res, err = remote.Collect(ctx, left[0], left[st.Rank], r.Outputs, out)
-	}
-	if err != nil {
-		return res, c.blame(fmt.Errorf("collect job %q: %w", id, err))
-	}
-	return res, nil
+}
+
+// seat is where rank n of a job is.
+func (c *cluster) seat(id string, n int) remote.Seat {
+	return remote.Seat{Machine: c.Machine, Unit: remote.Unit(id, n), Blame: c.blame}
 }
 
 var _ target.Checkpointer = Driver{}

@@ -154,10 +154,15 @@ func cleanRefusesRunning(t *testing.T, h Harness) {
 // logHas waits until the log of a job contains text.
 func (h Harness) logHas(t *testing.T, id, text string) {
 	t.Helper()
+	h.rankLogHas(t, id, 0, text)
+}
+
+func (h Harness) rankLogHas(t *testing.T, id string, rank int, text string) {
+	t.Helper()
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if strings.Contains(h.log(t, id), text) {
+		if strings.Contains(h.rankLog(t, id, rank), text) {
 			return
 		}
 	}
-	t.Fatalf("the log of job %s never had %q: %+v, %q", id, text, h.status(t, id), h.log(t, id))
+	t.Fatalf("the log of rank %d of job %s never had %q: %+v, %q", rank, id, text, h.status(t, id), h.rankLog(t, id, rank))
 }

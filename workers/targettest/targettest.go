@@ -59,7 +59,7 @@ type question struct {
 
 // Run examines a driver. lend is called once for each question.
 func Run(t *testing.T, lend func(t *testing.T) Harness) {
-	run(t, lend, kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, sweepQuestions, managerQuestions, serverQuestions, routerQuestions)
+	run(t, lend, kindQuestions, endQuestions, onceQuestions, dataQuestions, largeQuestions, streamQuestions, hintQuestions, stopQuestions, rankQuestions, launchQuestions, environmentQuestions, secretQuestions, checkpointQuestions, evictQuestions, sweepQuestions, managerQuestions, serverQuestions, routerQuestions)
 }
 
 func run(t *testing.T, lend func(t *testing.T) Harness, parts ...[]question) {
