@@ -20,7 +20,7 @@ type ward struct {
 	dir string
 }
 
-func (r *rig) ward(t *testing.T, more map[string]any) ward {
+func (r *rig) ward(t testing.TB, more map[string]any) ward {
 	t.Helper()
 	dir := t.TempDir()
 	return ward{rig: r, Driver: New(), t: r.target(t, dir, more), dir: dir}
@@ -32,14 +32,14 @@ func (w ward) again() ward {
 	return w
 }
 
-func (w ward) submit(t *testing.T, job target.Job) {
+func (w ward) submit(t testing.TB, job target.Job) {
 	t.Helper()
 	if err := w.Submit(t.Context(), w.t, job, &targettest.Blobs{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (w ward) status(t *testing.T, id string) target.Status {
+func (w ward) status(t testing.TB, id string) target.Status {
 	t.Helper()
 	st, err := w.Status(t.Context(), w.t, id)
 	if err != nil {
@@ -49,7 +49,7 @@ func (w ward) status(t *testing.T, id string) target.Status {
 }
 
 // ends waits for the end of a job, which must be the same for whoever looks next.
-func (w ward) ends(t *testing.T, id string) target.Status {
+func (w ward) ends(t testing.TB, id string) target.Status {
 	t.Helper()
 	var st target.Status
 	w.awaits(t, "end of "+id, func() bool { st = w.status(t, id); return st.State.Ended() })
@@ -59,12 +59,12 @@ func (w ward) ends(t *testing.T, id string) target.Status {
 	return st
 }
 
-func (w ward) runs(t *testing.T, id string) {
+func (w ward) runs(t testing.TB, id string) {
 	t.Helper()
 	w.awaits(t, "running "+id, func() bool { return strings.Contains(w.log(t, id), "on\n") })
 }
 
-func (w ward) log(t *testing.T, id string) string {
+func (w ward) log(t testing.TB, id string) string {
 	t.Helper()
 	var text strings.Builder
 	if _, err := w.Read(t.Context(), w.t, id, target.Stream{Name: target.Log}, 0, &text); err != nil {
@@ -74,13 +74,14 @@ func (w ward) log(t *testing.T, id string) string {
 }
 
 // number is that of a job in Slurm.
-func (w ward) number(t *testing.T, id string) string {
+func (w ward) number(t testing.TB, id string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(w.dir, "jobs", id, "queue"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(string(text))
+	n, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	return n
 }
 
 // long writes "on" and goes on until it is told to end, and then a little longer, to hear

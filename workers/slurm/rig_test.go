@@ -34,7 +34,7 @@ type rigOptions struct {
 }
 
 // startSlurm starts a cluster that ends with the test, or skips the test.
-func startSlurm(t *testing.T, o rigOptions) *rig {
+func startSlurm(t testing.TB, o rigOptions) *rig {
 	t.Helper()
 	for _, name := range []string{"slurmctld", "slurmd", "sbatch"} {
 		if program(name) == "" {
@@ -80,7 +80,7 @@ func program(name string) string {
 
 func (r *rig) conf() string { return filepath.Join(r.dir, "slurm.conf") }
 
-func (r *rig) configure(t *testing.T, o rigOptions) {
+func (r *rig) configure(t testing.TB, o rigOptions) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/slurm.conf")
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *rig) configure(t *testing.T, o rigOptions) {
 }
 
 // freePorts are ports of this computer that nobody listens on.
-func freePorts(t *testing.T, n int) []string {
+func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var all []string
 	for range n {
@@ -132,7 +132,7 @@ func freePorts(t *testing.T, n int) []string {
 	return all
 }
 
-func (r *rig) write(t *testing.T, name, text string) {
+func (r *rig) write(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func (r *rig) write(t *testing.T, name, text string) {
 }
 
 // start starts a daemon: slurmctld, or a node by its name.
-func (r *rig) start(t *testing.T, name string, args ...string) {
+func (r *rig) start(t testing.TB, name string, args ...string) {
 	t.Helper()
 	which := "slurmd"
 	if name == "slurmctld" {
@@ -219,7 +219,7 @@ func (r *rig) ask(name string, args ...string) string {
 }
 
 // awaits waits until something is so.
-func (r *rig) awaits(t *testing.T, what string, so func() bool) {
+func (r *rig) awaits(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if so() {
@@ -227,11 +227,11 @@ func (r *rig) awaits(t *testing.T, what string, so func() bool) {
 		}
 	}
 	log, _ := os.ReadFile(filepath.Join(r.dir, "slurmctld.log"))
-	t.Fatalf("there were no %s: %s\n%.3000s", what, r.ask("squeue", "--states=all"), log)
+	t.Fatalf("there were no %s: %s\n%.1500s", what, r.ask("squeue", "--states=all"), log)
 }
 
 // target is a target on the cluster; more are settings beside those that find it.
-func (r *rig) target(t *testing.T, dir string, more map[string]any) target.Target {
+func (r *rig) target(t testing.TB, dir string, more map[string]any) target.Target {
 	t.Helper()
 	s := map[string]any{"shared_dir": dir, "conf": r.conf(), "nodes": 2}
 	for name, value := range more {

@@ -90,6 +90,7 @@ type cluster struct {
 	settings settings
 	name     string // of the target
 	queue    *queue
+	muster   *muster
 }
 
 // cluster returns the cluster of a target. The connection and the queue are always the same
@@ -107,9 +108,10 @@ func (d Driver) cluster(t target.Target) (*cluster, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.clusters[key] = &cluster{Machine: remote.NewWith(shell, s.SharedDir, verbs()), queue: newQueue()}
+		d.clusters[key] = &cluster{Machine: remote.NewWith(shell, s.SharedDir, verbs()), queue: newQueue(), muster: newMuster()}
 	}
-	return &cluster{Machine: d.clusters[key].Machine, settings: s, name: t.Name, queue: d.clusters[key].queue}, nil
+	known := d.clusters[key]
+	return &cluster{Machine: known.Machine, settings: s, name: t.Name, queue: known.queue, muster: known.muster}, nil
 }
 
 func (c *cluster) blame(err error) error { return fmt.Errorf("target %q: %w", c.name, err) }

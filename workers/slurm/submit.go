@@ -3,12 +3,10 @@ package slurm
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
-	"strconv"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/pyenv"
@@ -35,6 +33,11 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		return err
 	}
 	defer leave()
+	confided := append(jobdir.Process{Secrets: variables(job.Secrets)}.Confided(), "# whole\n"...)
+	one := &recruit{id: job.ID, name: arrayName(job.ID), ranks: r.Ranks, each: job.PerNode(), launcher: launcher(job), options: c.settings.request(job), confided: confided, done: make(chan error, 1)}
+	key := one.alike()
+	gone := c.muster.expect(key)
+	defer gone()
 	for n := range r.Ranks {
 		stage, err := c.lay(ctx, r, job, n, in)
 		if err != nil {
@@ -47,20 +50,19 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if old, ok, err := c.recordOf(ctx, job.ID); err != nil {
 		return err
 	} else if ok {
-		r.Ranks, r.Held = old.Ranks, old.Held // the first submission counts
+		r.Held = old.Held // the first submission counts
+		if old.Ranks != r.Ranks {
+			r.Ranks, one.ranks = old.Ranks, old.Ranks
+			gone()
+			key = one.alike()
+			gone = c.muster.expect(key)
+			defer gone()
+		}
 	}
 	if len(r.Held) > 0 {
 		return c.assign(ctx, job, r)
 	}
-	confided := append(jobdir.Process{Secrets: variables(job.Secrets)}.Confided(), "# whole\n"...)
-	_, err = c.call(ctx, func(w io.Writer) error {
-		if err := lines(append(c.settings.request(job), "")...)(w); err != nil {
-			return err
-		}
-		_, err := w.Write(confided)
-		return err
-	}, "enqueue", job.ID, strconv.Itoa(r.Ranks), strconv.Itoa(job.PerNode()), launcher(job))
-	if err != nil {
+	if err := c.enqueue(ctx, key, one, gone); err != nil {
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
 	}
 	return nil

@@ -129,9 +129,10 @@ verb_assign() {
 	IFS= read -r gpus
 	while IFS= read -r h && [ -n "$h" ]; do holds="$holds $h"; done
 	umask 077
-	trap 'rm -f "$u/confided.$mark"' EXIT
-	cat >"$u/confided.$mark"
-	[ "$(tail -n 1 "$u/confided.$mark" 2>/dev/null)" = "# whole" ] || decided || die "what the job is given was cut off on its way"
+	confided=$u/confided.$mark
+	trap 'rm -f "$confided"' EXIT
+	cat >"$confided"
+	[ "$(tail -n 1 "$confided" 2>/dev/null)" = "# whole" ] || decided || die "what the job is given was cut off on its way"
 	each "$job" "$ranks" confide
 	if decided; then return 0; fi
 	first "$u/held" "$gpus$holds" || die "the disk takes no more"
@@ -269,7 +270,7 @@ verb_letgo() {
 		return
 	fi
 	if number; then
-		strike
+		strike --name="$name"
 		case $(allocation "$job") in
 		PENDING* | RUNNING* | SUSPENDED* | COMPLETING* | CONFIGURING* | RESIZING* | STAGE_OUT* | SIGNALING* | STOPPED* | UNKNOWN*)
 			echo ending

@@ -1,7 +1,16 @@
 # node.sh: what runs on the nodes that Slurm lends. Units are supervised as on any other
 # machine; here is what lies between Slurm and a supervisor.
 elsewhere=yes
-unasked='batch rank watch held mind '
+unasked='batch task rank watch held mind '
+
+# task ARRAY RANKS EACH LAUNCHER: the job that this task of an array is.
+verb_task() {
+	job=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "arrays/$1/list")
+	[ -n "$job" ] || exit 97
+	[ ! -d "jobs/$job" ] || exec >>"jobs/$job/slurm" 2>&1
+	shift
+	verb_batch "$job" "$@"
+}
 
 # batch ID RANKS EACH LAUNCHER: the job of Slurm, with so many ranks on each node. Of several
 # the first is on this node, and its address is the one by which Slurm itself reaches it.
