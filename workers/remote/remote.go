@@ -19,6 +19,7 @@
 //	    log, unstarted    what it wrote; its command could not be executed
 //	    confided, told    secrets that wait for the supervisor; a signal of whoever lends the machine
 //	cleaned/UNIT          the unit was cleaned, and never starts again
+//	gpus/BOOT/            who has which GPU of the machine, and who waits for some, see tool/gpus.sh
 //	removed/              on their way out
 //
 // Each of sealed, started, stop and end is made by link(2): it appears whole, and of

@@ -203,15 +203,21 @@ func writeFiles(w io.Writer, files []file) error {
 // on the machine. It returns nil once it is certain that the process was started, now or
 // before, or that it never will be, because it was stopped or cleaned.
 func (m *Machine) Launch(ctx context.Context, unit string, secrets []string) error {
+	_, err := m.launch(ctx, secrets, "launch", unit)
+	return err
+}
+
+func (m *Machine) launch(ctx context.Context, secrets []string, verb, unit string, more ...string) (string, error) {
 	confided := append(jobdir.Process{Secrets: secrets}.Confided(), "# whole\n"...)
-	err := m.call(ctx, func(w io.Writer) error {
+	said, err := m.ask(ctx, func(w io.Writer) error {
 		_, err := w.Write(confided)
 		return err
-	}, nil, "launch", unit)
+	}, verb, append([]string{unit}, more...)...)
 	if err != nil {
-		return fmt.Errorf("start %q: %w", unit, err)
+		return "", fmt.Errorf("start %q: %w", unit, err)
 	}
-	return nil
+	m.glances.forget(unit)
+	return said, nil
 }
 
 // Stop asks the process of a unit to end: TERM to its group now, and KILL to all that is

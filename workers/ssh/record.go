@@ -26,6 +26,11 @@ type record struct {
 	// Checkpoint is where rank 0 leaves what it could go on from.
 	Checkpoint *target.Checkpoint `json:"checkpoint,omitempty"`
 	Notes      []string           `json:"notes,omitempty"`
+	// GPUs are how many of the Of that each node has are lent to the job, on each of its nodes.
+	GPUs int `json:"gpus,omitempty"`
+	Of   int `json:"of,omitempty"`
+	// Secrets tells that the job is given some, which are nowhere on record.
+	Secrets bool `json:"secrets,omitempty"`
 }
 
 // count is how many ranks there are.

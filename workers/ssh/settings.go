@@ -63,9 +63,6 @@ func (s settings) grant(name string, need target.Resources) (nodes int, notes []
 	case need.GPUs > s.GPUs:
 		return 0, nil, fmt.Errorf("target %q has %d GPUs on each host, the job asks for %d: say how many there are as `gpus` of the target, or ask for fewer: %w", name, s.GPUs, need.GPUs, target.ErrPermanent)
 	}
-	if need.GPUs > 0 && need.GPUs < s.GPUs {
-		notes = append(notes, fmt.Sprintf("the job asks for %d of %d GPUs, and sees all of them: targets of kind ssh do not share them out", need.GPUs, s.GPUs))
-	}
 	if need.Memory > 0 || need.CPUs > 0 {
 		notes = append(notes, "limits of memory and cpus are not enforced on targets of kind ssh")
 	}

@@ -37,6 +37,7 @@ type Driver struct {
 	links    map[string]*link           // by the way to the host, and the work folder there
 	machines map[string]*remote.Machine // by the same
 	turns    *remote.Turns
+	waiting  *waiting
 	listed   bool // see Listed
 }
 
@@ -44,7 +45,7 @@ var _ target.Driver = Driver{}
 
 // New returns a driver without connections.
 func New() Driver {
-	return Driver{mu: &sync.Mutex{}, links: map[string]*link{}, machines: map[string]*remote.Machine{}, turns: remote.NewTurns()}
+	return Driver{mu: &sync.Mutex{}, links: map[string]*link{}, machines: map[string]*remote.Machine{}, turns: remote.NewTurns(), waiting: newWaiting()}
 }
 
 // Listed is this driver for targets that were made for one job each: its ranks take the
@@ -74,11 +75,19 @@ func (d Driver) Check(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
+	s, err := readSettings(t)
+	if err != nil {
+		return err
+	}
 	errs := make([]error, len(hosts))
 	var all sync.WaitGroup
 	for i, h := range hosts {
 		all.Go(func() {
-			if _, err := h.Greet(ctx); err != nil {
+			_, err := h.Greet(ctx)
+			if err == nil {
+				err = s.lends(ctx, h)
+			}
+			if err != nil {
 				errs[i] = h.blame(err)
 			}
 		})

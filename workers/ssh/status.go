@@ -41,6 +41,7 @@ func (d Driver) Status(ctx context.Context, t target.Target, id string) (target.
 	if slices.ContainsFunc(plain, func(v jobdir.View) bool { return !ranks.Ended(v) }) {
 		return d.statusOfRunning(ctx, hosts, id, r, views, plain)
 	}
+	d.waiting.forget(id)
 	st := ranks.Verdict(r.facts(), plain)
 	st.Notes = append(st.Notes, r.Notes...)
 	return st, nil
@@ -100,7 +101,7 @@ func (d Driver) statusOfRunning(ctx context.Context, hosts []host, id string, r 
 	if n := ranks.Decides(plain); n >= 0 {
 		why = ranks.PeerCause(plain[n])
 	} else if !late {
-		return st, nil
+		return d.startWaiting(ctx, hosts, id, r, plain, st)
 	}
 	return st, each(r.seats(hosts), func(n int, h host) error {
 		if ranks.Ended(plain[n]) {
@@ -108,4 +109,16 @@ func (d Driver) statusOfRunning(ctx context.Context, hosts []host, id string, r 
 		}
 		return h.Stop(ctx, remote.Unit(id, n), string(why))
 	})
+}
+
+// startWaiting starts a job that waits for GPUs, if it has them now.
+func (d Driver) startWaiting(ctx context.Context, hosts []host, id string, r record, plain []jobdir.View, st target.Status) (target.Status, error) {
+	if r.GPUs == 0 || !slices.ContainsFunc(plain, func(v jobdir.View) bool { return v.Phase == jobdir.New }) {
+		return st, nil
+	}
+	why, err := d.waiting.start(ctx, id, r, hosts[:r.Nodes], r.seats(hosts))
+	if st.State == target.Waiting {
+		st.Reason = why
+	}
+	return st, err
 }

@@ -19,6 +19,7 @@ func (d Driver) Cancel(ctx context.Context, t target.Target, id string, why targ
 	if err := hosts[0].Stop(ctx, remote.Unit(id, 0), string(why)); err != nil {
 		return hosts[0].blame(err)
 	}
+	d.waiting.forget(id)
 	r, ok, err := recordOf(ctx, hosts[0], id)
 	if err != nil || !ok {
 		return err

@@ -35,7 +35,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		return err
 	}
 	defer leave()
-	sub := submission{nodes: hosts[:r.Nodes], hosts: r.seats(hosts), record: r, job: job, in: in}
+	sub := submission{nodes: hosts[:r.Nodes], hosts: r.seats(hosts), record: r, job: job, in: in, lends: s.GPUs > 0, waiting: d.waiting}
 	if err := sub.do(ctx); err != nil {
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
 	}
@@ -66,7 +66,10 @@ func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
 	if n := job.Ranks(); n > mostRanks {
 		return record{}, fmt.Errorf("job %q has %d ranks, and target %q starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, t.Name, mostRanks, target.ErrPermanent)
 	}
-	r := record{Nodes: nodes, Ranks: job.Ranks(), Each: job.PerNode(), Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint, Notes: notes}
+	r := record{Nodes: nodes, Ranks: job.Ranks(), Each: job.PerNode(), Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint, Notes: notes, GPUs: job.Needs.GPUs, Secrets: len(job.Secrets) > 0}
+	if r.GPUs > 0 {
+		r.Of = s.GPUs
+	}
 	if len(job.Command) > 0 {
 		r.Program, r.Script = job.Command[0], false
 	}
@@ -83,6 +86,9 @@ type submission struct {
 	record record
 	job    target.Job
 	in     target.Blobs
+	lends  bool // the hosts lend GPUs
+	// waiting are the jobs that wait for some.
+	waiting *waiting
 }
 
 func (s *submission) do(ctx context.Context) error {
@@ -95,6 +101,11 @@ func (s *submission) do(ctx context.Context) error {
 		if stages[n] == remote.Stopped || stages[n] == remote.Cleaned {
 			return nil
 		}
+	}
+	if s.record.GPUs > 0 {
+		s.waiting.confide(s.job.ID, s.job.Secrets)
+		_, err := s.waiting.start(ctx, s.job.ID, s.record, s.nodes, s.hosts)
+		return err
 	}
 	for n, stage := range stages {
 		if stage == remote.Started {
@@ -170,6 +181,9 @@ func (s *submission) fill(ctx context.Context, n int) error {
 	}
 	return h.Fill(ctx, remote.Unit(s.job.ID, n), func(dir string) (remote.Layout, error) {
 		env := environ(facts, s.job, venv, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: len(s.hosts), Master: s.record.Master, Port: s.record.Port, Hosts: s.addresses()})
+		if _, said := s.job.Env[visible]; s.lends && s.record.GPUs == 0 && s.job.Port == 0 && !said { // an instance of an endpoint sees all
+			env[visible] = "" // they are lent to others
+		}
 		s.record.Path = env["PATH"]
 		return remote.Layout{
 			Process:    jobdir.Process{Argv: s.argv(dir), Env: variables(env), Secrets: variables(s.job.Secrets), Work: path.Join(dir, "code")},

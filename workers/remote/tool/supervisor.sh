@@ -100,18 +100,19 @@ verb_stop() {
 
 verb_stopping() { if [ -e "jobs/$1/stop" ]; then echo yes; fi; }
 
-# launch ID: start it, at most once; the input is what it is confided. The pipe ends when
-# the supervisor is certain, or is no more. Its environment is its own, so that nothing
-# that the job was given can change what it does.
+# launch ID NAME=VALUE…: start it, at most once; the input is what it is confided. The pipe
+# ends when the supervisor is certain, or is no more. Its environment is its own, so that
+# nothing that the job was given can change what it does; the job has those values, too.
 verb_launch() {
-	u=jobs/$1
+	u=jobs/$1 unit=$1
+	shift
 	if [ ! -e "$u/started" ] && [ ! -e "$u/stop" ] && sealed; then
 		exec 4<&0
 		: "$(
 			exec 3>&1
-			detach env -i PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C "AMLFLOW_PROCESS=$here/$u:" /bin/sh "$0" supervise "$1" "$mark"
+			detach env -i PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C "AMLFLOW_PROCESS=$here/$u:" "$@" /bin/sh "$0" supervise "$unit" "$mark" 9>&-
 		)"
 	fi
-	if [ -e "cleaned/$1" ] || [ -e "$u/started" ] || [ -e "$u/stop" ]; then return 0; fi
+	if [ -e "cleaned/$unit" ] || [ -e "$u/started" ] || [ -e "$u/stop" ]; then return 0; fi
 	die "the supervisor of the job did not start: is the disk of the host full?"
 }
