@@ -181,8 +181,10 @@ func (s *submission) fill(ctx context.Context, n int) error {
 	}
 	return h.Fill(ctx, remote.Unit(s.job.ID, n), func(dir string) (remote.Layout, error) {
 		env := environ(facts, s.job, venv, ranks.Place{Dir: dir, Inputs: path.Join(dir, "in"), Rank: n, World: len(s.hosts), Master: s.record.Master, Port: s.record.Port, Hosts: s.addresses()})
-		if _, said := s.job.Env[visible]; s.lends && s.record.GPUs == 0 && s.job.Port == 0 && !said { // an instance of an endpoint sees all
-			env[visible] = "" // they are lent to others
+		// A job that asks for none sees none: they are lent to others. An instance of an
+		// endpoint sees all.
+		if _, said := s.job.Env[visible]; s.lends && s.record.GPUs == 0 && s.job.Port == 0 && !said {
+			env[visible] = ""
 		}
 		s.record.Path = env["PATH"]
 		return remote.Layout{
