@@ -25,6 +25,8 @@ type Sweeping struct {
 	Older  time.Duration // what is left of runs that ended longer ago than this
 	Stores []string      // artifact stores beside that of the state folder
 	DryRun bool          // only say what would go
+	// Targets are asked by their names, of the kinds that cannot see what they keep otherwise.
+	Targets []target.Target
 }
 
 // The kinds of what a sweep removes, beside those that targets keep.
@@ -41,7 +43,7 @@ type Leftover struct {
 	Kind  string `json:"kind"`
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"`
-	Place string `json:"place"` // the store, the kind of target or the state folder that it is in
+	Place string `json:"place"` // the store, the target or its kind, or the state folder that it is in
 }
 
 // Swept is what went, or would go.
@@ -196,50 +198,6 @@ func (e *Engine) claim(store string) error {
 	return b.Claim(e.user(), e.o.Home)
 }
 
-// targets sweeps what targets keep of runs that are over.
-func (s *sweeper) targets(ctx context.Context) error {
-	for kind, d := range s.e.o.Drivers {
-		sw, ok := d.(target.Sweeper)
-		if !ok {
-			continue
-		}
-		if err := s.target(ctx, sw, target.Target{Kind: kind}); err != nil {
-			return fmt.Errorf("sweep targets of kind %q: %w", kind, err)
-		}
-	}
-	return nil
-}
-
-// target sweeps jobs before what they use.
-func (s *sweeper) target(ctx context.Context, sw target.Sweeper, t target.Target) error {
-	all, err := sw.Kept(ctx, t)
-	if err != nil {
-		return err
-	}
-	if err := s.roster.doubt(ctx, s.e, all); err != nil {
-		return err
-	}
-	going := map[string]bool{}
-	for _, what := range []target.What{target.KeptJob, target.KeptMark, target.KeptEnvironment} {
-		for _, k := range all {
-			if k.What != what || !s.needless(k, going) {
-				continue
-			}
-			going[k.Name] = going[k.Name] || what == target.KeptJob
-			removed := s.o.DryRun
-			if !removed {
-				if removed, err = sw.Sweep(ctx, t, k, s.before()); err != nil {
-					return fmt.Errorf("%s %q: %w", k.What, k.Name, err)
-				}
-			}
-			if removed {
-				s.gone(string(k.What), t.Kind)(k.Name, k.Bytes)
-			}
-		}
-	}
-	return nil
-}
-
 // needless reports whether nobody needs what a target keeps. going are the jobs that
 // nobody needs.
 func (s *sweeper) needless(k target.Kept, going map[string]bool) bool {
@@ -248,6 +206,8 @@ func (s *sweeper) needless(k target.Kept, going map[string]bool) bool {
 		return s.roster.over(k.Name, k.Used.Before(s.before()))
 	case target.KeptMark:
 		return k.Used.Before(s.before()) && s.roster.over(k.Name, true)
+	case target.KeptContent:
+		return k.Used.Before(s.before())
 	case target.KeptEnvironment:
 		for _, user := range k.Users {
 			if !going[user] {

@@ -329,7 +329,7 @@ func (r *roster) doubt(ctx context.Context, e *Engine, kept []target.Kept) error
 	for _, k := range kept {
 		run, _, _ := strings.Cut(k.Name, ".")
 		fresh := !k.Used.Before(r.at.Add(-behind)) // of a run that may have begun since
-		if _, listed := r.runs[run]; listed || fresh || asked[run] || k.What == target.KeptEnvironment || r.blind != "" {
+		if _, listed := r.runs[run]; listed || fresh || asked[run] || k.What == target.KeptEnvironment || k.What == target.KeptContent || r.blind != "" {
 			continue
 		}
 		asked[run] = true

@@ -22,7 +22,8 @@ func (p *program) gcVerb() *cobra.Command {
 keep everything. The records of all runs stay: ` + "`status`" + ` works, and says what has gone.
 
 It looks at artifacts, folders and marks of jobs, earlier results, Python environments,
-fetched templates, and what was sealed for runs. It may run beside anything else, and
+fetched templates, and what was sealed for runs; also on the workspace's targets of kind
+ssh and slurm, where it sees nothing of other state folders. It may run beside anything else, and
 be killed at any moment. An artifact that was used in the last 24 hours always stays,
 and so does a store that other state folders use.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -55,7 +56,11 @@ func (p *program) gc(ctx context.Context, older time.Duration, dry bool) error {
 		return err
 	}
 	defer e.Close()
-	swept, err := e.Sweep(ctx, engine.Sweeping{Older: older, Stores: []string{engine.StoreOf(w, p.home)}, DryRun: dry})
+	sweeping := engine.Sweeping{Older: older, Stores: []string{engine.StoreOf(w, p.home)}, DryRun: dry}
+	for _, t := range w.Targets {
+		sweeping.Targets = append(sweeping.Targets, asTarget(t))
+	}
+	swept, err := e.Sweep(ctx, sweeping)
 	if swept == nil {
 		return err
 	}
@@ -108,7 +113,7 @@ func (p *program) showSwept(s *engine.Swept, dry bool) error {
 // sweptKinds is what people call the kinds of leftovers, in the order of the table.
 var sweptKinds = [][2]string{
 	{"artifact", "artifacts"}, {"unfinished", "unfinished artifacts"}, {"record", "earlier results"}, {"job", "folders of jobs"},
-	{"mark", "marks of jobs"}, {"environment", "Python environments"}, {"template", "templates"}, {"secret", "sealed secrets"},
+	{"mark", "marks of jobs"}, {"environment", "Python environments"}, {"content", "copies on targets"}, {"template", "templates"}, {"secret", "sealed secrets"},
 }
 
 func (p *program) sweptRows(all leftovers) [][]string {

@@ -2,7 +2,9 @@
 package builtin
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/amlflow/amlflow/workers/cluster"
 	"github.com/amlflow/amlflow/workers/docker"
@@ -34,9 +36,9 @@ func Drivers(o Options) map[string]target.Driver {
 	return byKind(
 		here,
 		docker.Driver{Dir: filepath.Join(o.Home, "docker")}.Serving(g),
-		ssh.New().Serving(g),
+		ssh.New().Owned(o.owner).Serving(g),
 		cluster.New(filepath.Join(o.Home, "cluster"), t),
-		slurm.New(),
+		slurm.New().Owned(o.owner),
 	)
 }
 
@@ -49,6 +51,17 @@ func Hosts(drivers map[string]target.Driver) gateway.Hosts {
 		}
 	}
 	return hosts
+}
+
+// owner names the state folder on machines that it shares with others. It is empty as long as
+// no run has begun.
+func (o Options) owner() string {
+	text, _ := os.ReadFile(filepath.Join(o.Home, "id"))
+	id := strings.ToLower(strings.TrimSpace(string(text)))
+	if strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		return ""
+	}
+	return id
 }
 
 func byKind(drivers ...target.Driver) map[string]target.Driver {

@@ -11,10 +11,12 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 )
 
-// Kept lists the units that the machine keeps, the marks of those that were cleaned, and
-// the environments of Python. Name is that of the unit, and the digest of an environment.
+// Kept lists the units of the owner that the machine keeps, and the marks of those that were
+// cleaned; when no other owner has used the machine for sixty days the environments of Python
+// and the contents, too. Name is that of the unit, of the content, and the digest of an
+// environment.
 func (m *Machine) Kept(ctx context.Context) ([]target.Kept, error) {
-	text, err := m.ask(ctx, nil, "kept")
+	text, err := m.ask(ctx, nil, "kept", m.Owner())
 	if err != nil {
 		return nil, fmt.Errorf("list what is kept: %w", err)
 	}
@@ -47,6 +49,15 @@ func (m *Machine) Unequip(ctx context.Context, digest string, before time.Time) 
 		return false, err
 	}
 	text, err := m.ask(ctx, nil, "unequip", digest, strconv.FormatInt(before.Unix(), 10))
+	return text != "", err
+}
+
+// ForgetContent removes a content that no job has used since before, and reports whether it did.
+func (m *Machine) ForgetContent(ctx context.Context, name string, before time.Time) (bool, error) {
+	if err := checkUnit(name); err != nil {
+		return false, err
+	}
+	text, err := m.short(ctx, "forget", name, strconv.FormatInt(before.Unix(), 10))
 	return text != "", err
 }
 

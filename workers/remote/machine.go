@@ -42,6 +42,7 @@ type Machine struct {
 	dir   string // as a script can say it: absolute, or beginning with ./ in the home folder
 	tool  []byte
 	bin   string // the name of the tool there, its digest
+	owner string // see Own
 
 	greeting gate // held by who asks who the machine is
 	facts    *Facts
@@ -80,6 +81,18 @@ func NewWith(shell Shell, dir, verbs string) *Machine {
 	m.lane.turn, m.glances.running, m.records.known = newGate(), map[string]kept{}, map[string]string{}
 	m.pythons.of = map[string]pyenv.Interpreter{}
 	return m
+}
+
+// Own has the machine know who uses it: the name of a state folder, in letters and digits.
+// It comes before all else.
+func (m *Machine) Own(owner string) { m.owner = owner }
+
+// Owner is who uses the machine; - where that was not said.
+func (m *Machine) Owner() string {
+	if m.owner == "" {
+		return "-"
+	}
+	return m.owner
 }
 
 // gate lets one in at a time.
@@ -262,7 +275,7 @@ func (m *Machine) Greet(ctx context.Context) (Facts, error) {
 }
 
 func (m *Machine) greet(ctx context.Context) (Facts, error) {
-	text, err := m.ask(ctx, nil, "hello")
+	text, err := m.ask(ctx, nil, "hello", m.Owner())
 	if err != nil {
 		return Facts{}, fmt.Errorf("prepare the work folder: %w", err)
 	}

@@ -10,7 +10,7 @@
 //	envs/DIGEST/made, TOKEN/  environments of Python by what they were made from, see tool/python.sh
 //	trees/HEX.at, TOKEN/  folders by the digest of their list: where each is; their files are links into store
 //	jobs/UNIT/            a unit is one process: one rank of a job
-//	    TOKEN/            what one submission has laid out: process.sh, job.json, script, grace, code/, in/, out/, tmp/
+//	    TOKEN/            what one submission has laid out: process.sh, job.json, script, grace, owner, code/, in/, out/, tmp/
 //	    sealed            which of those is the unit's for ever; the first counts, the others are removed
 //	    started           PID BOOT HOST TIME TOKEN of the supervisor
 //	    stop              CAUSE TIME: it was asked to end, or never to start
@@ -19,6 +19,7 @@
 //	    log, unstarted    what it wrote; its command could not be executed
 //	    confided, told    secrets that wait for the supervisor; a signal of whoever lends the machine
 //	cleaned/UNIT          the unit was cleaned, and never starts again
+//	owners/OWNER          a state folder uses this work folder; touched when it comes
 //	gpus/BOOT/            who has which GPU of the machine, and who waits for some, see tool/gpus.sh
 //	removed/              on their way out
 //

@@ -49,6 +49,8 @@ type Layout struct {
 	Grace      time.Duration
 	// Tracks tells that the client of MLflow logs into the folder; see tracking.StoreEnviron.
 	Tracks bool
+	// Owner is the state folder that the unit is listed for by Kept; see Machine.Own.
+	Owner  string
 	Record any // whatever later calls need to know, for Record
 }
 
@@ -169,6 +171,9 @@ func (l Layout) files(home string) ([]file, error) {
 	}
 	if l.Script != "" {
 		all = append(all, file{ScriptFile, []byte(l.Script)})
+	}
+	if l.Owner != "" {
+		all = append(all, file{"owner", []byte(l.Owner + "\n")})
 	}
 	if l.Venv != "" {
 		all = append(all, file{"venv", []byte(path.Base(path.Dir(l.Venv)) + "\n")})

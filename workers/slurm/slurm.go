@@ -48,6 +48,7 @@ type Driver struct {
 	mu       *sync.Mutex         // of clusters, which never shrink: a workspace has few
 	clusters map[string]*cluster // by the settings that say where it is
 	turns    *remote.Turns
+	owner    func() string // names the state folder; nil: nobody in particular
 }
 
 var _ target.Driver = Driver{}
@@ -57,9 +58,16 @@ func New() Driver {
 	return Driver{mu: &sync.Mutex{}, clusters: map[string]*cluster{}, turns: remote.NewTurns()}
 }
 
+// Owned is this driver for the state folder that owner names, in letters and digits: of what
+// is kept in shared folders it knows its own things.
+func (d Driver) Owned(owner func() string) Driver {
+	d.owner = owner
+	return d
+}
+
 // Kind implements target.Driver.
 func (Driver) Kind() target.Kind {
-	return target.Kind{Name: "slurm", Summary: "clusters whose nodes are lent by Slurm", Settings: settingsSchema}
+	return target.Kind{Name: "slurm", Summary: "clusters whose nodes are lent by Slurm", Settings: settingsSchema, Afar: true}
 }
 
 // Can implements target.Driver.
@@ -108,7 +116,11 @@ func (d Driver) cluster(t target.Target) (*cluster, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.clusters[key] = &cluster{Machine: remote.NewWith(shell, s.SharedDir, verbs()), queue: newQueue(), muster: newMuster()}
+		m := remote.NewWith(shell, s.SharedDir, verbs())
+		if d.owner != nil {
+			m.Own(d.owner())
+		}
+		d.clusters[key] = &cluster{Machine: m, queue: newQueue(), muster: newMuster()}
 	}
 	known := d.clusters[key]
 	return &cluster{Machine: known.Machine, settings: s, name: t.Name, queue: known.queue, muster: known.muster}, nil

@@ -130,6 +130,7 @@ func (c *cluster) lay(ctx context.Context, r record, job target.Job, n int, in t
 			Timeout:    job.Timeout,
 			Grace:      job.Grace,
 			Tracks:     tracking.Free(job),
+			Owner:      c.Owner(),
 			Record:     r,
 		}, nil
 	}, in)

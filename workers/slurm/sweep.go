@@ -48,6 +48,8 @@ func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, befor
 		return c.Unmark(ctx, k.Name, before)
 	case target.KeptEnvironment:
 		return c.Unequip(ctx, k.Name, before)
+	case target.KeptContent:
+		return c.ForgetContent(ctx, k.Name, before)
 	}
 	return false, nil
 }

@@ -38,7 +38,8 @@ type Driver struct {
 	machines map[string]*remote.Machine // by the same
 	turns    *remote.Turns
 	waiting  *waiting
-	listed   bool // see Listed
+	owner    func() string // names the state folder; nil: nobody in particular
+	listed   bool          // see Listed
 }
 
 var _ target.Driver = Driver{}
@@ -55,9 +56,16 @@ func (d Driver) Listed() Driver {
 	return d
 }
 
+// Owned is this driver for the state folder that owner names, in letters and digits: of what
+// hosts keep it knows its own things.
+func (d Driver) Owned(owner func() string) Driver {
+	d.owner = owner
+	return d
+}
+
 // Kind implements target.Driver.
 func (Driver) Kind() target.Kind {
-	return target.Kind{Name: "ssh", Summary: "machines that are reached over SSH", Settings: settingsSchema}
+	return target.Kind{Name: "ssh", Summary: "machines that are reached over SSH", Settings: settingsSchema, Afar: true}
 }
 
 // Can implements target.Driver.
@@ -133,6 +141,9 @@ func (d Driver) machine(way route, dir string) (*remote.Machine, *link) {
 	if d.machines[key] == nil {
 		d.links[key] = newLink(way)
 		d.machines[key] = remote.New(d.links[key], dir)
+		if d.owner != nil {
+			d.machines[key].Own(d.owner())
+		}
 	}
 	return d.machines[key], d.links[key]
 }

@@ -199,9 +199,19 @@ func (s *submission) fill(ctx context.Context, n int) error {
 			Timeout:    s.job.Timeout,
 			Grace:      s.job.Grace,
 			Tracks:     tracking.Free(s.job),
+			Owner:      s.owner(h),
 			Record:     s.record,
 		}, nil
 	}, s.in)
+}
+
+// owner is whose leftovers those of the job are. An instance of an endpoint is looked after
+// by the gateway.
+func (s *submission) owner(h host) string {
+	if s.job.Port > 0 {
+		return ""
+	}
+	return h.Owner()
 }
 
 // addresses are where the nodes find each other.

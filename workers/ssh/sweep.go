@@ -37,7 +37,9 @@ func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, befor
 	case target.KeptMark:
 		return d.sweepMark(ctx, t, k.Name, before)
 	case target.KeptEnvironment:
-		return d.sweepEnvironment(ctx, t, k.Name, before)
+		return d.sweepAll(ctx, t, func(ctx context.Context, h host) (bool, error) { return h.Unequip(ctx, k.Name, before) })
+	case target.KeptContent:
+		return d.sweepAll(ctx, t, func(ctx context.Context, h host) (bool, error) { return h.ForgetContent(ctx, k.Name, before) })
 	}
 	return false, nil
 }
@@ -72,15 +74,15 @@ func (d Driver) sweepMark(ctx context.Context, t target.Target, id string, befor
 	return slices.Contains(removed, true), err
 }
 
-// sweepEnvironment removes it from every host that can do without.
-func (d Driver) sweepEnvironment(ctx context.Context, t target.Target, digest string, before time.Time) (bool, error) {
+// sweepAll removes something from every host that can do without.
+func (d Driver) sweepAll(ctx context.Context, t target.Target, do func(context.Context, host) (bool, error)) (bool, error) {
 	hosts, err := d.hosts(t)
 	if err != nil {
 		return false, err
 	}
 	removed := make([]bool, len(hosts))
 	err = each(hosts, func(n int, h host) (err error) {
-		removed[n], err = h.Unequip(ctx, digest, before)
+		removed[n], err = do(ctx, h)
 		return err
 	})
 	return slices.Contains(removed, true), err

@@ -7,8 +7,8 @@ import (
 
 // Sweeper is a driver whose targets keep things after the runs that they were made
 // for: the folders of jobs that failed, software that several jobs use. It says what
-// it keeps, the engine says what nobody needs. The law of Driver holds for every
-// method.
+// it keeps, the engine says what nobody needs. A target that serves several state folders
+// tells each of its own things only. The law of Driver holds for every method.
 type Sweeper interface {
 	Driver
 	// Kept lists what t keeps. Without a name, t stands for every target of its
@@ -37,4 +37,5 @@ const (
 	KeptJob         What = "job"         // what a job left, also its log
 	KeptMark        What = "mark"        // that a job was cleaned, and must not start again
 	KeptEnvironment What = "environment" // software; Users are the jobs and deployments that use it
+	KeptContent     What = "content"     // a copy of an artifact, which is sent again when a job needs it
 )

@@ -26,6 +26,8 @@ type Kind struct {
 	Name     string // "local", "ssh", "slurm": what a workspace writes as `kind`
 	Summary  string // one line for people
 	Settings []byte // JSON Schema (2020-12) of Target.Settings; what is secret in itself is writeOnly, and never shown
+	// Afar says that what its targets keep cannot be seen without asking each by its name; see Sweeper.
+	Afar bool
 }
 
 // Can says what one target offers beyond running a command on one machine.

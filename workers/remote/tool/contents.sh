@@ -40,6 +40,7 @@ verb_put() {
 	set -- "$t"/*
 	[ -e "$1" ] || return 0 # all were too large for it
 	(cd "$t" && verify) || exit 1
+	touch "$@" # a tar brings times along, and what is old is removed
 	mv -f "$@" store/
 }
 

@@ -1,8 +1,10 @@
 # verbs.sh: the folders of units.
 
-# hello: who and where we are, a line each.
+# hello OWNER: who and where we are, a line each. What all use is left alone as long as
+# another owner, a state folder, was here lately.
 verb_hello() {
-	mkdir -p -m 700 jobs store trees envs cleaned removed || exit 1
+	mkdir -p -m 700 jobs store trees envs cleaned removed owners || exit 1
+	[ "${1:--}" = - ] || : >"owners/$1"
 	printf '%s\n' "$here" "$boot" "$(uname -sm)"
 	for value in "${PATH-}" "${HOME-}" "${USER-}" "${LOGNAME-}" "${SHELL-}" "$lang" "${TZ-}"; do
 		printf '%s\n' "${value%%"$nl"*}"
@@ -145,7 +147,7 @@ verb_clean() {
 		return
 		;;
 	esac
-	: >"cleaned/$1" || exit 1
+	whose >"cleaned/$1" || exit 1
 	if begun && alive "$pid"; then
 		rm -f "cleaned/$1"
 		echo running
@@ -157,16 +159,40 @@ verb_clean() {
 # modified PATH: when, in seconds since 1970.
 modified() { stat -c '%Y' "$1" 2>/dev/null || stat -f '%m' "$1" 2>/dev/null; }
 
-# kept: jobs, marks, environments: kilobytes, when they were used, their name, and who uses
-# them.
+# whose: the owner of the unit, a line; - where none has left a mark.
+whose() {
+	sealed
+	owner=
+	[ -z "$fill" ] || [ ! -e "$u/$fill/owner" ] || read -r owner <"$u/$fill/owner"
+	echo "${owner:--}"
+}
+
+# kept OWNER: what there is of its jobs and marks, and of what all use when nobody else does:
+# kilobytes, when it was used, its name, and who uses it.
 verb_kept() {
+	mine=$1 shared=yes
+	for f in owners/*; do
+		[ ! -e "$f" ] || [ "${f#owners/}" = "$mine" ] || [ -n "$(find "$f" -prune -mtime +60)" ] || shared=
+	done
 	for d in jobs/*/; do
 		[ -d "$d" ] || continue
-		kilobytes=$(du -sk "$d") || continue
-		echo "job ${kilobytes%%[!0-9]*} $(modified "$d") ${d%/}"
+		u=${d%/}
+		if [ "$(whose)" != "$mine" ]; then
+			shared=
+			continue
+		fi
+		kilobytes=$(du -sk "$u") || continue
+		echo "job ${kilobytes%%[!0-9]*} $(modified "$u") $u"
 	done
 	for f in cleaned/*; do
-		if [ -e "$f" ]; then echo "mark 0 $(modified "$f") $f"; fi
+		[ -e "$f" ] || continue
+		owner=
+		read -r owner <"$f"
+		[ "${owner:--}" != "$mine" ] || echo "mark 0 $(modified "$f") $f"
+	done
+	[ -n "$shared" ] || return 0
+	for f in store/* trees/*.at; do
+		[ ! -f "$f" ] || echo "content $((($(wc -c <"$f") + 1023) / 1024)) $(modified "$f") $f"
 	done
 	for e in envs/*/; do
 		[ -e "$e/made" ] && kilobytes=$(du -sk "$e") || continue
@@ -181,6 +207,20 @@ verb_unmark() {
 		at=$(modified "$f") || continue
 		[ -e "jobs/${f#cleaned/}" ] || [ "$at" -ge "$2" ] || { rm -f "$f" && echo removed; }
 	done
+}
+
+# forget NAME TIME: remove a content, or a folder of contents, that no job has used since. A
+# job that comes has it sent again; those that are there have copies of their own.
+verb_forget() {
+	case $1 in
+	*.at) f=trees/$1 ;;
+	*) f=store/$1 ;;
+	esac
+	at=$(modified "$f") && [ "$at" -lt "$2" ] || return 0
+	dir=
+	[ "$f" = "store/$1" ] || read -r dir <"$f"
+	rm -f "$f" && echo removed
+	[ -z "$dir" ] || discard "trees/$dir"
 }
 
 # port N: the first of the ports from N on that nobody listens on (state 0A).
