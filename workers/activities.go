@@ -109,30 +109,6 @@ func life(ctx context.Context) living {
 	}
 }
 
-// Choice is the target that was chosen among several, and why not an earlier one.
-type Choice struct {
-	Index int      `json:"index"`
-	Notes []string `json:"notes,omitempty"`
-}
-
-// Choose returns the first target that can be used now. When none can, it
-// returns the last one, so that submitting to it says why.
-func (a *Activities) Choose(ctx context.Context, ts []target.Target) (Choice, error) {
-	var c Choice
-	for i, t := range ts {
-		d, err := a.driver(t)
-		if err != nil {
-			return c, err
-		}
-		c.Index = i
-		if err = d.Check(ctx, t); err == nil {
-			return c, nil
-		}
-		c.Notes = append(c.Notes, fmt.Sprintf("target %q cannot be used now: %v", t.Name, err))
-	}
-	return c, nil
-}
-
 // Run submits a job, follows it to its end and collects what it left. Called
 // again after a worker died, it finds the same job and goes on following.
 func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
