@@ -19,14 +19,15 @@ verb_batch() {
 		verb_hold "$1" "$3"
 		exit 0
 	fi
-	hosts=
-	if [ "$2" -gt 1 ] || [ "$4" = mpi ]; then
+	hosts= launcher=$4
+	if [ "$4" = mpi ]; then
+		list_hosts "$1" "$3"
+	elif [ "$2" -gt 1 ]; then
 		for name in $(scontrol show hostnames "$SLURM_JOB_NODELIST"); do
 			address=$(scontrol -o show node "$name" | sed -n 's/.* NodeAddr=\([^ ]*\).*/\1/p')
 			hosts="$hosts ${address:-$name}"
 		done
 	fi
-	[ "$4" != mpi ] || list_hosts "$1" "$3"
 	[ "$2" -gt 1 ] || verb_rank "$1" 1
 	MASTER_ADDR=${hosts# }
 	MASTER_ADDR=${MASTER_ADDR%% *}
@@ -37,11 +38,12 @@ verb_batch() {
 		/bin/sh "$0" rank "$1" "$2" "$3" "$4" $hosts
 }
 
-# list_hosts ID EACH: the file that mpirun reads.
+# list_hosts ID EACH: the file that mpirun reads: the names by which Slurm knows the nodes,
+# since mpirun has Slurm start its daemons there.
 list_hosts() {
 	u=jobs/$1
 	sealed || return 0
-	for host in $hosts; do echo "$host slots=$2"; done >"$u/$fill/hostfile"
+	for host in $(scontrol show hostnames "$SLURM_JOB_NODELIST"); do echo "$host slots=$2"; done >"$u/$fill/hostfile"
 }
 
 # workers EACH HOST…: TF_CONFIG of rank $n: all ranks, each with a port of its own.
@@ -134,6 +136,11 @@ supervise() {
 		eval "value=\${$name-}"
 		[ -z "$value" ] || set -- "$@" "$name=$value"
 	done
+	if [ "${launcher-}" = mpi ]; then # it asks Slurm for the nodes, as whoever was lent them
+		for name in $(env | sed -n 's/^\(SLURM_[A-Z0-9_]*\)=.*/\1/p'); do
+			eval "set -- \"\$@\" \"$name=\$$name\""
+		done
+	fi
 	setsid "$@" /bin/sh "$0" supervise "$unit" "$token" <"$secrets" >/dev/null 2>&1 &
 	supervisor=$!
 	setsid /bin/sh "$0" watch "$unit" $$ </dev/null >/dev/null 2>&1 &
