@@ -79,6 +79,7 @@ func TestGPUsAreLentInTurn(t *testing.T) {
 	b, here := startBench(t), t.TempDir()
 	all := []Driver{driver(t), driver(t)}
 	script := `for d in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do mkdir '` + here + `'/$d || echo clash; done
+while [ ! -e '` + here + `/go' ]; do sleep 0.05; done
 echo "has $CUDA_VISIBLE_DEVICES in $CUDA_DEVICE_ORDER"; sleep 0.3
 for d in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do rmdir '` + here + `'/$d; done`
 	want := []int{1, 1, 2, 1, 1, 2, 1}
@@ -86,6 +87,10 @@ for d in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do rmdir '` + here + `'/$d;
 		b.submit(t, all[i%2], fmt.Sprintf("turn-%d", i), n, script)
 	}
 	b.submit(t, all[0], "none", 0, `echo "sees ${CUDA_VISIBLE_DEVICES-all}"`)
+	// All are there: the first two have one each, and the others wait.
+	if err := os.WriteFile(filepath.Join(here, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var last time.Time
 	for i, n := range want {
 		d, id := all[i%2], fmt.Sprintf("turn-%d", i)

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,6 +38,14 @@ type rig struct {
 // skips the test.
 func startServer(t *testing.T, options ...string) *rig {
 	t.Helper()
+	return startServerAs(t, nil, options...)
+}
+
+// startServerAs is startServer, with the accounts of the machine as the server sees them
+// changed: how is called with the rig, and returns a program that runs the one which its
+// arguments name.
+func startServerAs(t *testing.T, how func(*rig) []string, options ...string) *rig {
+	t.Helper()
 	sshd := "/usr/sbin/sshd"
 	if _, err := os.Stat(sshd); err != nil {
 		t.Skip("SKIP: there is no SSH server to log in to: apt-get install -y openssh-server")
@@ -50,8 +59,12 @@ func startServer(t *testing.T, options ...string) *rig {
 	r.key = r.makeKey(t, "host", "")
 	mine := r.makeKey(t, "id", "")
 	r.write(t, "authorized_keys", string(ssh.MarshalAuthorizedKey(mine)))
+	var by []string
+	if how != nil {
+		by = how(r)
+	}
 	for try := 0; ; try++ {
-		err := r.listen(t, sshd, options)
+		err := r.listen(t, append(by, sshd), options)
 		if err == nil {
 			break
 		}
@@ -123,7 +136,7 @@ func (r *rig) makeECDSA(t *testing.T, name string) {
 }
 
 // listen starts the server on a free port.
-func (r *rig) listen(t *testing.T, sshd string, options []string) error {
+func (r *rig) listen(t *testing.T, sshd, options []string) error {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -131,14 +144,15 @@ func (r *rig) listen(t *testing.T, sshd string, options []string) error {
 	}
 	r.port = l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	settings := append([]string{
-		"Port " + strconv.Itoa(r.port), "ListenAddress 127.0.0.1", "HostKey " + r.path("host"), "PidFile none",
-		"AuthorizedKeysFile " + r.path("authorized_keys"), "StrictModes no", "UsePAM no",
+	settings := append(slices.Clone(options), // the first of several counts
+		"Port "+strconv.Itoa(r.port), "ListenAddress 127.0.0.1", "HostKey "+r.path("host"), "PidFile none",
+		"AuthorizedKeysFile "+r.path("authorized_keys"), "StrictModes no", "UsePAM no",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin yes", "MaxStartups 100",
-	}, options...)
+	)
 	r.write(t, "config", strings.Join(settings, "\n")+"\n")
 	var said bytes.Buffer
-	c := exec.Command(sshd, "-D", "-e", "-f", r.path("config"))
+	argv := append(slices.Clone(sshd), "-D", "-e", "-f", r.path("config"))
+	c := exec.Command(argv[0], argv[1:]...)
 	c.Stderr = &said
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
