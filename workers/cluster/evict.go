@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -14,7 +15,11 @@ func (d Driver) Evict(ctx context.Context, t target.Target, id string, rank int)
 		if err != nil {
 			return err
 		}
-		return d.ssh.Evict(ctx, far.target(t.Name), id, rank)
+		e, ok := d.there(far.Kind).(target.Evictor)
+		if !ok {
+			return fmt.Errorf("nodes of kind %q cannot be taken away one by one: %w", far.Kind, target.ErrPermanent)
+		}
+		return e.Evict(ctx, far.target(t.Name), id, rank)
 	}
 	return d.jobs.Evict(ctx, t, id, rank)
 }
