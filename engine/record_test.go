@@ -71,7 +71,7 @@ func TestRecordHistories(t *testing.T) {
 			files[f.Name] = string(f.Data)
 		}
 		p := compiled(t, files, drivers)
-		run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: name, TaskQueue: "q"}, flow.Workflow, flow.Input{Run: name, Plan: *p, Store: t.TempDir(), Control: "q"})
+		run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: name, TaskQueue: "q"}, flow.Workflow, flow.Input{Run: name, Plan: *p, Store: t.TempDir(), Control: "q", Stages: len(p.Stages)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -62,7 +62,7 @@ func dying(t *testing.T, files map[string]string, random *rand.Rand, late bool) 
 	env.SetTestTimeout(time.Minute)
 	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Hour}) // a machine may be busy
 	engine.RegisterWorkflows(env)
-	engine.Timed(drivers, t.TempDir(), clock{env})(deaths{env, random, late})
+	engine.Timed(drivers, t.TempDir(), newClock(env))(deaths{env, random, late})
 	p := compiled(t, files, drivers)
 	alone(p)
 	for line := range strings.Lines(files["options"]) {

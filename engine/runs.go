@@ -113,7 +113,7 @@ func (e *Engine) input(ctx context.Context, r Request) (flow.Input, error) {
 }
 
 func (e *Engine) start(ctx context.Context, c client.Client, id string, r Request, in flow.Input) error {
-	in.Run, in.Control = id, e.Info().ControlQueue()
+	in.Run, in.Control, in.Stages = id, e.Info().ControlQueue(), stages(r.Plan)
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: idPrefix + id, TaskQueue: e.Info().Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
@@ -123,6 +123,17 @@ func (e *Engine) start(ctx context.Context, c client.Client, id string, r Reques
 		Memo:                memo(r, in),
 	}, flow.Workflow, in)
 	return err
+}
+
+// stages counts those of a plan, and of the pipelines within it.
+func stages(p *plan.Plan) int {
+	n := len(p.Stages)
+	for i := range p.Stages {
+		if inner := p.Stages[i].Nested; inner != nil {
+			n += stages(inner.Plan)
+		}
+	}
+	return n
 }
 
 // state is that of a run, as Temporal has it.

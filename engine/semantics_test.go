@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,8 +47,11 @@ func TestWhatBecomesOfARun(t *testing.T) {
 			for _, f := range a.Files {
 				files[f.Name] = string(f.Data)
 			}
-			got := becomes(t, files, flow.Workflow)
-			if first := becomes(t, files, flow.FirstWorkflow); first != got {
+			got := becomes(t, files, flow.Workflow, false)
+			if spot := becomes(t, files, flow.Workflow, true); spot != got {
+				t.Errorf("runs that are begun on the spot go otherwise: -in stretches +on the spot:\n%s", cmp.Diff(got, spot))
+			}
+			if first := becomes(t, files, flow.FirstWorkflow, false); first != got {
 				t.Errorf("runs of before stretches go otherwise: -before +now:\n%s", cmp.Diff(first, got))
 			}
 			if *update {
@@ -63,7 +67,9 @@ func TestWhatBecomesOfARun(t *testing.T) {
 	}
 }
 
-func becomes(t *testing.T, files map[string]string, workflow string) string {
+// becomes tells what becomes of a run. On the spot, it is begun as a part of looking at
+// its workflow.
+func becomes(t *testing.T, files map[string]string, workflow string, spot bool) string {
 	t.Helper()
 	refusals = nil
 	driver := dummy.New()
@@ -73,13 +79,17 @@ func becomes(t *testing.T, files map[string]string, workflow string) string {
 	env.SetTestTimeout(time.Minute)
 	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Hour}) // a machine may be busy
 	engine.RegisterWorkflows(env)
-	engine.Timed(drivers, t.TempDir(), clock{env})(env)
+	engine.Timed(drivers, t.TempDir(), newClock(env))(env)
 	p0 := compiled(t, files, drivers)
 	alone(p0)
 	for line := range strings.Lines(files["options"]) {
 		schedule(t, env, strings.Fields(line), p0)
 	}
-	env.ExecuteWorkflow(workflow, flow.Input{Run: "r", Plan: *p0, Store: t.TempDir(), Control: "control"})
+	in := flow.Input{Run: "r", Plan: *p0, Store: t.TempDir(), Control: "control"}
+	if spot {
+		in.Stages = len(p0.Stages)
+	}
+	env.ExecuteWorkflow(workflow, in)
 	var end json.RawMessage
 	err := env.GetWorkflowResult(&end)
 	p, err := engine.RecordIn(t.Context(), workflow, end, err)
@@ -105,14 +115,32 @@ func alone(p *plan.Plan) {
 	}
 }
 
-// clock is that of a test's environment, which skips time when there is nothing to do.
+// clock is that of a test's environment, which skips time when there is nothing to do, and
+// stands still while an activity waits: then what was waited for has come.
 type clock struct {
-	env *testsuite.TestWorkflowEnvironment
+	env  *testsuite.TestWorkflowEnvironment
+	came *atomic.Int64 // the latest time that somebody waited for, in Unix nanoseconds
 }
 
-func (c clock) Now() time.Time { return c.env.Now() }
+func newClock(env *testsuite.TestWorkflowEnvironment) clock { return clock{env, &atomic.Int64{}} }
 
-func (c clock) At(t time.Time) <-chan time.Time { return time.After(t.Sub(c.Now())) }
+func (c clock) Now() time.Time {
+	now, came := c.env.Now(), time.Unix(0, c.came.Load())
+	if came.After(now) {
+		return came.In(now.Location())
+	}
+	return now
+}
+
+func (c clock) At(t time.Time) <-chan time.Time {
+	there := make(chan time.Time, 1)
+	time.AfterFunc(t.Sub(c.Now()), func() {
+		for was := c.came.Load(); t.UnixNano() > was && !c.came.CompareAndSwap(was, t.UnixNano()); was = c.came.Load() {
+		}
+		there <- t
+	})
+	return there
+}
 
 // schedule has a person do something at a time of the run.
 func schedule(t *testing.T, env *testsuite.TestWorkflowEnvironment, words []string, p *plan.Plan) {

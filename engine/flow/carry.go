@@ -35,6 +35,7 @@ type StretchInput struct {
 	Turns   []string            `json:"turns,omitempty"`   // that the run has, by key
 	Cancels int                 `json:"cancels,omitempty"` // how often somebody wished the run to end
 	Unsure  bool                `json:"unsure,omitempty"`  // a worker was lost, and what it began may not be on record
+	Brief   bool                `json:"brief,omitempty"`   // ends in a moment, whatever is under way
 }
 
 // Snapshot is a State, or the name under which it is kept in a store. Neither is set
@@ -104,8 +105,9 @@ type carrier struct {
 	got     Stretched
 	decided map[string]Decision
 	cancels int
-	news    int // grows with each thing that a stretch should know
-	known   int // what news was when the last stretch began
+	spot    bool // the run was over in a moment
+	news    int  // grows with each thing that a stretch should know
+	known   int  // what news was when the last stretch began
 	turns   turns
 	held    map[string]Wish                // by key: turns that the run has
 	asked   map[string]workflow.CancelFunc // those that it waits for
@@ -123,6 +125,9 @@ func Carry(ctx workflow.Context, in Input) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	c.hear(ctx)
+	if err := c.begin(away); err != nil {
+		return Snapshot{}, err
+	}
 	for !c.got.Status.Ended() {
 		if err := c.stretch(away); err != nil {
 			return Snapshot{}, err
@@ -132,11 +137,20 @@ func Carry(ctx workflow.Context, in Input) (Snapshot, error) {
 		}
 		c.rest(away)
 	}
+	return c.finish(away)
+}
+
+// finish does what is left to do for a run that has ended.
+func (c *carrier) finish(away workflow.Context) (Snapshot, error) {
 	for _, key := range sortedNames(c.held) {
 		c.giveBack(away, key)
 	}
 	end := &run{in: c.in, jobs: c.got.Jobs}
-	end.clean(away)
+	if c.spot {
+		end.cleanHere(away)
+	} else {
+		end.clean(away)
+	}
 	if c.in.Secrets {
 		end.forgetAll(away)
 	}
@@ -182,12 +196,59 @@ func (c *carrier) hear(ctx workflow.Context) {
 	})
 }
 
+// fewStages is how many a run has that may be over in a moment.
+const fewStages = 16
+
+// firstTask is how many events there are when a workflow is looked at for the first time.
+const firstTask = 3
+
+// begin tries to carry a small run out on the spot, as a part of the first look at its
+// workflow: all that Temporal has to keep for an activity is half of what a run of a few
+// short stages costs. What the stretch does not get done is left to others.
+//
+// Nobody can tell the run anything before the look has ended, and if its worker is lost,
+// the next look begins seconds later: so this is done for a moment only, and once. A second
+// look may find things begun that are on no record.
+func (c *carrier) begin(ctx workflow.Context) error {
+	if c.in.Stages == 0 || c.in.Stages > fewStages || c.in.Resumed != nil {
+		return nil
+	}
+	if again := workflow.GetInfo(ctx).GetCurrentHistoryLength() > firstTask; again || c.news > 0 {
+		c.got.Unsure = true
+		return nil
+	}
+	in := StretchInput{Input: c.in, From: c.got.To, Decided: c.decided, Brief: true}
+	here := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+	var got Stretched
+	if err := workflow.ExecuteLocalActivity(here, Stretch, in).Get(ctx, &got); err != nil {
+		c.got.Unsure = true
+		return nil // another stretch tries again, and says why it cannot
+	}
+	if got.Error != "" {
+		return temporal.NewNonRetryableApplicationError(got.Error, "begin", nil)
+	}
+	c.got = got
+	c.spot = got.Status.Ended()
+	// It took so long that there was a second look.
+	c.got.Unsure = workflow.GetInfo(ctx).GetCurrentHistoryLength() > firstTask
+	c.settleTurns(ctx)
+	return nil
+}
+
+// beatMore is what each stage adds to the time for which a worker may be silent. Reading
+// and writing the state of a hundred thousand stages leaves little time for signs of life
+// on a busy machine, and a stretch that is given up by mistake is done twice.
+const beatMore = 250 * time.Microsecond
+
 // stretch carries the run on. When there is news meanwhile, the stretch is nudged,
 // again and again: the worker that has it may have died.
 func (c *carrier) stretch(ctx workflow.Context) error {
 	c.known = c.news
 	in := StretchInput{Input: c.in, From: c.got.To, Decided: c.decided, Turns: sortedNames(c.held), Cancels: c.cancels, Unsure: c.got.Unsure}
 	o := following
+	o.HeartbeatTimeout += time.Duration(c.in.Stages) * beatMore
 	if c.cancels > 0 {
 		o.TaskQueue = c.in.Control
 	}

@@ -66,6 +66,19 @@ func (r *run) clean(ctx workflow.Context) {
 	}
 }
 
+// cleanHere cleans up as a part of looking at the workflow: a few jobs that were quick.
+func (r *run) cleanHere(ctx workflow.Context) {
+	if len(r.jobs) == 0 {
+		return
+	}
+	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: 10 * time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3},
+	})
+	if err := workflow.ExecuteLocalActivity(ctx, workers.Clean, r.jobs).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Warn("jobs were not cleaned up", "run", r.in.Run, "error", err)
+	}
+}
+
 func (r *run) result(ctx workflow.Context) (*Progress, error) {
 	switch r.progress.Status {
 	case target.Succeeded:

@@ -46,6 +46,9 @@ type Input struct {
 	Resumed *Resumed   `json:"resumed,omitempty"` // nil: the run begins
 	// Control is the task queue for what must not wait behind running jobs.
 	Control string `json:"control"`
+	// Stages is how many the plan has, those of pipelines within it included; zero when
+	// nobody counted them.
+	Stages int `json:"stages,omitempty"`
 }
 
 // run is one execution of a plan.

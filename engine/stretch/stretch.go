@@ -98,6 +98,7 @@ type stretch struct {
 	interpreter *flow.Interpreter
 	nudged      chan struct{}
 	began       time.Time
+	from        time.Time     // as began, by the run's clock
 	cost        time.Duration // of putting the last state on record, about
 
 	turns  map[string]bool
@@ -155,7 +156,7 @@ func (s *stretch) carry(ctx context.Context, state *flow.State) (flow.Stretched,
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithCancel(workers.Quiet(ctx, 1))
 	defer cancel()
-	s.began = time.Now()
+	s.began, s.from = time.Now(), s.loom.clock.Now()
 	if state != nil {
 		s.old, state.Jobs = state.Jobs, nil
 	}
@@ -238,6 +239,9 @@ func (s *stretch) over() (over bool, pause time.Duration) {
 	if s.done || s.keep {
 		return true, 0
 	}
+	if s.in.Brief {
+		return s.brief()
+	}
 	idle, wake := s.loom.idle()
 	if idle && (wake.IsZero() || wake.Sub(s.loom.clock.Now()) > idleLeast) {
 		return true, 0
@@ -250,6 +254,29 @@ func (s *stretch) over() (over bool, pause time.Duration) {
 	end := s.last.Add(quiet)
 	// What is dear to put on record is so less often: it takes at most a tenth of the time.
 	if latest := s.first.Add(max(longest, 10*s.cost)); latest.Before(end) {
+		end = latest
+	}
+	return !now.Before(end), end.Sub(now)
+}
+
+// The bounds of a brief stretch, after which a run is no longer hoped to be over in a
+// moment: since something happened in it, and in all.
+const (
+	briefQuiet = 250 * time.Millisecond
+	briefMost  = time.Second
+)
+
+// brief decides whether a brief stretch ends now.
+func (s *stretch) brief() (over bool, pause time.Duration) {
+	if idle, _ := s.loom.idle(); idle {
+		return true, 0
+	}
+	now, last := time.Now(), s.last
+	if last.IsZero() {
+		last = s.began
+	}
+	end := last.Add(briefQuiet)
+	if latest := s.began.Add(briefMost); latest.Before(end) {
 		end = latest
 	}
 	return !now.Before(end), end.Sub(now)

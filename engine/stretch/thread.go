@@ -77,12 +77,14 @@ func (t thread) Attempt(task flow.Task) (out workers.Outcome) {
 		return t.undo(task)
 	}
 	t.Touch(task.Progress)
+	doubt := t.doubt(task)
 	t.s.loom.busy(func() {
 		if !t.s.by.slot(t.s.ctx) {
 			return
 		}
 		defer t.s.by.free()
 		out = t.persist(task.Progress, func(ctx context.Context, try int) (workers.Outcome, error) {
+			ctx = workers.WithDoubt(ctx, doubt)
 			ctx = workers.OnWaiting(ctx, func(why string) { t.s.queued(t, task.Progress, why) })
 			ctx = t.listening(ctx, task)
 			ctx = workers.OnCheckpoint(ctx, func(ref target.Ref) { t.s.checkpoint(t, task.Progress, ref) })
@@ -115,9 +117,18 @@ func (t thread) listening(ctx context.Context, task flow.Task) context.Context {
 	})
 }
 
+// doubt tells whether an attempt may have begun before this stretch did.
+func (t thread) doubt(task flow.Task) *workers.Doubt {
+	begun := task.Progress.Begun
+	return &workers.Doubt{Maybe: t.s.in.Unsure || begun.Before(t.s.from), Since: begun}
+}
+
 func (t thread) undo(task flow.Task) (out workers.Outcome) {
+	doubt := t.doubt(task)
+	doubt.Maybe = true
 	t.s.loom.busy(func() {
 		out = t.persist(task.Progress, func(ctx context.Context, try int) (workers.Outcome, error) {
+			ctx = workers.WithDoubt(ctx, doubt)
 			return t.s.by.Activities.Try(t.listening(ctx, task), task.Undo, task.Work, try)
 		})
 	})
