@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var away = flag.Duration("away", 12*time.Second, "how long the external engine is away")
+var away = flag.Duration("away", 12*time.Second, "how long an external engine, or a target, is away")
 
 // words collects what a command says while it runs.
 type words struct {

@@ -126,9 +126,14 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 	}
 	v := newVeil(s.Job.Secrets)
 	submit := func(ctx context.Context) error { return d.Submit(ctx, s.Target, s.Job, blobs) }
-	if err := beating(ctx, submit); err != nil {
-		return refused(ctx, v.error(err), s.patience())
+	doubt := doubtOf(ctx)
+	if err := v.error(beating(ctx, submit)); err != nil {
+		if doubt.heed(err); doubt.holds(err) {
+			return doubt.unheard(s, err)
+		}
+		return refused(ctx, err, s.patience())
 	}
+	doubt.Maybe, doubt.known = true, true
 	o, err := end(ctx, d, s, blobs, v)
 	o.Fresh = why
 	if err == nil {
@@ -153,6 +158,9 @@ func (a *Activities) Stop(ctx context.Context, s Submission) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if err := d.Cancel(ctx, s.Target, s.Job.ID, target.CauseCancel); err != nil {
+		if doubt := doubtOf(ctx); doubt.holds(err) {
+			return doubt.unheard(s, err)
+		}
 		return Outcome{}, err
 	}
 	s.Queue = 0 // however long it has waited, it was cancelled
@@ -185,8 +193,11 @@ func end(ctx context.Context, d target.Driver, s Submission, blobs target.Blobs,
 	st, err := follow(ctx, d, s)
 	stop()
 	hush()
-	if err != nil {
-		return Outcome{}, v.error(err)
+	if err = v.error(err); err != nil {
+		if doubt := doubtOf(ctx); ctx.Err() == nil && doubt.holds(err) {
+			return doubt.unheard(s, err)
+		}
+		return Outcome{}, err
 	}
 	o, err := collect(ctx, d, s, st, v.over(blobs), v, m)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -38,6 +39,9 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 		return err
 	}
 	if err := v.error(beating(ctx, gather)); err != nil {
+		if errors.Is(err, target.ErrUnreachable) {
+			return o, err // they are there, and stay
+		}
 		if _, err := refused(ctx, err, s.patience()); err != nil {
 			return o, err
 		}
@@ -195,7 +199,11 @@ func lastLines(r io.Reader) []string {
 
 // words is an error as a person should read it, without our own marks.
 func words(err error) string {
-	return strings.TrimSuffix(strings.ReplaceAll(err.Error(), "\n"+target.ErrPermanent.Error(), ""), ": "+target.ErrPermanent.Error())
+	text := err.Error()
+	for _, mark := range []error{target.ErrPermanent, target.ErrUnreachable} {
+		text = strings.TrimSuffix(strings.ReplaceAll(text, "\n"+mark.Error(), ""), ": "+mark.Error())
+	}
+	return text
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -78,7 +78,7 @@ func (e *engine) trouble(doing string, err error) error {
 	case err == nil:
 		return nil
 	case client.IsErrConnectionFailed(err):
-		return fmt.Errorf("%s: no answer from the container engine at %q: start it, make its socket accessible, or correct `host` of the target: %w: %w", doing, e.host, err, target.ErrUnreachable)
+		return target.Unreachable(fmt.Errorf("%s: no answer from the container engine at %q: start it, make its socket accessible, or correct `host` of the target: %w", doing, e.host, err))
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", doing, err)
 	case errdefs.IsInvalidArgument(err), errdefs.IsPermissionDenied(err), errdefs.IsUnauthorized(err), errdefs.IsNotImplemented(err):

@@ -26,6 +26,8 @@ type submission struct {
 	job    target.Job
 	in     target.Blobs
 	port   int // of the ranks
+
+	launched bool // it may have been started
 }
 
 // Submit implements target.Driver.
@@ -56,10 +58,14 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	defer leave()
 	sub := submission{engine: e, driver: d, owner: owner, target: t, s: s, job: job, in: in}
 	sub.port = sub.somePort()
-	if err := sub.run(ctx); err != nil {
+	switch err := sub.run(ctx); {
+	case err == nil:
+		return nil
+	case sub.launched:
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
+	default:
+		return fmt.Errorf("submit job %q: %w", job.ID, target.Untouched(err))
 	}
-	return nil
 }
 
 // most is how often a submission begins anew because another was in its way. None is
@@ -154,6 +160,7 @@ func (s *submission) launch(ctx context.Context, name string) (done bool, err er
 		}
 	}
 	step("armed")
+	s.launched = true
 	_, err = s.ContainerStart(ctx, name, client.ContainerStartOptions{})
 	step("started")
 	switch {

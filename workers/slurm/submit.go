@@ -41,7 +41,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	for n := range r.Ranks {
 		stage, err := c.lay(ctx, r, job, n, in)
 		if err != nil {
-			return fmt.Errorf("submit job %q: %w", job.ID, c.blame(err))
+			return fmt.Errorf("submit job %q: %w", job.ID, target.Untouched(c.blame(err)))
 		}
 		if n == 0 && (stage == remote.Stopped || stage == remote.Cleaned || stage == remote.Started) {
 			return nil

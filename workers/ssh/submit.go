@@ -36,10 +36,14 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	}
 	defer leave()
 	sub := submission{nodes: hosts[:r.Nodes], hosts: r.seats(hosts), record: r, job: job, in: in, lends: s.GPUs > 0, waiting: d.waiting}
-	if err := sub.do(ctx); err != nil {
+	switch err := sub.do(ctx); {
+	case err == nil:
+		return nil
+	case sub.launched:
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
+	default:
+		return fmt.Errorf("submit job %q: %w", job.ID, target.Untouched(err))
 	}
-	return nil
 }
 
 // Vet reports why a target can never run a job, without asking any host.
@@ -89,6 +93,8 @@ type submission struct {
 	lends  bool // the hosts lend GPUs
 	// waiting are the jobs that wait for some.
 	waiting *waiting
+
+	launched bool // something may have been started
 }
 
 func (s *submission) do(ctx context.Context) error {
@@ -103,17 +109,20 @@ func (s *submission) do(ctx context.Context) error {
 		}
 	}
 	if s.record.GPUs > 0 {
+		s.launched = true
 		s.waiting.confide(s.job.ID, s.job.Secrets)
 		_, err := s.waiting.start(ctx, s.job.ID, s.record, s.nodes, s.hosts)
 		return err
 	}
 	for n, stage := range stages {
 		if stage == remote.Started {
+			s.launched = true
 			continue
 		}
 		if stop, err := s.given(ctx, n); stop || err != nil {
 			return err
 		}
+		s.launched = true
 		if err := s.hosts[n].Launch(ctx, remote.Unit(s.job.ID, n), variables(s.job.Secrets)); err != nil {
 			return s.hosts[n].blame(err)
 		}

@@ -95,6 +95,24 @@ var ErrPermanent = errors.New("permanent")
 // which may be running, and trying again once the target is reached mends it.
 var ErrUnreachable = errors.New("unreachable")
 
+// ErrUntouched marks a failure to submit, besides ErrUnreachable, that came before this
+// call could have started anything. Where no other call did either, the job may go to
+// another target. Without it, it may not: the job may be running.
+var ErrUntouched = errors.New("nothing was started")
+
+// Untouched marks err with ErrUntouched, and leaves its words as they are.
+func Untouched(err error) error { return marked{err, ErrUntouched} }
+
+// Unreachable marks err with ErrUnreachable, and leaves its words as they are.
+func Unreachable(err error) error { return marked{err, ErrUnreachable} }
+
+type marked struct {
+	error
+	as error
+}
+
+func (m marked) Unwrap() []error { return []error{m.error, m.as} }
+
 // Job is one thing to run, with nothing left to resolve.
 type Job struct {
 	// ID is unique for ever: run, stage, item and attempt. It matches

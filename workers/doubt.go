@@ -1,0 +1,71 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/amlflow/amlflow/workers/target"
+)
+
+// Doubt is what is known of an attempt whose target may be out of reach: whether the job
+// has begun there. A job that may be running is not given up, for another would be
+// started beside it.
+type Doubt struct {
+	// Maybe says that the job may have begun.
+	Maybe bool
+	// Since is when the attempt began; the job cannot have begun before.
+	Since time.Time
+
+	known bool // it has
+}
+
+type doubtKey struct{}
+
+// WithDoubt is ctx for all the tries of one attempt, which share d.
+func WithDoubt(ctx context.Context, d *Doubt) context.Context {
+	return context.WithValue(ctx, doubtKey{}, d)
+}
+
+// doubtOf returns what is known of the attempt that ctx belongs to. Where nobody says,
+// this is the first try.
+func doubtOf(ctx context.Context) *Doubt {
+	if d, ok := ctx.Value(doubtKey{}).(*Doubt); ok {
+		return d
+	}
+	return &Doubt{Since: time.Now()}
+}
+
+// heed learns from a submission that failed.
+func (d *Doubt) heed(err error) {
+	if errors.Is(err, target.ErrUnreachable) && !errors.Is(err, target.ErrUntouched) {
+		d.Maybe = true
+	}
+}
+
+// holds reports whether err leaves it open how the job is, which may be running.
+func (d *Doubt) holds(err error) bool {
+	return d.known && Final(err) || d.Maybe && errors.Is(err, target.ErrUnreachable)
+}
+
+// late is how long after its timeout a job that nobody could reach is taken for lost. The
+// target itself has stopped it by then.
+const late = time.Minute
+
+// unheard is what becomes of a job whose target did not answer: nothing, for as long as it
+// may be running. Only its own timeout bounds that.
+func (d *Doubt) unheard(s Submission, err error) (Outcome, error) {
+	limit := s.Job.Timeout + s.Job.Grace + late
+	if s.Job.Timeout > 0 && time.Since(d.Since) > limit {
+		return Outcome{Status: target.Status{State: target.Lost, Cause: target.CauseLost,
+			Reason: fmt.Sprintf("nothing was heard of it until after its timeout of %v: %s", s.Job.Timeout, words(err))}}, nil
+	}
+	return Outcome{}, fmt.Errorf("it may be running: %w", notFinal{err})
+}
+
+// notFinal is an error that would be final if the job had not begun: somebody who may log
+// in no more, for one, may do so again tomorrow.
+type notFinal struct{ err error }
+
+func (n notFinal) Error() string { return words(n.err) }
