@@ -99,7 +99,7 @@ type stretch struct {
 	nudged      chan struct{}
 	began       time.Time
 	from        time.Time     // as began, by the run's clock
-	cost        time.Duration // of putting the last state on record, about
+	cost        time.Duration // of a record, about: of putting down the last state, and of going on from it
 
 	turns  map[string]bool
 	wishes map[string]flow.Wish
@@ -120,6 +120,7 @@ func (c *Carrier) Stretch(ctx context.Context, in flow.StretchInput) (flow.Stret
 	if activity.GetInfo(ctx).Attempt > 1 {
 		in.Unsure = true
 	}
+	called := time.Now()
 	blobs, err := c.Activities.Store(in.Input.Store)
 	if err != nil {
 		return flow.Stretched{}, err
@@ -149,10 +150,11 @@ func (c *Carrier) Stretch(ctx context.Context, in flow.StretchInput) (flow.Stret
 	for _, key := range in.Turns {
 		s.turns[key] = true
 	}
-	return s.carry(ctx, state)
+	return s.carry(ctx, state, called)
 }
 
-func (s *stretch) carry(ctx context.Context, state *flow.State) (flow.Stretched, error) {
+// carry goes on from a state; called is when the stretch was, which has been read since.
+func (s *stretch) carry(ctx context.Context, state *flow.State, called time.Time) (flow.Stretched, error) {
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithCancel(workers.Quiet(ctx, 1))
 	defer cancel()
@@ -168,6 +170,7 @@ func (s *stretch) carry(ctx context.Context, state *flow.State) (flow.Stretched,
 		s.seen(state.Progress, "")
 	}
 	s.interpreter = flow.NewInterpreter(s.in.Input, state, s.in.Decided, s.loom.clock.Now())
+	s.cost += time.Since(called)
 	go s.clean()
 	of, end := context.WithCancel(context.Background())
 	defer end()
