@@ -18,6 +18,8 @@ type problem struct {
 	truth func(s tune.Settings) float64
 }
 
+func square(x float64) float64 { return x * x }
+
 func num(s tune.Settings, name string) float64 { return s[name].(float64) }
 
 func reals(low, high float64, n int) tune.Space {
@@ -69,7 +71,7 @@ func hartmann(v []float64) float64 {
 func rosenbrock(v []float64) float64 {
 	sum := 0.0
 	for i := range v[1:] {
-		sum += 100*math.Pow(v[i+1]-v[i]*v[i], 2) + math.Pow(1-v[i], 2)
+		sum += 100*square(v[i+1]-v[i]*v[i]) + square(1-v[i])
 	}
 	return sum
 }
@@ -88,7 +90,7 @@ func ackley(v []float64) float64 {
 // but for one value.
 func learning(s tune.Settings) float64 {
 	lr, decay := math.Log10(num(s, "lr")), math.Log10(num(s, "decay"))
-	v := 0.3*math.Pow(lr+2.5, 2) + 0.05*math.Pow(lr+decay+6, 2) + 0.02*num(s, "dropout") + math.Pow(math.Log2(num(s, "width")/96), 2)/40
+	v := 0.3*square(lr+2.5) + 0.05*square(lr+decay+6) + 0.02*num(s, "dropout") + square(math.Log2(num(s, "width")/96))/40
 	v += map[any]float64{"adam": 0, "sgd": 0.15, "rmsprop": 0.06, "lion": 0.3}[s["optimizer"]]
 	if s["norm"] != true {
 		v += 0.1
@@ -130,7 +132,7 @@ var quadraticSpace = tune.Space{{Name: "x", Kind: tune.Uniform, A: -10, B: 10}, 
 func interacting(s tune.Settings) float64 {
 	at := map[any]float64{"linear": 0.2, "tree": 0.8, "net": 0.5}[s["model"]]
 	worse := map[any]float64{"linear": 0.1, "tree": 0, "net": 0.05}[s["model"]]
-	return worse + 3*math.Pow(num(s, "x")-at, 2) + 2*math.Pow(num(s, "y")-at*at, 2)
+	return worse + 3*square(num(s, "x")-at) + 2*square(num(s, "y")-at*at)
 }
 
 var interactingSpace = tune.Space{{Name: "model", Kind: tune.Choice, Choices: []any{"linear", "tree", "net"}}, {Name: "x", Kind: tune.Uniform, A: 0, B: 1}, {Name: "y", Kind: tune.QUniform, A: 0, B: 1, Q: 0.05}}
