@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // SSH is an SSH server on a port of this computer, and a key that opens it. Whoever runs
@@ -46,7 +47,7 @@ func Sshd(dir string) (*SSH, error) {
 	}
 	config := strings.Join([]string{
 		"Port " + ports[0], "ListenAddress 127.0.0.1", "HostKey " + at("host"), "PidFile none", "AuthorizedKeysFile " + at("id.pub"),
-		"StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin yes", "",
+		"StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin yes", "MaxStartups 100", "",
 	}, "\n")
 	for name, text := range map[string]string{"config": config, "known_hosts": fmt.Sprintf("[127.0.0.1]:%s %s", ports[0], host)} {
 		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
@@ -56,6 +57,7 @@ func Sshd(dir string) (*SSH, error) {
 	var said bytes.Buffer
 	s.cmd = exec.Command(Program("sshd"), "-D", "-e", "-f", at("config"))
 	s.cmd.Stderr = &said
+	s.cmd.WaitDelay = time.Second // sessions hold it open for as long as whoever is logged in
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
