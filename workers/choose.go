@@ -3,7 +3,6 @@ package workers
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -68,11 +67,6 @@ func firstSilent(asked []*inquiry) *inquiry {
 	return nil
 }
 
-// reason is why a target cannot be used, without the mark of what kind of error it is.
-func reason(err error) string {
-	return strings.TrimSuffix(words(err), ": "+target.ErrUnreachable.Error())
-}
-
 // inquiry is one target that is asked whether it can be used.
 type inquiry struct {
 	target target.Target
@@ -125,7 +119,7 @@ func chosen(asked []*inquiry, all bool) (c Choice, sure bool) {
 		case q.err == nil:
 			return c, true
 		default:
-			c.Notes = append(c.Notes, fmt.Sprintf("target %q cannot be used now: %v", q.target.Name, reason(q.err)))
+			c.Notes = append(c.Notes, fmt.Sprintf("target %q cannot be used now: %v", q.target.Name, words(q.err)))
 		}
 	}
 	return c, all
