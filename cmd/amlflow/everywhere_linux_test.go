@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,27 +34,24 @@ var realPlaces = []realPlace{
 }
 
 func onSSH(t *testing.T, dir string) (map[string]any, error) {
-	server, err := rigs.Sshd(dir)
+	server, err := rigs.StartSSH(dir)
 	if err != nil {
 		return nil, err
 	}
 	t.Cleanup(server.End)
-	me, err := user.Current()
-	return map[string]any{"kind": "ssh", "host": server.Address, "user": me.Username, "identity_file": server.Identity, "known_hosts": server.KnownHosts, "workdir": filepath.Join(dir, "work")}, err
+	settings := server.Settings()
+	settings["kind"], settings["workdir"] = "ssh", filepath.Join(dir, "work")
+	return settings, nil
 }
 
 func onSlurm(t *testing.T, dir string) (map[string]any, error) {
-	template, err := os.ReadFile("../../workers/slurm/testdata/slurm.conf")
-	if err != nil {
-		return nil, err
-	}
-	slurm, err := rigs.Slurmctld(dir, string(template))
+	slurm, err := rigs.StartSlurm(dir, rigs.SlurmOptions{Nodes: 1})
 	if err != nil {
 		return nil, err
 	}
 	t.Cleanup(slurm.End)
 	shared := filepath.Join(dir, "shared")
-	return map[string]any{"kind": "slurm", "conf": slurm.Conf, "shared_dir": shared}, os.Mkdir(shared, 0o755)
+	return map[string]any{"kind": "slurm", "conf": slurm.Conf(), "shared_dir": shared}, os.Mkdir(shared, 0o755)
 }
 
 func inContainer(t *testing.T, start func() (*rigs.Engine, error)) (map[string]any, error) {

@@ -4,97 +4,38 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 )
 
-// slurmRig is a real Slurm on this computer: a controller, and nodes n1, n2….
+// slurmRig is a real Slurm on this computer.
 type slurmRig struct {
-	t       *testing.T
-	dir     string
-	daemons map[string]*exec.Cmd
+	*rigs.Slurm
+	t *testing.T
 }
 
 // startSlurm starts a cluster of Slurm's that ends with the test, or skips the test.
 func startSlurm(t *testing.T, nodes int) *slurmRig {
 	t.Helper()
-	for _, name := range []string{"slurmctld", "slurmd", "sbatch"} {
-		if program(name) == "" {
-			t.Skipf("SKIP: there is no %s: apt-get install -y --no-install-recommends slurmctld slurmd slurm-client", name)
-		}
+	s, err := rigs.StartSlurm(t.TempDir(), rigs.SlurmOptions{Nodes: nodes, CPUs: 4})
+	if errors.Is(err, rigs.ErrMissing) {
+		t.Skip("SKIP: ", err)
 	}
-	r := &slurmRig{t: t, dir: t.TempDir(), daemons: map[string]*exec.Cmd{}}
-	r.configure(nodes)
-	t.Cleanup(r.end)
-	r.start("slurmctld", "-c", "-D")
-	for n := range nodes {
-		r.start(fmt.Sprintf("n%d", n+1), "-D", "-N", fmt.Sprintf("n%d", n+1))
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.awaits("idle nodes", func() bool {
-		return strings.Count(r.ask("sinfo", "-h", "-N", "-p", "all", "-o", "%T"), "idle") == nodes
-	})
-	return r
-}
-
-// program finds a program, also a daemon's.
-func program(name string) string {
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
-		p := filepath.Join(dir, name)
-		if info, err := os.Stat(p); err == nil && info.Mode()&0o111 != 0 {
-			return p
-		}
-	}
-	return ""
-}
-
-func (r *slurmRig) conf() string { return filepath.Join(r.dir, "slurm.conf") }
-
-func (r *slurmRig) configure(nodes int) {
-	r.t.Helper()
-	text, err := os.ReadFile("../slurm/testdata/slurm.conf")
-	r.check(err)
-	me, err := user.Current()
-	r.check(err)
-	host, err := os.Hostname()
-	r.check(err)
-	host, _, _ = strings.Cut(host, ".")
-	var ports []string
-	for range nodes + 1 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		r.check(err)
-		defer l.Close() // once all are known, so that they differ
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
-	}
-	conf := strings.NewReplacer("{{host}}", host, "{{port}}", ports[0], "{{user}}", me.Username, "{{dir}}", r.dir, "{{slurmd_timeout}}", "30").Replace(string(text))
-	for n := 1; n <= nodes; n++ {
-		conf += fmt.Sprintf("NodeName=n%d NodeHostname=%s NodeAddr=127.0.0.1 Port=%s CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=65536 Gres=gpu:2 State=UNKNOWN\n", n, host, ports[n])
-	}
-	conf += "PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=10 State=UP\nPartitionName=first Nodes=ALL MaxTime=INFINITE PriorityTier=100 State=UP\n"
-	for name, text := range map[string]string{
-		"slurm.conf": conf,
-		// Any character devices will do.
-		"gres.conf": "Name=gpu File=/dev/zero\nName=gpu File=/dev/full\n",
-		// slurmd loads a cgroup plugin whatever it is told; with an empty folder it does nothing.
-		"cgroup.conf": "CgroupPlugin=cgroup/v1\nCgroupMountpoint=" + r.dir + "/cgroup\nCgroupAutomount=no\n",
-	} {
-		r.check(os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600))
-	}
-	for _, dir := range []string{"state", "cgroup"} {
-		r.check(os.Mkdir(filepath.Join(r.dir, dir), 0o755))
-	}
+	t.Cleanup(s.End)
+	return &slurmRig{s, t}
 }
 
 func (r *slurmRig) check(err error) {
@@ -104,69 +45,17 @@ func (r *slurmRig) check(err error) {
 	}
 }
 
-func (r *slurmRig) start(name string, args ...string) {
-	r.t.Helper()
-	which := "slurmd"
-	if name == "slurmctld" {
-		which = name
-	}
-	c := exec.Command(program(which), args...)
-	c.Env = append(os.Environ(), "SLURM_CONF="+r.conf())
-	r.check(c.Start())
-	r.daemons[name] = c
-}
-
-// end ends all jobs, then the daemons.
-func (r *slurmRig) end() {
-	r.ask("scancel", "--full", "--signal=KILL", "--user="+r.ask("id", "-un"))
-	r.ask("scancel", "--user="+r.ask("id", "-un"))
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && r.ask("squeue", "-h") != ""; time.Sleep(50 * time.Millisecond) {
-	}
-	for _, c := range r.daemons {
-		_ = c.Process.Signal(syscall.SIGTERM)
-	}
-	for _, c := range r.daemons {
-		late := time.AfterFunc(10*time.Second, func() { _ = c.Process.Kill() })
-		_ = c.Wait()
-		late.Stop()
-	}
-	// Those who watched over jobs try for ever to tell a controller that is no more. They
-	// are known by the log of their node.
-	files, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	for _, file := range files {
-		if to, err := os.Readlink(file); err != nil || !strings.HasPrefix(to, filepath.Join(r.dir, "slurmd-")) {
-			continue
-		}
-		if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-	}
-}
-
-// ask runs a client and returns what it prints.
-func (r *slurmRig) ask(name string, args ...string) string {
-	c := exec.Command(name, args...)
-	c.Env = append(os.Environ(), "SLURM_CONF="+r.conf())
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	_ = c.Run() // what it says is looked at
-	return strings.TrimSpace(out.String())
-}
-
 func (r *slurmRig) awaits(what string, so func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if so() {
-			return
-		}
+	if !rigs.Awaits(so) {
+		r.t.Fatalf("there were no %s: %s", what, r.Ask("squeue", "--states=all"))
 	}
-	r.t.Fatalf("there were no %s: %s", what, r.ask("squeue", "--states=all"))
 }
 
 // settings are those of a cluster whose nodes Slurm lends.
 func (r *slurmRig) settings(dir, nodes string, more map[string]any) target.Target {
 	r.t.Helper()
-	p := map[string]any{"kind": "slurm", "shared_dir": dir, "conf": r.conf()}
+	p := map[string]any{"kind": "slurm", "shared_dir": dir, "conf": r.Conf()}
 	for name, value := range more {
 		p[name] = value
 	}
@@ -185,7 +74,7 @@ func (r *slurmRig) on(dir, nodes string, more map[string]any) *rig {
 }
 
 // holds are the allocations that Slurm has, with their states.
-func (r *slurmRig) holds() string { return r.ask("squeue", "-h", "-o", "%j %T") }
+func (r *slurmRig) holds() string { return r.Ask("squeue", "-h", "-o", "%j %T") }
 
 // A cluster grows with its queue, as far as Slurm has nodes, one allocation for each; two
 // jobs that come one after the other share one; what Slurm says is told; and it shrinks.
@@ -254,20 +143,20 @@ func TestLentNodesAreTakenAway(t *testing.T) {
 		r.until(id, target.Running)
 		s.awaits("lines of "+id, func() bool { return strings.Contains(r.log(id), "on\n") })
 	}
-	hold := func() string { return strings.Fields(s.ask("squeue", "-h", "-o", "%i", "-t", "RUNNING"))[0] }
+	hold := func() string { return strings.Fields(s.Ask("squeue", "-h", "-o", "%i", "-t", "RUNNING"))[0] }
 	job("cancelled")
-	s.ask("scancel", hold())
+	s.Ask("scancel", hold())
 	if st := r.until("cancelled", target.Failed); st.Cause != target.CausePreempted || !strings.Contains(r.log("cancelled"), "told") {
 		t.Errorf("got %+v, log %q", st, r.log("cancelled"))
 	}
 	job("preempted")
-	first := s.ask("sbatch", "--parsable", "-p", "first", "-c", "4", "--output=none", "--wrap", "true")
+	first := s.Ask("sbatch", "--parsable", "-p", "first", "-c", "4", "--output=none", "--wrap", "true")
 	if st := r.until("preempted", target.Failed); st.Cause != target.CausePreempted || !strings.Contains(st.Reason, "goes first") {
 		t.Errorf("got %+v (for %s)", st, first)
 	}
 	job("orphan")
-	pid := strings.Fields(s.ask("pgrep", "-f", "batch "+r.hold()+" "))[0]
-	s.ask("kill", "-KILL", pid)
+	pid := strings.Fields(s.Ask("pgrep", "-f", "batch "+r.hold()+" "))[0]
+	s.Ask("kill", "-KILL", pid)
 	if st := r.ends("orphan"); st.Cause != target.CausePreempted || !strings.Contains(st.Reason, "has died") {
 		t.Errorf("got %+v", st)
 	}
@@ -318,7 +207,7 @@ func TestAJobThatWasNotBroughtToItsNode(t *testing.T) {
 	die()
 	<-done
 	dying.Close()
-	s.ask("scancel", "--user="+s.ask("id", "-un"))
+	s.Ask("scancel", "--user="+s.Ask("id", "-un"))
 	s.awaits("allocations that have ended", func() bool { return s.holds() == "" })
 	r.submit(j)
 	if st := r.until("job", target.Succeeded); st.Exit != 0 {
@@ -421,7 +310,7 @@ func (r *slurmRig) release(d Driver, to target.Target) {
 	if err := d.Resize(context.Background(), to, 0); err != nil {
 		r.t.Error(err)
 	}
-	r.ask("scancel", "--user="+r.ask("id", "-un"))
+	r.Ask("scancel", "--user="+r.Ask("id", "-un"))
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if f, err := d.Nodes(context.Background(), to); err == nil && f.Ready+f.Creating+f.Leaving == 0 {
 			break

@@ -69,7 +69,7 @@ func start(kind string, prepare func(e *Engine, at func(string) string) error) (
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
 	e := &Engine{Host: "unix://" + at("sock"), Root: at("root"), dir: dir}
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err == nil {
 		e.registry = "127.0.0.1:" + ports[0]
 		err = prepare(e, at)
@@ -97,7 +97,7 @@ func (e *Engine) Serve() error {
 		return err
 	}
 	e.cmd = c
-	if awaits(func() bool { return e.answers() }) {
+	if Awaits(func() bool { return e.answers() }) {
 		return nil
 	}
 	e.Kill()

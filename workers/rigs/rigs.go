@@ -49,8 +49,8 @@ func end(c *exec.Cmd) {
 	late.Stop()
 }
 
-// awaits waits until something is so.
-func awaits(so func() bool) bool {
+// Awaits waits until something is so, and reports whether it came so within a minute.
+func Awaits(so func() bool) bool {
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if so() {
 			return true
@@ -59,8 +59,8 @@ func awaits(so func() bool) bool {
 	return false
 }
 
-// freePorts are ports of this computer that nobody listens on.
-func freePorts(n int) ([]string, error) {
+// FreePorts are ports of this computer that nobody listens on.
+func FreePorts(n int) ([]string, error) {
 	var all []string
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

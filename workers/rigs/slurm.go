@@ -1,6 +1,8 @@
 package rigs
 
 import (
+	"cmp"
+	_ "embed"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,83 +11,182 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
-// Slurm is a Slurm of one node, this computer.
+// Slurm is a real Slurm on this computer: a controller, and nodes n1, n2….
 type Slurm struct {
-	Conf    string // its slurm.conf
 	dir     string
-	daemons []*exec.Cmd
+	daemons map[string]*exec.Cmd // by name: slurmctld, n1…
 }
 
-// Slurmctld starts a Slurm that keeps its files in the folder dir, and is configured like
-// those of the tests of its driver: template is the text of their slurm.conf.
-func Slurmctld(dir, template string) (*Slurm, error) {
+// SlurmOptions are what a test wants to be different.
+type SlurmOptions struct {
+	Nodes   int      // 2 when zero; each has two GPUs
+	CPUs    int      // of each node; 64 when zero
+	Silence int      // how many seconds a node may be silent before it has failed; 30 when zero
+	Extra   []string // lines of the configuration
+}
+
+//go:embed slurm.conf
+var slurmConf string
+
+// StartSlurm starts a Slurm that keeps its files in the folder dir, and waits for its nodes.
+// Three partitions hold all of them: all, which is the usual one; short, for a minute;
+// first, whose jobs take the places of others.
+func StartSlurm(dir string, o SlurmOptions) (*Slurm, error) {
 	if err := need("apt-get install -y --no-install-recommends slurmctld slurmd slurm-client", "slurmctld", "slurmd", "sbatch", "sinfo"); err != nil {
 		return nil, err
 	}
-	me, err := user.Current()
-	if err != nil {
+	o = o.whole()
+	s := &Slurm{dir: dir, daemons: map[string]*exec.Cmd{}}
+	if err := s.configure(o); err != nil {
 		return nil, err
 	}
-	host, err := os.Hostname()
-	if err != nil {
+	if err := s.Start("slurmctld", "-c"); err != nil {
 		return nil, err
 	}
-	host, _, _ = strings.Cut(host, ".")
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
-	s := &Slurm{Conf: filepath.Join(dir, "slurm.conf"), dir: dir}
-	conf := strings.NewReplacer("{{host}}", host, "{{port}}", ports[0], "{{user}}", me.Username, "{{dir}}", dir, "{{slurmd_timeout}}", "30").Replace(template)
-	conf += fmt.Sprintf("NodeName=n1 NodeHostname=%s NodeAddr=127.0.0.1 Port=%s CPUs=64 Boards=1 SocketsPerBoard=1 CoresPerSocket=64 ThreadsPerCore=1 RealMemory=65536 State=UNKNOWN\n", host, ports[1])
-	conf += "PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
-	for name, text := range map[string]string{
-		"slurm.conf": conf,
-		// slurmd loads a cgroup plugin whatever it is told; with an empty folder it does nothing.
-		"cgroup.conf": "CgroupPlugin=cgroup/v1\nCgroupMountpoint=" + dir + "/cgroup\nCgroupAutomount=no\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range []string{"state", "cgroup"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
-			return nil, err
-		}
-	}
-	for _, argv := range [][]string{{"slurmctld", "-c", "-D"}, {"slurmd", "-D", "-N", "n1"}} {
-		c := exec.Command(Program(argv[0]), argv[1:]...)
-		c.Env = append(os.Environ(), "SLURM_CONF="+s.Conf)
-		if err := c.Start(); err != nil {
+	for n := range o.Nodes {
+		if err := s.Start(nodeName(n)); err != nil {
 			s.End()
 			return nil, err
 		}
-		s.daemons = append(s.daemons, c)
 	}
-	if !awaits(func() bool { return strings.Contains(s.ask("sinfo", "-h", "-N", "-o", "%T"), "idle") }) {
-		said, _ := os.ReadFile(filepath.Join(dir, "slurmctld.log"))
+	idle := func() bool {
+		return strings.Count(s.Ask("sinfo", "-h", "-N", "-p", "all", "-o", "%T"), "idle") == o.Nodes
+	}
+	if !Awaits(idle) {
+		said := s.Log()
 		s.End()
-		return nil, fmt.Errorf("Slurm has no idle node: %.3000s", said)
+		return nil, fmt.Errorf("Slurm has no idle nodes: %s", said)
 	}
 	return s, nil
 }
 
-// ask runs a client and returns what it prints.
-func (s *Slurm) ask(name string, args ...string) string {
+func (o SlurmOptions) whole() SlurmOptions {
+	o.Nodes, o.CPUs, o.Silence = cmp.Or(o.Nodes, 2), cmp.Or(o.CPUs, 64), cmp.Or(o.Silence, 30)
+	return o
+}
+
+func nodeName(n int) string { return fmt.Sprintf("n%d", n+1) }
+
+// Conf is its slurm.conf.
+func (s *Slurm) Conf() string { return filepath.Join(s.dir, "slurm.conf") }
+
+func (s *Slurm) configure(o SlurmOptions) error {
+	me, err := user.Current()
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	host, _, _ = strings.Cut(host, ".")
+	ports, err := FreePorts(o.Nodes + 1)
+	if err != nil {
+		return err
+	}
+	conf := strings.NewReplacer("{{host}}", host, "{{port}}", ports[0], "{{user}}", me.Username, "{{dir}}", s.dir, "{{slurmd_timeout}}", strconv.Itoa(o.Silence)).Replace(slurmConf)
+	for n := range o.Nodes {
+		conf += fmt.Sprintf("NodeName=%s NodeHostname=%s NodeAddr=127.0.0.1 Port=%s CPUs=%d Boards=1 SocketsPerBoard=1 CoresPerSocket=%[4]d ThreadsPerCore=1 RealMemory=65536 Gres=gpu:2 State=UNKNOWN\n",
+			nodeName(n), host, ports[n+1], o.CPUs)
+	}
+	conf += strings.Join(append([]string{
+		"PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=10 State=UP",
+		"PartitionName=short Nodes=ALL MaxTime=1 PriorityTier=10 State=UP",
+		"PartitionName=first Nodes=ALL MaxTime=INFINITE PriorityTier=100 State=UP",
+	}, o.Extra...), "\n") + "\n"
+	for name, text := range map[string]string{
+		"slurm.conf": conf,
+		// Any character devices will do.
+		"gres.conf": "Name=gpu File=/dev/zero\nName=gpu File=/dev/full\n",
+		// slurmd loads a cgroup plugin whatever it is told; with an empty folder it does nothing.
+		"cgroup.conf": "CgroupPlugin=cgroup/v1\nCgroupMountpoint=" + s.dir + "/cgroup\nCgroupAutomount=no\n",
+	} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"state", "cgroup"} {
+		if err := os.Mkdir(filepath.Join(s.dir, name), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Start starts a daemon: slurmctld, or a node by its name.
+func (s *Slurm) Start(name string, args ...string) error {
+	which, args := "slurmd", append(args, "-D")
+	if name == "slurmctld" {
+		which = name
+	} else {
+		args = append(args, "-N", name)
+	}
+	c := exec.Command(Program(which), args...)
+	c.Env = append(os.Environ(), "SLURM_CONF="+s.Conf())
+	out, err := os.Create(filepath.Join(s.dir, name+".out"))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	c.Stdout, c.Stderr = out, out
+	if err := c.Start(); err != nil {
+		return err
+	}
+	s.daemons[name] = c
+	return nil
+}
+
+// Kill ends a daemon without a word.
+func (s *Slurm) Kill(name string) {
+	_ = s.daemons[name].Process.Kill()
+	_ = s.daemons[name].Wait()
+	delete(s.daemons, name)
+}
+
+// Stop has a daemon end, which writes down what it knows.
+func (s *Slurm) Stop(name string) {
+	end(s.daemons[name])
+	delete(s.daemons, name)
+}
+
+// Ask runs a client and returns what it prints, on whatever side.
+func (s *Slurm) Ask(name string, args ...string) string {
 	c := exec.Command(name, args...)
-	c.Env = append(os.Environ(), "SLURM_CONF="+s.Conf)
-	out, _ := c.CombinedOutput()
+	c.Env = append(os.Environ(), "SLURM_CONF="+s.Conf())
+	out, _ := c.CombinedOutput() // what it says is looked at
 	return strings.TrimSpace(string(out))
 }
 
-// End ends the daemons, and those who watched over jobs: they would try for ever to tell
-// a controller that is no more how their job ended. They are known by the log of the node.
+// Log is the beginning of what the controller has to say.
+func (s *Slurm) Log() string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "slurmctld.log"))
+	return fmt.Sprintf("%.3000s", text)
+}
+
+// End ends all jobs, then the daemons.
 func (s *Slurm) End() {
+	if s.daemons["slurmctld"] != nil {
+		me := "--user=" + s.Ask("id", "-un")
+		s.Ask("scancel", "--full", "--signal=KILL", me)
+		s.Ask("scancel", me)
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && s.Ask("squeue", "-h") != ""; time.Sleep(50 * time.Millisecond) {
+		}
+	}
+	for _, c := range s.daemons {
+		_ = c.Process.Signal(syscall.SIGTERM) // to all, before any is waited for
+	}
 	for _, c := range s.daemons {
 		end(c)
 	}
+	s.endSteps()
+}
+
+// endSteps ends those who watched over jobs: they try for ever to tell a controller that
+// is no more how their job ended. They are known by the log of their node.
+func (s *Slurm) endSteps() {
 	files, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, file := range files {
 		to, err := os.Readlink(file)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,14 +15,20 @@ import (
 // SSH is an SSH server on a port of this computer, and a key that opens it. Whoever runs
 // the test may log in.
 type SSH struct {
-	Address    string // host:port
-	Identity   string // the file of the private key
-	KnownHosts string // the file with the key of the host
+	address    string // host:port
+	identity   string // the file of the private key
+	knownHosts string // the file with the key of the host
+	user       string
 	cmd        *exec.Cmd
 }
 
-// Sshd starts an SSH server that keeps its files in the folder dir.
-func Sshd(dir string) (*SSH, error) {
+// Settings are those of a target by which its driver logs in.
+func (s *SSH) Settings() map[string]any {
+	return map[string]any{"host": s.address, "user": s.user, "identity_file": s.identity, "known_hosts": s.knownHosts}
+}
+
+// StartSSH starts an SSH server that keeps its files in the folder dir.
+func StartSSH(dir string) (*SSH, error) {
 	if err := need("apt-get install -y openssh-server", "sshd", "ssh-keygen"); err != nil {
 		return nil, err
 	}
@@ -36,11 +43,15 @@ func Sshd(dir string) (*SSH, error) {
 			return nil, fmt.Errorf("make a key: %w: %s", err, out)
 		}
 	}
-	ports, err := freePorts(1)
+	me, err := user.Current()
 	if err != nil {
 		return nil, err
 	}
-	s := &SSH{Address: net.JoinHostPort("127.0.0.1", ports[0]), Identity: at("id"), KnownHosts: at("known_hosts")}
+	ports, err := FreePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	s := &SSH{address: net.JoinHostPort("127.0.0.1", ports[0]), identity: at("id"), knownHosts: at("known_hosts"), user: me.Username}
 	host, err := os.ReadFile(at("host.pub"))
 	if err != nil {
 		return nil, err
@@ -62,13 +73,13 @@ func Sshd(dir string) (*SSH, error) {
 		return nil, err
 	}
 	listens := func() bool {
-		c, err := net.Dial("tcp", s.Address)
+		c, err := net.Dial("tcp", s.address)
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
 	}
-	if !awaits(listens) {
+	if !Awaits(listens) {
 		s.End()
 		return nil, fmt.Errorf("the SSH server does not listen: %s", said.String())
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -18,7 +19,7 @@ import (
 func startAccounting(t *testing.T) []string {
 	t.Helper()
 	for _, name := range []string{"slurmdbd", "mariadbd", "mariadb-install-db", "mariadb", "sacctmgr"} {
-		if program(name) == "" {
+		if rigs.Program(name) == "" {
 			t.Skipf("SKIP: there is no %s: apt-get install -y --no-install-recommends slurmdbd slurm-wlm-mysql-plugin mariadb-server-core mariadb-client-core", name)
 		}
 	}
@@ -32,22 +33,26 @@ func startAccounting(t *testing.T) []string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "sock")
-	made := exec.Command(program("mariadb-install-db"), "--no-defaults", "--user=root", "--datadir="+dir+"/data", "--auth-root-authentication-method=normal", "--skip-test-db")
+	made := exec.Command(rigs.Program("mariadb-install-db"), "--no-defaults", "--user=root", "--datadir="+dir+"/data", "--auth-root-authentication-method=normal", "--skip-test-db")
 	if said, err := made.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	daemon(t, dir, exec.Command(program("mariadbd"), "--no-defaults", "--user=root", "--datadir="+dir+"/data", "--socket="+socket, "--skip-networking", "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M"))
+	daemon(t, dir, exec.Command(rigs.Program("mariadbd"), "--no-defaults", "--user=root", "--datadir="+dir+"/data", "--socket="+socket, "--skip-networking", "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M"))
 	eventually(t, "databases", func() bool {
-		return exec.Command(program("mariadb"), "--no-defaults", "-S", socket, "-u", "root", "-e",
+		return exec.Command(rigs.Program("mariadb"), "--no-defaults", "-S", socket, "-u", "root", "-e",
 			"create database if not exists slurm_acct_db; create or replace user 'slurm'@'localhost' identified by 'x'; grant all on slurm_acct_db.* to 'slurm'@'localhost'").Run() == nil
 	})
-	port := freePorts(t, 1)[0]
+	ports, err := rigs.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := ports[0]
 	conf := filepath.Join(dir, "slurmdbd.conf")
 	text := fmt.Sprintf("AuthType=auth/none\nDbdHost=localhost\nDbdPort=%s\nSlurmUser=root\nStorageType=accounting_storage/mysql\nStorageHost=localhost\nStorageUser=slurm\nStoragePass=x\nStorageLoc=slurm_acct_db\nLogFile=%[2]s/log\nPidFile=%[2]s/pid\n", port, dir)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(program("slurmdbd"), "-D")
+	c := exec.Command(rigs.Program("slurmdbd"), "-D")
 	c.Env = append(os.Environ(), "SLURM_CONF="+filepath.Join(dir, "slurm.conf"), "MYSQL_UNIX_PORT="+socket)
 	daemon(t, dir, c)
 	eventually(t, "accounts", func() bool {
@@ -90,14 +95,14 @@ func eventually(t *testing.T, what string, so func() bool) {
 // of arrays: why a job ended that its node cannot explain.
 func TestSlurmsAccounts(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1, extra: append(startAccounting(t), "MinJobAge=2")})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1, Extra: append(startAccounting(t), "MinJobAge=2")})
 	w := r.ward(t, nil)
 	// It takes its supervisor and the batch script down with it, so that the node is silent.
 	const silent = `echo on; supervisor=$(ps -o ppid= -p $$); kill -KILL $(ps -o ppid= -p $supervisor) $supervisor $$`
 	numbers := map[string]string{}
 	over := func(id string) {
 		r.awaits(t, "accounts of "+id, func() bool {
-			said := r.ask("sacct", "-X", "-n", "-P", "-j", numbers[id], "-o", "State")
+			said := r.Ask("sacct", "-X", "-n", "-P", "-j", numbers[id], "-o", "State")
 			return said != "" && !strings.Contains(said, "RUNNING") && !strings.Contains(said, "PENDING")
 		})
 	}
@@ -109,12 +114,12 @@ func TestSlurmsAccounts(t *testing.T) {
 		w.runs(t, id)
 		numbers[id] = w.number(t, id)
 	}
-	r.ask("scancel", "--signal=KILL", "--full", numbers["cancelled"])
-	r.ask("scancel", numbers["cancelled"])
+	r.Ask("scancel", "--signal=KILL", "--full", numbers["cancelled"])
+	r.Ask("scancel", numbers["cancelled"])
 	for _, id := range append([]string{"silent", "cancelled"}, tasks...) {
 		over(id)
 	}
-	r.ask("sbatch", "--partition=first", "--exclusive", "--output=none", "--wrap=true")
+	r.Ask("sbatch", "--partition=first", "--exclusive", "--output=none", "--wrap=true")
 	over("preempted")
 	for _, q := range []struct {
 		id    string
@@ -129,10 +134,10 @@ func TestSlurmsAccounts(t *testing.T) {
 		{tasks[1], target.Lost, target.CauseLost, "which Slurm has as FAILED"},
 	} {
 		n := numbers[q.id]
-		r.awaits(t, "forgotten jobs", func() bool { return strings.Contains(r.ask("scontrol", "show", "job", n), "Invalid job id") })
+		r.awaits(t, "forgotten jobs", func() bool { return strings.Contains(r.Ask("scontrol", "show", "job", n), "Invalid job id") })
 		st := w.again().ends(t, q.id)
 		if st.State != q.state || st.Cause != q.cause || !strings.Contains(st.Reason, q.words) {
-			t.Errorf("%s: got %+v\n%s", q.id, st, r.ask("sacct", "-X", "-P", "-j", n, "-o", "JobID,State,ExitCode"))
+			t.Errorf("%s: got %+v\n%s", q.id, st, r.Ask("sacct", "-X", "-P", "-j", n, "-o", "JobID,State,ExitCode"))
 		}
 	}
 }

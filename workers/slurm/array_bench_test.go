@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 )
@@ -14,7 +15,7 @@ import (
 // how many jobs of Slurm they are.
 func BenchmarkAFanOut(b *testing.B) {
 	const items = 200
-	r := startSlurm(b, rigOptions{})
+	r := startSlurm(b, rigs.SlurmOptions{})
 	for range b.N {
 		w := r.ward(b, nil)
 		begin := time.Now()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 )
@@ -34,7 +35,7 @@ func (w ward) items(t testing.TB, n int, script func(i int) string) []string {
 // jobsOfSlurm are the numbers of what Slurm has, an array being one.
 func (r *rig) jobsOfSlurm() []string {
 	var all []string
-	for _, n := range strings.Fields(r.ask("squeue", "--states=all", "-h", "-o", "%F")) {
+	for _, n := range strings.Fields(r.Ask("squeue", "--states=all", "-h", "-o", "%F")) {
 		if !slices.Contains(all, n) {
 			all = append(all, n)
 		}
@@ -46,7 +47,7 @@ func (r *rig) jobsOfSlurm() []string {
 // end of its own, and is cancelled alone. One that comes alone waits for nobody.
 func TestAFanOutIsAnArray(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{cpus: 2})
+	r := startSlurm(t, rigs.SlurmOptions{CPUs: 2})
 	w := r.ward(t, nil)
 	stay := filepath.Join(t.TempDir(), "stay")
 	if err := os.WriteFile(stay, nil, 0o600); err != nil {
@@ -59,7 +60,7 @@ func TestAFanOutIsAnArray(t *testing.T) {
 		t.Errorf("twelve items are the jobs %q of Slurm", got)
 	}
 	r.awaits(t, "items that run", func() bool { return w.status(t, ids[0]).State == target.Running })
-	if name := r.ask("squeue", "-h", "-o", "%j"); !strings.HasPrefix(name, "run.fan.") {
+	if name := r.Ask("squeue", "-h", "-o", "%j"); !strings.HasPrefix(name, "run.fan.") {
 		t.Errorf("people see it under the name %q", name)
 	}
 	// Two nodes of two processors have four at once.
@@ -72,7 +73,7 @@ func TestAFanOutIsAnArray(t *testing.T) {
 			t.Errorf("item %d: got %+v", i, st)
 		}
 	}
-	if waits := strings.Fields(r.ask("squeue", "--array", "-h", "-o", "%i")); slices.Contains(waits, w.number(t, ids[11])) || !slices.Contains(waits, w.number(t, ids[10])) {
+	if waits := strings.Fields(r.Ask("squeue", "--array", "-h", "-o", "%i")); slices.Contains(waits, w.number(t, ids[11])) || !slices.Contains(waits, w.number(t, ids[10])) {
 		t.Errorf("of the items Slurm still has %q", waits)
 	}
 	if err := os.Remove(stay); err != nil {
@@ -100,7 +101,7 @@ func TestAFanOutIsAnArray(t *testing.T) {
 // one: Slurm has each once, and each starts once.
 func TestACrashBetweenAnArrayAndItsRecords(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{})
+	r := startSlurm(t, rigs.SlurmOptions{})
 	w := r.ward(t, nil)
 	starts := filepath.Join(t.TempDir(), "starts")
 	script := func(i int) string { return fmt.Sprintf("echo %d >>'%s'; sleep 1; exit %d", i, starts, i) }
@@ -148,7 +149,7 @@ func TestArraysThatAreRefused(t *testing.T) {
 	}{{"none", "MaxArraySize=0", 5}, {"small", "MaxArraySize=2", 3}} {
 		t.Run(q.name, func(t *testing.T) {
 			t.Parallel()
-			r := startSlurm(t, rigOptions{nodes: 1, extra: []string{q.extra}})
+			r := startSlurm(t, rigs.SlurmOptions{Nodes: 1, Extra: []string{q.extra}})
 			w := r.ward(t, nil)
 			for i, id := range w.items(t, 5, func(i int) string { return fmt.Sprintf("sleep 2; exit %d", i) }) {
 				if st := w.ends(t, id); st.Exit != i {
@@ -165,7 +166,7 @@ func TestArraysThatAreRefused(t *testing.T) {
 // What the cluster refuses of an array is told of each item, in Slurm's words.
 func TestItemsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1})
 	w := r.ward(t, nil)
 	errs := make([]error, 3)
 	var all sync.WaitGroup

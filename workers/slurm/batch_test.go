@@ -1,6 +1,8 @@
 package slurm
 
 import (
+	"github.com/amlflow/amlflow/workers/rigs"
+
 	"testing"
 	"time"
 
@@ -8,7 +10,7 @@ import (
 )
 
 func TestBatch(t *testing.T) {
-	r := startSlurm(t, rigOptions{})
+	r := startSlurm(t, rigs.SlurmOptions{})
 	targettest.Batch(t, func(t *testing.T) targettest.Harness {
 		return targettest.Harness{Driver: New(), Target: r.target(t, t.TempDir(), nil), Shared: t.TempDir(), Patience: 90 * time.Second}
 	})

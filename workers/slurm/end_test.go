@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 )
@@ -96,7 +97,7 @@ func job(id, script string) target.Job {
 // What Slurm does to jobs has a cause of its own each.
 func TestEndsThatAreSlurmsDoing(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{cpus: 1, nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{CPUs: 1, Nodes: 1})
 	w := r.ward(t, nil)
 	for _, q := range []struct {
 		name  string
@@ -106,11 +107,11 @@ func TestEndsThatAreSlurmsDoing(t *testing.T) {
 		cause target.Cause
 		words string
 	}{
-		{name: "cancelled", then: func(n string) { r.ask("scancel", n) }, state: target.Cancelled, cause: target.CauseCancel, words: "cancelled in Slurm"},
-		{name: "told", then: func(n string) { r.ask("scancel", "--signal=TERM", "--batch", n) }, state: target.Failed, cause: target.CauseExit, words: "exit code 7"},
-		{name: "limit", then: func(n string) { r.ask("scontrol", "update", "job="+n, "EndTime=now") }, state: target.Failed, cause: target.CauseTimeout, words: "time limit"},
-		{name: "preempted", then: func(string) { r.ask("sbatch", "--partition=first", "--output=none", "--wrap=true") }, state: target.Failed, cause: target.CausePreempted, words: "taken its nodes away"},
-		{name: "requeued", then: func(n string) { r.ask("scontrol", "update", "job="+n, "requeue=1"); r.ask("scontrol", "requeue", n) }, state: target.Failed, cause: target.CausePreempted, words: "Slurm has taken"},
+		{name: "cancelled", then: func(n string) { r.Ask("scancel", n) }, state: target.Cancelled, cause: target.CauseCancel, words: "cancelled in Slurm"},
+		{name: "told", then: func(n string) { r.Ask("scancel", "--signal=TERM", "--batch", n) }, state: target.Failed, cause: target.CauseExit, words: "exit code 7"},
+		{name: "limit", then: func(n string) { r.Ask("scontrol", "update", "job="+n, "EndTime=now") }, state: target.Failed, cause: target.CauseTimeout, words: "time limit"},
+		{name: "preempted", then: func(string) { r.Ask("sbatch", "--partition=first", "--output=none", "--wrap=true") }, state: target.Failed, cause: target.CausePreempted, words: "taken its nodes away"},
+		{name: "requeued", then: func(n string) { r.Ask("scontrol", "update", "job="+n, "requeue=1"); r.Ask("scontrol", "requeue", n) }, state: target.Failed, cause: target.CausePreempted, words: "Slurm has taken"},
 		{name: "memory", job: target.Job{Script: `echo on; x=x; while :; do x=$x$x$x; done`, Needs: target.Resources{Memory: 64 << 20}}, state: target.Failed, cause: target.CauseOOM, words: "memory"},
 	} {
 		t.Run(q.name, func(t *testing.T) {
@@ -126,12 +127,12 @@ func TestEndsThatAreSlurmsDoing(t *testing.T) {
 			}
 			st := w.ends(t, j.ID)
 			if st.State != q.state || st.Cause != q.cause || !strings.Contains(st.Reason, q.words) {
-				t.Errorf("got %+v\n%s", st, r.ask("scontrol", "-o", "show", "job", w.number(t, j.ID)))
+				t.Errorf("got %+v\n%s", st, r.Ask("scontrol", "-o", "show", "job", w.number(t, j.ID)))
 			}
 			if got := w.log(t, j.ID); j.Script == long && strings.Count(got, "told") != 1 {
 				t.Errorf("its log is %q: was it told once, and given the time?", got)
 			}
-			r.awaits(t, "empty queues", func() bool { return r.ask("squeue", "-h") == "" })
+			r.awaits(t, "empty queues", func() bool { return r.Ask("squeue", "-h") == "" })
 		})
 	}
 }
@@ -139,13 +140,13 @@ func TestEndsThatAreSlurmsDoing(t *testing.T) {
 // A job that Slurm has ended before it began does not wait for ever.
 func TestAJobThatNeverBegins(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1})
 	w := r.ward(t, map[string]any{"options": map[string]any{"hold": true}})
 	w.submit(t, job("never", "true"))
 	if err := os.Remove(filepath.Join(w.dir, "jobs", "never", "confided")); err != nil {
 		t.Fatal(err)
 	}
-	r.ask("scontrol", "release", w.number(t, "never"))
+	r.Ask("scontrol", "release", w.number(t, "never"))
 	if st := w.ends(t, "never"); st.State != target.Failed || st.Cause != target.CauseStart || !strings.Contains(st.Reason, "before it began") || w.log(t, "never") != "" {
 		t.Errorf("got %+v, log %q", st, w.log(t, "never"))
 	}
@@ -154,12 +155,12 @@ func TestAJobThatNeverBegins(t *testing.T) {
 // A node that dies takes its jobs along; nobody waits for them for ever.
 func TestANodeThatFails(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1, silence: 5})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1, Silence: 5})
 	w := r.ward(t, nil)
 	w.submit(t, job("fails", `echo on; exec sleep 300`))
 	w.runs(t, "fails")
-	r.kill("n1")
-	r.ask("scontrol", "update", "node=n1", "state=down", "reason=test")
+	r.Kill("n1")
+	r.Ask("scontrol", "update", "node=n1", "state=down", "reason=test")
 	if st := w.ends(t, "fails"); st.State != target.Lost || !strings.Contains(st.Reason, "node") {
 		t.Errorf("got %+v", st)
 	}
@@ -169,7 +170,7 @@ func TestANodeThatFails(t *testing.T) {
 // job is lost.
 func TestSlurmForgets(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1, extra: []string{"MinJobAge=2"}})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1, Extra: []string{"MinJobAge=2"}})
 	w := r.ward(t, nil)
 	w.submit(t, job("good", "exit 5"))
 	// It takes its supervisor and the batch script down with it, as a kernel would that is
@@ -177,7 +178,7 @@ func TestSlurmForgets(t *testing.T) {
 	w.submit(t, job("gone", `echo on; supervisor=$(ps -o ppid= -p $$); kill -KILL $(ps -o ppid= -p $supervisor) $supervisor $$`))
 	w.runs(t, "gone")
 	n := w.number(t, "gone")
-	r.awaits(t, "forgotten jobs", func() bool { return strings.Contains(r.ask("scontrol", "show", "job", n), "Invalid job id") })
+	r.awaits(t, "forgotten jobs", func() bool { return strings.Contains(r.Ask("scontrol", "show", "job", n), "Invalid job id") })
 	if st := w.ends(t, "gone"); st.State != target.Lost || !strings.Contains(st.Reason, "knows no such job") {
 		t.Errorf("got %+v", st)
 	}
@@ -189,7 +190,7 @@ func TestSlurmForgets(t *testing.T) {
 // What can never run is refused for good in Slurm's words; what is only full is not.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1})
 	for _, q := range []struct {
 		name  string
 		more  map[string]any
@@ -218,10 +219,10 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	w := r.ward(t, nil)
-	r.ask("scontrol", "update", "partition=all", "state=down")
+	r.Ask("scontrol", "update", "partition=all", "state=down")
 	w.submit(t, job("waits", "true"))
 	r.awaits(t, "reasons", func() bool { return strings.Contains(w.again().status(t, "waits").Reason, "partition to come back") })
-	r.ask("scontrol", "update", "partition=all", "state=up")
+	r.Ask("scontrol", "update", "partition=all", "state=up")
 	if st := w.ends(t, "waits"); st.State != target.Succeeded {
 		t.Errorf("got %+v", st)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 )
@@ -13,7 +14,7 @@ import (
 var thereNames = []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "SLURM_JOB_ID", "SLURM_JOB_NODELIST", "CUDA_VISIBLE_DEVICES"}
 
 func TestExam(t *testing.T) {
-	r := startSlurm(t, rigOptions{})
+	r := startSlurm(t, rigs.SlurmOptions{})
 	targettest.Run(t, func(t *testing.T) targettest.Harness {
 		dir, host := t.TempDir(), map[string]string{}
 		for _, name := range thereNames {

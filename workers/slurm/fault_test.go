@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 )
@@ -17,7 +18,7 @@ import (
 func withClients(t *testing.T, name, script string) map[string]any {
 	t.Helper()
 	dir := t.TempDir()
-	text := "#!/bin/sh\n" + strings.ReplaceAll(script, "real", program(name)) + "\n"
+	text := "#!/bin/sh\n" + strings.ReplaceAll(script, "real", rigs.Program(name)) + "\n"
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func withClients(t *testing.T, name, script string) map[string]any {
 // Slurm has one job, and it starts once.
 func TestACrashBetweenSlurmAndTheRecord(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1})
 	starts := filepath.Join(t.TempDir(), "starts")
 	w := r.ward(t, nil)
 	// The client does its work, and takes those down with it that wait for its answer: the
@@ -46,7 +47,7 @@ func TestACrashBetweenSlurmAndTheRecord(t *testing.T) {
 	if st := w.ends(t, "crash"); st.State != target.Succeeded {
 		t.Errorf("got %+v", st)
 	}
-	if n := strings.Fields(r.ask("squeue", "--states=all", "-h", "--name=crash", "-o", "%i")); len(n) != 1 {
+	if n := strings.Fields(r.Ask("squeue", "--states=all", "-h", "--name=crash", "-o", "%i")); len(n) != 1 {
 		t.Errorf("Slurm has %q", n)
 	}
 	if text, _ := os.ReadFile(starts); string(text) != "x\n" {
@@ -57,23 +58,23 @@ func TestACrashBetweenSlurmAndTheRecord(t *testing.T) {
 // Should Slurm have a second job of the same folder, it starts nothing.
 func TestASecondJobOfSlurmStartsNothing(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1})
 	starts := filepath.Join(t.TempDir(), "starts")
 	w := r.ward(t, map[string]any{"options": map[string]any{"hold": true}})
 	w.submit(t, job("twice", "echo x >>'"+starts+"'; echo on; sleep 2")) // longer than the second job takes to find that out
 	r.awaits(t, "held jobs", func() bool { return strings.Contains(w.again().status(t, "twice").Reason, "held by its user") })
 	n := w.number(t, "twice")
 	script := filepath.Join(t.TempDir(), "script")
-	if said := r.ask("scontrol", "write", "batch_script", n, script); !strings.Contains(said, "written") {
+	if said := r.Ask("scontrol", "write", "batch_script", n, script); !strings.Contains(said, "written") {
 		t.Fatal(said)
 	}
-	second := r.ask("sbatch", "--parsable", "--output=none", script)
-	r.ask("scontrol", "release", n)
+	second := r.Ask("sbatch", "--parsable", "--output=none", script)
+	r.Ask("scontrol", "release", n)
 	if st := w.ends(t, "twice"); st.State != target.Succeeded {
 		t.Errorf("got %+v", st)
 	}
 	for _, n := range []string{n, second} {
-		r.awaits(t, "completed jobs", func() bool { return strings.Contains(r.ask("scontrol", "show", "job", n), "JobState=COMPLETED") })
+		r.awaits(t, "completed jobs", func() bool { return strings.Contains(r.Ask("scontrol", "show", "job", n), "JobState=COMPLETED") })
 	}
 	if text, _ := os.ReadFile(starts); string(text) != "x\n" {
 		t.Errorf("it started %q", text)
@@ -84,7 +85,7 @@ func TestASecondJobOfSlurmStartsNothing(t *testing.T) {
 // is known to run, and ends as it would have.
 func TestAControllerThatIsAway(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1})
 	w := r.ward(t, nil)
 	stay := filepath.Join(t.TempDir(), "stay")
 	if err := os.WriteFile(stay, nil, 0o600); err != nil {
@@ -94,7 +95,7 @@ func TestAControllerThatIsAway(t *testing.T) {
 	w.submit(t, job("stopped", long))
 	w.runs(t, "away")
 	w.runs(t, "stopped")
-	r.stop("slurmctld")
+	r.Stop("slurmctld")
 	// The clients of a controller that is away wait long; ours say at once what they would say.
 	dead := r.target(t, w.dir, withClients(t, "sbatch", `echo "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)" >&2; exit 1`))
 	err := New().Submit(t.Context(), dead, job("later", "true"), &targettest.Blobs{})
@@ -120,8 +121,10 @@ func TestAControllerThatIsAway(t *testing.T) {
 	if st := w.ends(t, "away"); st.Exit != 6 {
 		t.Errorf("got %+v", st)
 	}
-	r.start(t, "slurmctld", "-D")
-	r.awaits(t, "controllers", func() bool { return strings.Contains(r.ask("scontrol", "ping"), "UP") })
+	if err := r.Start("slurmctld"); err != nil {
+		t.Fatal(err)
+	}
+	r.awaits(t, "controllers", func() bool { return strings.Contains(r.Ask("scontrol", "ping"), "UP") })
 	w.submit(t, job("later", "true"))
 	if st := w.ends(t, "later"); st.State != target.Succeeded {
 		t.Errorf("got %+v", st)
@@ -131,7 +134,7 @@ func TestAControllerThatIsAway(t *testing.T) {
 // A job that waits leaves Slurm's queue when it is cancelled, and so do its secrets.
 func TestCancelWhileItWaits(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1})
 	w := r.ward(t, map[string]any{"options": map[string]any{"hold": true}})
 	j := job("waits", "true")
 	j.Secrets = map[string]string{"TOKEN": "5up3r-hidden"}
@@ -146,7 +149,7 @@ func TestCancelWhileItWaits(t *testing.T) {
 	if st := w.ends(t, "waits"); st.State != target.Cancelled {
 		t.Errorf("got %+v", st)
 	}
-	r.awaits(t, "cancelled jobs", func() bool { return strings.Contains(r.ask("scontrol", "show", "job", n), "JobState=CANCELLED") })
+	r.awaits(t, "cancelled jobs", func() bool { return strings.Contains(r.Ask("scontrol", "show", "job", n), "JobState=CANCELLED") })
 	if said, _ := exec.Command("grep", "-rlF", "5up3r-hidden", w.dir).Output(); len(said) > 0 {
 		t.Errorf("the secret stays in %s", said)
 	}
@@ -159,7 +162,7 @@ func TestRanksMeet(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("SKIP: there is no python3: apt-get install -y python3")
 	}
-	r := startSlurm(t, rigOptions{cpus: 1})
+	r := startSlurm(t, rigs.SlurmOptions{CPUs: 1})
 	w := r.ward(t, map[string]any{"gres": "gpu:1"})
 	j := target.Job{ID: "meet", Command: []string{"python3", "-c", `
 import os, socket, time
@@ -178,13 +181,13 @@ else:
     c.sendall(f"rank {rank} of {os.environ['WORLD_SIZE']}\n".encode())
 print("lent", os.environ["CUDA_VISIBLE_DEVICES"], os.environ["SLURM_JOB_NODELIST"])
 `}, Needs: target.Resources{Nodes: 2}}
-	r.ask("scontrol", "update", "node=n2", "state=drain", "reason=test")
+	r.Ask("scontrol", "update", "node=n2", "state=drain", "reason=test")
 	w.submit(t, j)
 	r.awaits(t, "reasons", func() bool { return w.again().status(t, "meet").Reason != "" })
 	if st := w.status(t, "meet"); st.State != target.Waiting || w.log(t, "meet") != "" {
 		t.Errorf("with one node it is %+v, log %q", st, w.log(t, "meet"))
 	}
-	r.ask("scontrol", "update", "node=n2", "state=resume")
+	r.Ask("scontrol", "update", "node=n2", "state=resume")
 	if st := w.ends(t, "meet"); st.State != target.Succeeded || w.log(t, "meet") != "met rank 1 of 2\nlent 0 n[1-2]\n" {
 		t.Errorf("got %+v, log %q", st, w.log(t, "meet"))
 	}
@@ -193,7 +196,7 @@ print("lent", os.environ["CUDA_VISIBLE_DEVICES"], os.environ["SLURM_JOB_NODELIST
 // The supervisor of a rank that is killed leaves a job that is lost, of which nothing runs.
 func TestASupervisorThatIsKilled(t *testing.T) {
 	t.Parallel()
-	r := startSlurm(t, rigOptions{nodes: 1})
+	r := startSlurm(t, rigs.SlurmOptions{Nodes: 1})
 	w := r.ward(t, nil)
 	w.submit(t, job("orphan", `ps -o ppid= -p $$ >pid; echo on; exec sleep 300`))
 	w.runs(t, "orphan")
@@ -207,5 +210,5 @@ func TestASupervisorThatIsKilled(t *testing.T) {
 	if st := w.ends(t, "orphan"); st.State != target.Lost || !strings.Contains(st.Reason, "supervisor") {
 		t.Errorf("got %+v", st)
 	}
-	r.awaits(t, "empty queues", func() bool { return r.ask("squeue", "-h") == "" })
+	r.awaits(t, "empty queues", func() bool { return r.Ask("squeue", "-h") == "" })
 }

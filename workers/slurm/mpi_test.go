@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -18,7 +19,7 @@ func TestMpirunOnSlurm(t *testing.T) {
 	if _, err := exec.LookPath("mpirun"); err != nil {
 		t.Skip("SKIP: there is no mpirun: apt-get install -y openmpi-bin")
 	}
-	r := startSlurm(t, rigOptions{})
+	r := startSlurm(t, rigs.SlurmOptions{})
 	w := r.ward(t, nil)
 	here := t.TempDir()
 	j := job("mpi", `export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

@@ -1,6 +1,8 @@
 package slurm
 
 import (
+	"github.com/amlflow/amlflow/workers/rigs"
+
 	"os/exec"
 	"strings"
 	"testing"
@@ -10,7 +12,7 @@ import (
 func TestTheVerbsArePOSIX(t *testing.T) {
 	for _, shell := range []string{"dash", "bash --posix", "busybox sh", "ksh", "zsh --emulate sh"} {
 		f := strings.Fields(shell)
-		if program(f[0]) == "" {
+		if rigs.Program(f[0]) == "" {
 			t.Logf("SKIP: there is no %s: apt-get install -y %s", f[0], f[0])
 			continue
 		}

@@ -1,6 +1,8 @@
 package slurm
 
 import (
+	"github.com/amlflow/amlflow/workers/rigs"
+
 	"testing"
 	"time"
 
@@ -8,6 +10,6 @@ import (
 )
 
 func TestTracking(t *testing.T) {
-	r := startSlurm(t, rigOptions{})
+	r := startSlurm(t, rigs.SlurmOptions{})
 	targettest.Tracking(t, targettest.Harness{Driver: New(), Target: r.target(t, t.TempDir(), nil), Shared: t.TempDir(), Patience: 90 * time.Second})
 }

@@ -307,9 +307,21 @@ func routingOutlivesItsProcesses(t *testing.T, h Harness) {
 func (s *served) killed() {
 	s.Helper()
 	s.KillServing(s.T)
-	if _, err := s.Endpoints(s.Context(), s.Target); err != nil { // whoever looks brings it back
+	s.revive()
+	s.back()
+}
+
+// revive looks at what was killed, which brings it back.
+func (s *served) revive() {
+	s.Helper()
+	if _, err := s.Endpoints(s.Context(), s.Target); err != nil {
 		s.Fatal(err)
 	}
+}
+
+// back waits until what was killed has answered a request.
+func (s *served) back() {
+	s.Helper()
 	for end := time.Now().Add(s.patience()); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if status, _, err := s.ask("1"); err == nil && status == http.StatusOK {
 			return

@@ -240,11 +240,10 @@ func killedAtAnyMomentNothingIsTwice(t *testing.T, h Harness) {
 		for range 3 {
 			time.Sleep(time.Duration(random.Int64N(int64(800 * time.Millisecond))))
 			h.KillServing(t)
-			if _, err := s.Deployed(t.Context(), s.Target, id); err != nil { // whoever looks brings it back
-				t.Fatal(err)
-			}
+			s.revive()
 		}
 		s.settle(id, target.Succeeded)
+		s.back() // it may have been live before the last kill
 		s.only("m 0")
 	}
 	s.await(path, 1)
