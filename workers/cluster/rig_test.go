@@ -111,4 +111,5 @@ func (r *rig) becomes(what string, is func(target.Fleet) bool) {
 	}
 }
 
-const forever = "while :; do sleep 0.05; done"
+// forever goes on when its sleep is told to end before the shell is, which ends at an error.
+const forever = "while :; do sleep 0.05 || :; done"

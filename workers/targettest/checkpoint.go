@@ -134,7 +134,7 @@ func checkpointsFollowNoLink(t *testing.T, h Harness) {
 
 // A job that is preempted may leave a checkpoint within its grace, and has failed.
 func preemptedJobsFail(t *testing.T, h Harness) {
-	const script = `trap '[ -z "$AMLFLOW_CHECKPOINT" ] || echo saved > "$AMLFLOW_CHECKPOINT/last"; exit 0' TERM; echo ready; while :; do sleep 0.05; done`
+	const script = `trap '[ -z "$AMLFLOW_CHECKPOINT" ] || echo saved > "$AMLFLOW_CHECKPOINT/last"; exit 0' TERM; echo ready; while :; do sleep 0.05 || :; done`
 	j, b := h.job("preempted", script), &Blobs{}
 	if h.Driver.Can(h.Target).Checkpoints {
 		j = h.saving("preempted", script)

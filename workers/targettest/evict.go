@@ -18,7 +18,7 @@ func oneRankIsEvicted(t *testing.T, h Harness) {
 	if !ok {
 		t.Skip("SKIP: this driver is no target.Evictor: a drill here takes whole jobs away")
 	}
-	const script = `trap 'echo told $RANK; exit 0' TERM; echo on; while :; do sleep 0.05; done`
+	const script = `trap 'echo told $RANK; exit 0' TERM; echo on; while :; do sleep 0.05 || :; done`
 	j := h.job("evicted", script)
 	if can := h.Driver.Can(h.Target); can.Nodes > 1 {
 		j.Needs.Nodes = 2

@@ -85,7 +85,7 @@ func cancelAtAnyMoment(t *testing.T, h Harness) {
 // A job that handles TERM is given the time to do so, and is cancelled whatever
 // its exit code.
 func cancelLetsTheJobFinish(t *testing.T, h Harness) {
-	j := h.job("cancel-gently", `trap 'echo saved; exit 0' TERM; echo on; while :; do sleep 0.05; done`)
+	j := h.job("cancel-gently", `trap 'echo saved; exit 0' TERM; echo on; while :; do sleep 0.05 || :; done`)
 	h.submit(t, j, nil)
 	h.logHas(t, j.ID, "on\n")
 	h.cancel(t, j.ID)
