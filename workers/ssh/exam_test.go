@@ -1,7 +1,9 @@
 package ssh
 
 import (
+	"os"
 	"testing"
+	"time"
 
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
@@ -18,13 +20,25 @@ const talkative = `ForceCommand echo Welcome; printf 'to this host'; echo mind t
 func TestExam(t *testing.T) {
 	p := startPair(t)
 	targettest.Run(t, func(t *testing.T) targettest.Harness {
-		dir, host := t.TempDir(), map[string]string{}
+		dir, host := workdir(t), map[string]string{}
 		for _, name := range thereNames {
 			host[name] = "what the submitting shell has means nothing there"
 		}
 		g := startGateways(t)
 		return targettest.Harness{Driver: driver(t).Serving(g.Folder), KillServing: func(*testing.T) { g.kill() }, Other: func(t *testing.T) target.Driver { return driver(t) }, Target: p.target(t, dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
 	})
+}
+
+// workdir is a folder for jobs. What watches over one on its host may have something to
+// put down after the job has ended: removing waits for it.
+func workdir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		for end := time.Now().Add(10 * time.Second); os.RemoveAll(dir) != nil && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		}
+	})
+	return dir
 }
 
 // pair is two servers that share their disk, as far as jobs can tell.
