@@ -218,6 +218,7 @@ func follow(ctx context.Context, d target.Driver, s Submission) (target.Status, 
 		if err != nil || st.State.Ended() {
 			return queue.verdict(st), err
 		}
+		doubtOf(ctx).saw(st)
 		if queue.look(st) {
 			if err := d.Cancel(ctx, t, id, target.CauseCancel); err != nil {
 				return st, err

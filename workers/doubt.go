@@ -15,10 +15,11 @@ import (
 type Doubt struct {
 	// Maybe says that the job may have begun.
 	Maybe bool
-	// Since is when the attempt began; the job cannot have begun before.
-	Since time.Time
+	// Seen is when the job was last seen running; zero when it was not. Before that it may
+	// wait on its target for any time.
+	Seen time.Time
 
-	known bool // it has
+	known bool // it was handed over
 }
 
 type doubtKey struct{}
@@ -34,7 +35,7 @@ func doubtOf(ctx context.Context) *Doubt {
 	if d, ok := ctx.Value(doubtKey{}).(*Doubt); ok {
 		return d
 	}
-	return &Doubt{Since: time.Now()}
+	return &Doubt{}
 }
 
 // heed learns from a submission that failed.
@@ -44,22 +45,29 @@ func (d *Doubt) heed(err error) {
 	}
 }
 
+// saw notes how the job is.
+func (d *Doubt) saw(st target.Status) {
+	if d.Seen = time.Now(); st.State != target.Running {
+		d.Seen = time.Time{}
+	}
+}
+
 // holds reports whether err leaves it open how the job is, which may be running.
 func (d *Doubt) holds(err error) bool {
 	return d.known && Final(err) || d.Maybe && errors.Is(err, target.ErrUnreachable)
 }
 
-// late is how long after its timeout a job that nobody could reach is taken for lost. The
-// target itself has stopped it by then.
+// late is how long after its timeout a job is taken for lost that was seen running and
+// could not be reached since. The target itself has stopped it by then.
 const late = time.Minute
 
 // unheard is what becomes of a job whose target did not answer: nothing, for as long as it
-// may be running. Only its own timeout bounds that.
+// may be running. Only its own timeout bounds that, once it has been seen running.
 func (d *Doubt) unheard(s Submission, err error) (Outcome, error) {
 	limit := s.Job.Timeout + s.Job.Grace + late
-	if s.Job.Timeout > 0 && time.Since(d.Since) > limit {
+	if s.Job.Timeout > 0 && !d.Seen.IsZero() && time.Since(d.Seen) > limit {
 		return Outcome{Status: target.Status{State: target.Lost, Cause: target.CauseLost,
-			Reason: fmt.Sprintf("nothing was heard of it until after its timeout of %v: %s", s.Job.Timeout, words(err))}}, nil
+			Reason: fmt.Sprintf("nothing was heard of it for longer than its timeout of %v: %s", s.Job.Timeout, words(err))}}, nil
 	}
 	return Outcome{}, fmt.Errorf("it may be running: %w", notFinal{err})
 }

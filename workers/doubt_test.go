@@ -38,15 +38,16 @@ func TestOutOfReach(t *testing.T) {
 		want    target.State // empty: it is tried again
 		cause   target.Cause
 	}{
-		"nothing began, and another target would do":    {driver: away{submit: gone}, others: true, tries: 5, want: target.Failed, cause: target.CauseCapacity},
-		"nothing began, and no other would do":          {driver: away{submit: gone}, tries: 34},
-		"it may have begun with this call":              {driver: away{submit: cut}, others: true, tries: 100},
-		"it may have begun before":                      {driver: away{submit: gone}, doubt: workers.Doubt{Maybe: true}, others: true, tries: 100},
-		"it began, and cannot be seen":                  {driver: away{status: cut}, others: true, tries: 100},
-		"it began, and nobody may look any more":        {driver: away{status: locked}, others: true, tries: 100},
-		"it may have begun, and its timeout has passed": {driver: away{submit: gone}, doubt: workers.Doubt{Maybe: true, Since: time.Now().Add(-time.Hour)}, timeout: 30 * time.Minute, tries: 1, want: target.Lost, cause: target.CauseLost},
-		"it may have begun, and its timeout has not":    {driver: away{submit: gone}, doubt: workers.Doubt{Maybe: true, Since: time.Now().Add(-time.Hour)}, timeout: time.Hour, tries: 100},
-		"nobody may log in":                             {driver: away{submit: locked}, tries: 1, want: target.Failed, cause: target.CauseStart},
+		"nothing began, and another target would do": {driver: away{submit: gone}, others: true, tries: 5, want: target.Failed, cause: target.CauseCapacity},
+		"nothing began, and no other would do":       {driver: away{submit: gone}, tries: 34},
+		"it may have begun with this call":           {driver: away{submit: cut}, others: true, tries: 100},
+		"it may have begun before":                   {driver: away{submit: gone}, doubt: workers.Doubt{Maybe: true}, others: true, tries: 100},
+		"it began, and cannot be seen":               {driver: away{status: cut}, others: true, tries: 100},
+		"it began, and nobody may look any more":     {driver: away{status: locked}, others: true, tries: 100},
+		"it ran, and cannot have for so long":        {driver: away{submit: gone}, doubt: workers.Doubt{Maybe: true, Seen: time.Now().Add(-time.Hour)}, timeout: 30 * time.Minute, tries: 1, want: target.Lost, cause: target.CauseLost},
+		"it ran, and may do so still":                {driver: away{submit: gone}, doubt: workers.Doubt{Maybe: true, Seen: time.Now().Add(-time.Hour)}, timeout: time.Hour, tries: 100},
+		"it may wait there for as long as it likes":  {driver: away{submit: gone}, doubt: workers.Doubt{Maybe: true}, timeout: time.Nanosecond, tries: 100},
+		"nobody may log in":                          {driver: away{submit: locked}, tries: 1, want: target.Failed, cause: target.CauseStart},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.driver.Driver = dummy.New()

@@ -214,7 +214,7 @@ func (c *carrier) begin(ctx workflow.Context) error {
 		return nil
 	}
 	if again := workflow.GetInfo(ctx).GetCurrentHistoryLength() > firstTask; again || c.news > 0 {
-		c.got.Unsure = true
+		c.got.Unsure = again
 		return nil
 	}
 	in := StretchInput{Input: c.in, From: c.got.To, Decided: c.decided, Brief: true}

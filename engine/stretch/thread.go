@@ -119,8 +119,7 @@ func (t thread) listening(ctx context.Context, task flow.Task) context.Context {
 
 // doubt tells whether an attempt may have begun before this stretch did.
 func (t thread) doubt(task flow.Task) *workers.Doubt {
-	begun := task.Progress.Begun
-	return &workers.Doubt{Maybe: t.s.in.Unsure || begun.Before(t.s.from), Since: begun}
+	return &workers.Doubt{Maybe: t.s.in.Unsure || task.Progress.Begun.Before(t.s.from)}
 }
 
 func (t thread) undo(task flow.Task) (out workers.Outcome) {
