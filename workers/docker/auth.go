@@ -20,29 +20,8 @@ const dockerHub = "https://index.docker.io/v1/"
 
 // login is what a registry wants to be told.
 type login struct {
-	User     string `json:"user"`
-	Password secret `json:"password"`
-}
-
-// secret says where a secret is kept. Exactly one is set.
-type secret struct {
-	Env  string `json:"env,omitempty"`
-	File string `json:"file,omitempty"`
-}
-
-// fetch returns the value of a secret, at the last moment.
-func (s secret) fetch(ctx context.Context, what string) (string, error) {
-	if s.Env != "" {
-		if value := os.Getenv(s.Env); value != "" {
-			return value, nil
-		}
-		return "", fmt.Errorf("the %s is to be in the variable %q, and the background server was started without it: set it, and run `amlflow server stop`: %w", what, s.Env, target.ErrPermanent)
-	}
-	values, err := secrets.Resolve(ctx, "", "", []secrets.Ref{{Var: what, Name: what, File: s.File}})
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", err, target.ErrPermanent)
-	}
-	return values[what], nil
+	User     string          `json:"user"`
+	Password secrets.Setting `json:"password"`
 }
 
 // auth returns the login for the registry of an image as the API wants it: the one that
@@ -53,7 +32,7 @@ func (p pulling) auth(ctx context.Context, image string) (string, error) {
 		if name != registry && (registry != dockerHub || name != "docker.io") {
 			continue
 		}
-		password, err := l.Password.fetch(ctx, fmt.Sprintf("password of %q for the registry %q", l.User, name))
+		password, err := l.Password.Fetch(ctx, fmt.Sprintf("password of %q for the registry %q", l.User, name))
 		if err != nil {
 			return "", err
 		}

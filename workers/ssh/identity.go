@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 
-	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"golang.org/x/crypto/ssh"
@@ -46,7 +45,7 @@ func (r route) identify(ctx context.Context, h hop) (*identity, error) {
 		id.methods = append(id.methods, ssh.PublicKeys(keys...))
 	}
 	if r.Password != nil {
-		word, err := r.Password.fetch(ctx, "password")
+		word, err := r.Password.Fetch(ctx, "password")
 		if err != nil {
 			id.close()
 			return nil, err
@@ -119,7 +118,7 @@ func (r route) key1(ctx context.Context, path string) (ssh.Signer, error) {
 	case errors.As(err, &locked) && r.Passphrase == nil:
 		return nil, fmt.Errorf("the private key %q has a passphrase: say where it is kept as `passphrase` of the target, or use an agent: %w", path, target.ErrPermanent)
 	case errors.As(err, &locked):
-		word, err := r.Passphrase.fetch(ctx, "passphrase")
+		word, err := r.Passphrase.Fetch(ctx, "passphrase")
 		if err != nil {
 			return nil, err
 		}
@@ -131,19 +130,4 @@ func (r route) key1(ctx context.Context, path string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("the private key %q cannot be read: %w: %w", path, err, target.ErrPermanent)
 	}
 	return key, nil
-}
-
-// fetch returns the value of a secret, at the last moment.
-func (s secret) fetch(ctx context.Context, what string) (string, error) {
-	if s.Env != "" {
-		if value := os.Getenv(s.Env); value != "" {
-			return value, nil
-		}
-		return "", fmt.Errorf("the %s is to be in the variable %q, and the background server was started without it: set it, and run `amlflow server stop`: %w", what, s.Env, target.ErrPermanent)
-	}
-	values, err := secrets.Resolve(ctx, "", "", []secrets.Ref{{Var: what, Name: what, File: s.File}})
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", err, target.ErrPermanent)
-	}
-	return values[what], nil
 }

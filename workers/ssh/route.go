@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/secrets"
+
 	"github.com/kevinburke/ssh_config"
 )
 
@@ -30,8 +32,8 @@ func (h hop) String() string { return h.User + "@" + h.address() }
 type route struct {
 	Hops       []hop
 	KnownHosts []string // files, absolute
-	Passphrase *secret
-	Password   *secret
+	Passphrase *secrets.Setting
+	Password   *secrets.Setting
 }
 
 func (r route) last() hop { return r.Hops[len(r.Hops)-1] }

@@ -7,29 +7,24 @@ import (
 	"os"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
 // settings is what a workspace may say about a target; see settings.schema.json.
 type settings struct {
-	Host         string   `json:"host"`
-	Hosts        []string `json:"hosts"` // once read, it has Host, too
-	Port         int      `json:"port"`
-	User         string   `json:"user"`
-	IdentityFile string   `json:"identity_file"`
-	Passphrase   *secret  `json:"passphrase"`
-	Password     *secret  `json:"password"`
-	KnownHosts   string   `json:"known_hosts"`
-	Workdir      string   `json:"workdir"`
-	Jump         []string `json:"jump"`
-	Shell        string   `json:"shell"`
-	GPUs         int      `json:"gpus"` // of each host
-}
-
-// secret says where a secret is kept. Exactly one is set.
-type secret struct {
-	Env  string `json:"env,omitempty"`
-	File string `json:"file,omitempty"`
+	Host         string           `json:"host"`
+	Hosts        []string         `json:"hosts"` // once read, it has Host, too
+	Port         int              `json:"port"`
+	User         string           `json:"user"`
+	IdentityFile string           `json:"identity_file"`
+	Passphrase   *secrets.Setting `json:"passphrase"`
+	Password     *secrets.Setting `json:"password"`
+	KnownHosts   string           `json:"known_hosts"`
+	Workdir      string           `json:"workdir"`
+	Jump         []string         `json:"jump"`
+	Shell        string           `json:"shell"`
+	GPUs         int              `json:"gpus"` // of each host
 }
 
 func readSettings(t target.Target) (settings, error) {
