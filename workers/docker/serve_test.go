@@ -70,7 +70,7 @@ func TestServingOnPodman(t *testing.T) {
 		t.Cleanup(func() { r.leavesNothing(t) })
 		g := startGateways(t, dir)
 		return targettest.Harness{
-			Driver: Driver{Dir: dir}.Serving(g.Folder), KillServing: func(*testing.T) { g.kill() },
+			Driver: Driver{Dir: dir}.Serving(g.Folder), KillServing: func(*testing.T) { g.Kill() },
 			Target: on, Host: map[string]string{"PATH": "/nowhere"}, Shared: shared, Folder: r.root, Image: serveImage,
 		}
 	})

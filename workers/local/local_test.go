@@ -5,9 +5,13 @@ import (
 	"os"
 	"testing"
 
+	"github.com/amlflow/amlflow/workers/rigs"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/targettest"
 )
+
+// gatewayDir makes the test binary be a gateway: a process that can be killed.
+const gatewayDir = "LOCAL_TEST_GATEWAY"
 
 func host() map[string]string {
 	return map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")}
@@ -28,9 +32,9 @@ func TestExam(t *testing.T) {
 				dir := t.TempDir()
 				h := targettest.Harness{Driver: Driver{Dir: dir}, Target: local(settings), Host: host(), Shared: t.TempDir(), Folder: dir, Local: true, Skip: withoutVenv()}
 				if name == "plain" {
-					g := &gateways{}
-					t.Cleanup(g.kill)
-					h.Driver, h.KillServing = Driver{Dir: dir, StartGateway: g.start}, func(*testing.T) { g.kill() }
+					g := &rigs.Again{Variable: gatewayDir}
+					t.Cleanup(g.Kill)
+					h.Driver, h.KillServing = Driver{Dir: dir, StartGateway: g.Start}, func(*testing.T) { g.Kill() }
 				}
 				return h
 			})

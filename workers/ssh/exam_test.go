@@ -25,7 +25,7 @@ func TestExam(t *testing.T) {
 			host[name] = "what the submitting shell has means nothing there"
 		}
 		g := startGateways(t)
-		return targettest.Harness{Driver: driver(t).Serving(g.Folder), KillServing: func(*testing.T) { g.kill() }, Other: func(t *testing.T) target.Driver { return driver(t) }, Target: p.target(t, dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
+		return targettest.Harness{Driver: driver(t).Serving(g.Folder), KillServing: func(*testing.T) { g.Kill() }, Other: func(t *testing.T) target.Driver { return driver(t) }, Target: p.target(t, dir), Host: host, Shared: t.TempDir(), Folder: dir, Local: true}
 	})
 }
 

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/amlflow/amlflow/workers/gateway"
+	"github.com/amlflow/amlflow/workers/rigs"
 )
 
 // gatewayDir makes the test binary be a gateway: a process that can be killed.
@@ -30,52 +28,18 @@ func TestMain(m *testing.M) {
 // gateways are the processes that were started to be one.
 type gateways struct {
 	gateway.Folder
-	mu      sync.Mutex
-	started []*exec.Cmd
+	*rigs.Again
 }
 
 // startGateways returns a folder whose gateways end with the test.
 func startGateways(t *testing.T) *gateways {
 	t.Helper()
-	g := &gateways{}
-	g.Folder = gateway.Folder{Dir: filepath.Join(t.TempDir(), "gateway"), Start: g.start}
+	at := t.TempDir()
+	a := &rigs.Again{Variable: gatewayDir, Log: filepath.Join(at, "gateway.log")}
 	t.Cleanup(func() {
-		g.kill()
-		if log, err := os.ReadFile(g.log()); err == nil && t.Failed() {
-			t.Logf("log of the gateways:\n%s", log)
+		if a.Kill(); t.Failed() {
+			t.Logf("log of the gateways:\n%s", a.Said())
 		}
 	})
-	return g
-}
-
-func (g *gateways) log() string { return filepath.Join(g.Dir, "..", "gateway.log") }
-
-func (g *gateways) start(dir string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	log, err := os.OpenFile(g.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	c := exec.Command(os.Args[0], "-test.run=^$")
-	c.Env = append(os.Environ(), gatewayDir+"="+dir)
-	c.Stdout, c.Stderr = log, log
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
-		return err
-	}
-	g.started = append(g.started, c)
-	return nil
-}
-
-// kill ends all of them at once, and waits until they are gone.
-func (g *gateways) kill() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, c := range g.started {
-		_ = c.Process.Signal(syscall.SIGKILL)
-		_ = c.Wait()
-	}
-	g.started = nil
+	return &gateways{gateway.Folder{Dir: filepath.Join(at, "gateway"), Start: a.Start}, a}
 }
