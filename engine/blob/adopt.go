@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -54,14 +55,10 @@ func links(info fs.FileInfo) uint64 {
 	return 0
 }
 
-// link gives the file a name among those that are being stored.
+// link gives the file a name among those that are being stored. It takes no folder to be
+// alone in: what a file system does with names can wait for the disk.
 func (s Folder) link(f *os.File, info fs.FileInfo) (tmp string, ok bool) {
-	own, err := os.MkdirTemp(filepath.Join(s.dir, "tmp"), "adopt-*")
-	if err != nil {
-		return "", false
-	}
-	defer os.RemoveAll(own)
-	tmp = own + ".file"
+	tmp = filepath.Join(s.dir, "tmp", "adopt-"+rand.Text())
 	if os.Link(f.Name(), tmp) != nil {
 		return "", false
 	}

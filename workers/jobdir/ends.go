@@ -1,6 +1,9 @@
 package jobdir
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // children are the supervisors that this very program has started and that are
 // alive. It is all that is known of them in memory, and only for the sake of speed.
@@ -27,11 +30,13 @@ func watch(dir string, wait func() error) {
 	}
 	children.ends[dir] = ended
 	children.Unlock()
+	ahead := time.AfterFunc(aheadFirst, func() { writeAhead(dir, ended) })
 	go func() {
 		_ = wait() // how it ended is told by its folder
 		children.Lock()
 		delete(children.ends, dir)
 		children.Unlock()
+		ahead.Stop()
 		close(ended)
 	}()
 }
