@@ -2,44 +2,20 @@ package blob_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/amlflow/amlflow/engine/blob"
 	"github.com/amlflow/amlflow/workers/target"
 
 	"pgregory.net/rapid"
 )
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv("BLOB_TEST_WRITER"); dir != "" {
-		write(dir)
-	}
-	os.Exit(m.Run())
-}
-
-// write stores artifacts of known content until it is killed.
-func write(dir string) {
-	s, err := blob.OpenFolder(dir)
-	if err != nil {
-		panic(err)
-	}
-	for i := 0; ; i++ {
-		if _, err := s.Put(context.Background(), bytes.NewReader(bytes.Repeat([]byte{byte(i)}, 1<<20))); err != nil {
-			panic(err)
-		}
-	}
-}
 
 func open(t *testing.T) (blob.Folder, string) {
 	t.Helper()
@@ -117,32 +93,6 @@ func TestManyWritersOfOneContent(t *testing.T) {
 	if n := len(files(t, dir)); n != 1 {
 		t.Errorf("%d files are left", n)
 	}
-}
-
-// A writer is killed at random moments; whatever bears a digest as its name has
-// the content to it.
-func TestAKilledWriterLeavesNoTornArtifact(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
-	s, dir := open(t)
-	for range 20 {
-		c := exec.Command(os.Args[0])
-		c.Env = append(os.Environ(), "BLOB_TEST_WRITER="+dir)
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond) // the fault comes at any moment
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	}
-	whole := files(t, filepath.Join(dir, "sha256"))
-	for _, f := range whole {
-		if _, err := read(t, s, target.Ref("sha256:"+filepath.Base(f))); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Logf("%d whole artifacts", len(whole))
 }
 
 func files(t *testing.T, dir string) (out []string) {
