@@ -73,6 +73,40 @@ func TestServerKilledAtEachStep(t *testing.T) {
 	u.judge()
 }
 
+// F2: small runs are carried out at once by whoever looks at them first, and the server
+// is killed within that moment: no record tells then what was begun.
+func TestServerKilledInTheFirstMoment(t *testing.T) {
+	t.Parallel()
+	u := newUser(t)
+	rounds := 2
+	if *all {
+		rounds = 10
+	}
+	var steps []step
+	for i := range 5 {
+		s := step{name: fmt.Sprint("s", i), lines: 5, leaves: true, exit: fmt.Sprint(i / 4 * 3)}
+		if i%2 == 1 {
+			s.needs = []string{steps[i-1].name}
+		}
+		steps = append(steps, s)
+	}
+	file := u.pipeline("p", steps...)
+	u.does("server", "start")
+	for range rounds {
+		var runs []string
+		for range 6 {
+			runs = append(runs, u.start(file, steps...))
+		}
+		u.pause(100 * time.Millisecond)
+		u.killServer()
+		u.does("server", "start")
+		for _, run := range runs {
+			u.observe(run)
+		}
+	}
+	u.judge()
+}
+
 // F3: all of ours but the jobs is killed: server, engine, database, commands. The
 // next command goes on with every run that was accepted.
 func TestAllButJobsKilled(t *testing.T) {
