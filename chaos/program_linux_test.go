@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -36,8 +37,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// program is amlflow as it is released, built once for all tests.
-var program = sync.OnceValues(func() (string, error) { return build("amlflow") })
+// program is amlflow as it is released, or with the build tags of the tests, built once
+// for all of them.
+var program = sync.OnceValues(func() (string, error) { return build("amlflow", "-tags", tags()) })
+
+// tags are the build tags of this test program.
+func tags() string {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-tags" {
+			return s.Value
+		}
+	}
+	return ""
+}
 
 // build builds the program with the embedded engine, under a name of its own.
 func build(name string, flags ...string) (string, error) {
