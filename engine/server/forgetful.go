@@ -2,9 +2,7 @@
 
 package server
 
-import "go.temporal.io/sdk/worker"
-
 // In this build no worker keeps a workflow in memory between two looks at it: each time
 // it is carried out again from its history, as after the death of a worker. What a
 // workflow does differently the second time is found by the tests of everything.
-func init() { worker.SetStickyWorkflowCacheSize(0) }
+const remembered = 0

@@ -120,6 +120,7 @@ func (o Options) workers(c client.Client, info Info) (stop func(), err error) {
 		DefaultHeartbeatThrottleInterval:   time.Second,
 		WorkerStopTimeout:                  time.Second,
 	}
+	worker.SetStickyWorkflowCacheSize(remembered)
 	jobs := worker.New(c, info.Queue, options)
 	options.DisableWorkflowWorker = true
 	control := worker.New(c, info.ControlQueue(), options)
