@@ -18,7 +18,7 @@ import (
 //
 // A managed cluster has Slurm lend it nodes for longer than one job: each is a job of Slurm
 // of its own, a hold, which starts what it finds in its folder (tool/held.sh). A job of a
-// target whose settings name holds is not queued by Slurm, but given to these, a rank each.
+// target whose settings name holds is not queued by Slurm, but given to these, a node each.
 // All else about it is as ever: it starts once, and what the nodes have written counts.
 // Slurm is asked whether the nodes of a job are still lent when a rank has not ended.
 
@@ -111,7 +111,7 @@ func (c *cluster) assign(ctx context.Context, job target.Job, r record) error {
 		}
 		_, err := w.Write(confided)
 		return err
-	}, "assign", job.ID, strconv.Itoa(r.Ranks))
+	}, "assign", job.ID, strconv.Itoa(r.Ranks), strconv.Itoa(job.PerNode()), launcher(job))
 	if err != nil {
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
 	}

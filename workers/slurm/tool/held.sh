@@ -5,12 +5,14 @@
 #	jobs/HOLD/asked.N queue   as other jobs that Slurm has
 #	          up              ADDRESS: the node is there, and is reached by this
 #	          lease           touched by whoever keeps the hold
-#	          work/ID         N RANKS GPUS ADDRESS…: start rank N of a job, which has GPUS of the node's
+#	          work/ID         N RANKS GPUS ADDRESS…: start rank N of a job, which has GPUS of the node's;
+#	                          and on a line of its own EACH LAUNCHER: the ranks from N on, and how they begin.
+#	                          Instead of N, -: the node is kept for the job, whose mpirun has processes there
 #	          took/ID         the same, once it was begun with
 #
 # and a job that runs on holds has
 #
-#	jobs/ID/held              GPUS HOLD…: those that it was given, by rank; the first counts
+#	jobs/ID/held              GPUS HOLD…: those that it was given, by node; the first counts
 #	jobs/ID/port              a port of the node of rank 0
 
 # hold ID SECONDS: the job of Slurm that holds a node, on the node. Its lease is so long.
@@ -27,14 +29,26 @@ verb_hold() {
 	while [ -z "$told" ] && [ ! -e "$hold/stop" ] && [ -d "$hold" ] && vouched; do
 		for w in $(ls "$hold/work"); do
 			mv "$hold/work/$w" "$hold/took/$w" 2>/dev/null || continue
-			/bin/sh "$0" held "$w" "$1" $$ &
-			children="$children $!"
+			k=$(ranks_here "$hold/took/$w")
+			while [ "$k" -gt 0 ]; do
+				k=$((k - 1))
+				/bin/sh "$0" held "$w" "$1" $$ "$k" &
+				children="$children $!"
+			done
 		done
 		wink
 	done
 	# What Slurm has told this shell is passed on once: it may have told all at once.
 	[ -z "$children" ] || kill -TERM $children 2>/dev/null
 	while busy; do wink; done
+}
+
+# ranks_here FILE: how many ranks of a job are begun on this node.
+ranks_here() {
+	each=1 how=env
+	{ read -r _ && read -r each how; } <"$1" || each=1
+	[ "$how" != mpi ] || each=1 # mpirun begins the others
+	echo "$each"
 }
 
 # wink: a moment, in which children that have ended are noticed. A file server is asked for
@@ -69,12 +83,23 @@ vouched() {
 	[ $((at - since)) -lt "$lease" ]
 }
 
-# held ID HOLD PID: one rank of a job, on a hold whose shell that is, until nothing of it is
-# alive.
+# held ID HOLD PID K: the rank of a job that is the K-th of its ranks on a hold whose shell
+# that is, until nothing of it is alive.
 verb_held() {
 	trap : USR2
-	job=$1
-	read -r n ranks gpus hosts <"jobs/$2/took/$1" || exit 0
+	job=$1 each=1 how=env
+	{
+		read -r n ranks gpus hosts || exit 0
+		read -r each how || each=1 how=env
+	} <"jobs/$2/took/$1"
+	if [ "$n" = - ]; then
+		until [ -e "jobs/$job/gone" ] || [ ! -d "jobs/$job" ]; do
+			sleep 1
+			ls "jobs/$job" >/dev/null 2>&1
+		done
+		exit 0
+	fi
+	n=$((n + $4))
 	unit=$1
 	[ "$n" = 0 ] || unit=$1+$n
 	u=jobs/$unit
@@ -97,10 +122,21 @@ verb_held() {
 		[ ! -e "jobs/$job/port" ] || read -r MASTER_PORT <"jobs/$job/port"
 		export MASTER_ADDR MASTER_PORT
 	fi
+	[ "$how" != mpi ] || list_held "$each" $hosts
 	/bin/sh "$0" mind $$ "$3" "$unit" </dev/null >/dev/null 2>&1 &
 	mind=$!
 	trap 'kill "$mind" 2>/dev/null' EXIT
-	verb_rank "$job" "$ranks"
+	verb_rank "$job" "$ranks" "$each" "$how" $hosts
+}
+
+# list_held EACH ADDRESS…: the file that mpirun reads. Each node is lent by itself, so that
+# Slurm would start its daemons on the first alone: they are started by logins. Several nodes
+# of one machine add up.
+list_held() {
+	each=$1
+	shift
+	sealed || return 0
+	printf '%s\n' "$@" | awk -v each="$each" '!($1 in slots) { order[++n] = $1 } { slots[$1] += each } END { for (i = 1; i <= n; i++) print order[i] " slots=" slots[order[i]] }' >"$u/$fill/hostfile"
 }
 
 # mind PID HOLD UNIT: should the shell of a hold die, then nobody would hear of the end of
@@ -119,11 +155,11 @@ verb_mind() {
 	done
 }
 
-# assign ID RANKS: give a job its holds. The input goes on with how many GPUs each rank is
-# to see, the holds in the order of ranks, a line each, an empty line, and what the process
-# is confided.
+# assign ID RANKS EACH LAUNCHER: give a job its holds, with so many ranks on each. The input
+# goes on with how many GPUs each node is to show, the holds in the order of ranks, a line
+# each, an empty line, and what the process is confided.
 verb_assign() {
-	job=$1 ranks=$2 u=jobs/$1 holds=
+	job=$1 ranks=$2 each=$3 how=$4 u=jobs/$1 holds=
 	IFS= read -r conf
 	IFS= read -r clients
 	IFS= read -r gpus
@@ -146,9 +182,9 @@ verb_assign() {
 	n=0
 	for h in $holds; do
 		if [ ! -e "jobs/$h/took/$job" ] && [ -d "jobs/$h/work" ]; then
-			echo "$n $ranks $gpus$hosts" >"jobs/$h/work.$mark" && mv -f "jobs/$h/work.$mark" "jobs/$h/work/$job"
+			printf '%s\n' "$n $ranks $gpus$hosts" "$each $how" >"jobs/$h/work.$mark" && mv -f "jobs/$h/work.$mark" "jobs/$h/work/$job"
 		fi
-		n=$((n + 1))
+		if [ "$how" = mpi ]; then n=-; else n=$((n + each)); fi
 	done
 }
 
@@ -192,24 +228,40 @@ verb_lapse() {
 	settings
 	[ -e "$u/held" ] || return 0
 	read -r _ holds <"$u/held"
-	n=0
+	set -- "$1" "$2" $holds
+	nodes=$(($# - 2)) each=$((ranks / ($# - 2))) node=0
 	for h in $holds; do
-		r=jobs/$1
-		[ "$n" = 0 ] || r=jobs/$1+$n
 		state=$(loan "$h")
 		case ${state%% *} in
 		PENDING | RUNNING | SUSPENDED | COMPLETING | CONFIGURING | RESIZING | STAGE_OUT | SIGNALING | STOPPED | UNKNOWN) ;;
 		*)
-			echo "$n ${state%% *}"
-			lapsed "${state%% *}"
+			echo "$node ${state%% *}"
+			why "${state%% *}"
+			n=$((node * each)) k=0
+			if [ "$ranks" -lt "$nodes" ] && [ "$node" -gt 0 ]; then
+				bereave
+			fi
+			while [ "$k" -lt "$each" ] || [ "$node$k" = 00 ]; do
+				r=jobs/$1
+				[ "$n" = 0 ] || r=jobs/$1+$n
+				lapsed
+				n=$((n + 1)) k=$((k + 1))
+			done
 			;;
 		esac
-		n=$((n + 1))
+		node=$((node + 1))
 	done
 }
 
-# lapsed STATE: the loan of the node of rank $r is over.
-lapsed() {
+# bereave: the node of processes is gone that mpirun has begun, which runs elsewhere.
+bereave() {
+	[ ! -e "$u/end" ] || return 0
+	first "$u/ruled" "preempted ${why#* }"
+	first "$u/stop" "preempted $(date +%s)"
+}
+
+# why STATE: what follows from how a loan has ended.
+why() {
 	case $1 in
 	NODE_FAIL | BOOT_FAIL) why="lost a node has failed while it had the job ($1)" ;;
 	FAILED) why="preempted what held its node for amlflow has died, and the node was given back" ;;
@@ -220,6 +272,10 @@ lapsed() {
 	CANCELLED) why="preempted the allocation that was its node was cancelled in Slurm" ;;
 	*) why="preempted the allocation that was its node has ended ($1)" ;;
 	esac
+}
+
+# lapsed: the loan of the node of rank $r is over.
+lapsed() {
 	if [ -e "$r/gone" ]; then
 		# One that was told, or killed, cannot say why.
 		read -r how status _ by 2>/dev/null <"$r/end" || return 0
