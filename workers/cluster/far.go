@@ -106,6 +106,9 @@ func (p *pass) assign(j schedule.Job) (farJob, error) {
 		}
 	}
 	f := farJob{Cluster: p.t.Name, Kind: p.s.kind, Settings: p.s.reach(p.t.Name, hosts...).Settings}
+	if p.s.kind == providerSlurm && j.Part != nil {
+		f.Settings = lending(f.Settings, j.Slots)
+	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		return f, err
@@ -115,6 +118,18 @@ func (p *pass) assign(j schedule.Job) (farJob, error) {
 		return f, err
 	}
 	return f, jobdir.WriteDurable(filepath.Dir(file), filepath.Base(file), text)
+}
+
+// lending are settings of a target of kind slurm whose only hold shows these of its GPUs.
+func lending(settings json.RawMessage, gpus []int) json.RawMessage {
+	all := map[string]any{}
+	_ = json.Unmarshal(settings, &all) // it was written just before
+	all["lent"] = gpus
+	text, err := json.Marshal(all)
+	if err != nil {
+		return settings
+	}
+	return text
 }
 
 // launch has a job brought to its hosts and started there, while the cluster goes on.
@@ -135,7 +150,7 @@ func (p *pass) launch(j schedule.Job) {
 				return err
 			}
 		}
-		err := d.there(f.Kind).Submit(ctx, f.target(t.Name), s.show(w.job), w.in)
+		err := d.there(f.Kind).Submit(ctx, f.target(t.Name), s.show(w.job, j.Slots), w.in)
 		final := errors.Is(err, target.ErrPermanent)
 		if err != nil && !final {
 			return err
@@ -183,7 +198,7 @@ func (p *pass) evict(id string) {
 const patience = 15 * time.Second
 
 func (d Driver) submitFar(ctx context.Context, t target.Target, s settings, job target.Job, in target.Blobs) error {
-	if err := d.there(s.kind).Vet(s.reach(t.Name, s.hosts...), s.show(job)); err != nil {
+	if err := d.there(s.kind).Vet(s.reach(t.Name, s.hosts...), s.show(job, nil)); err != nil {
 		return err
 	}
 	waits := true
@@ -226,9 +241,10 @@ func (d Driver) submitFar(ctx context.Context, t target.Target, s settings, job 
 	return err
 }
 
-// show is a job as it is given to nodes that it has for itself. On hosts, which nobody else
-// shares out, it is told which GPUs it may use; Slurm tells it itself.
-func (s settings) show(job target.Job) target.Job {
+// show is a job as it is given to its nodes. On hosts, which nobody else shares out, it is
+// told which GPUs it may use: the first ones, or those of the slots that it has; Slurm tells
+// it itself.
+func (s settings) show(job target.Job, slots []int) target.Job {
 	const visible, order = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 	if _, own := job.Env[visible]; s.Node.GPUs == 0 || own || s.kind == providerSlurm && job.Needs.GPUs > 0 {
 		return job
@@ -236,6 +252,9 @@ func (s settings) show(job target.Job) target.Job {
 	names := make([]string, job.Needs.GPUs)
 	for i := range names {
 		names[i] = strconv.Itoa(i)
+	}
+	for i, slot := range slots {
+		names[i] = strconv.Itoa(slot)
 	}
 	job.Env = maps.Clone(job.Env)
 	if job.Env == nil {

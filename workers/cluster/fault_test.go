@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-const faulty = `{"nodes": {"min": 1, "max": 3, "idle": "20ms"}}`
+const faulty = `{"nodes": {"min": 1, "max": 3, "idle": "20ms"}, "node": {"gpus": 2}}`
 
 // sizes are the nodes of the jobs that workers submit.
 var sizes = []int{1, 2, 1, 3, 1, 1, 2, 1}
@@ -45,7 +45,11 @@ var sizes = []int{1, 2, 1, 3, 1, 1, 2, 1}
 func work(dir string) error {
 	ctx, d, to := context.Background(), New(filepath.Join(dir, "state"), nil), training(cmp.Or(os.Getenv(workerSettings), faulty))
 	for i, nodes := range sizes {
-		if err := d.Submit(ctx, to, worker(dir, i, nodes), &targettest.Blobs{}); err != nil {
+		j := worker(dir, i, nodes)
+		if os.Getenv(workerSettings) == "" {
+			j.Needs.GPUs = min(nodes, 2) // those of one node share it
+		}
+		if err := d.Submit(ctx, to, j, &targettest.Blobs{}); err != nil {
 			return err
 		}
 	}
@@ -66,10 +70,12 @@ func work(dir string) error {
 
 func id(i int) string { return fmt.Sprintf("job-%d", i) }
 
-// worker is a job that notes its starts, and how many nodes are at work with it.
+// worker is a job that notes its starts, and GPUs that another has at the same time.
 func worker(dir string, i, nodes int) target.Job {
 	script := fmt.Sprintf(`echo x >>%[1]s/starts.%[2]s.$RANK
-touch %[1]s/at-work.%[2]s.$RANK; ls %[1]s | grep -c at-work >>%[1]s/together; sleep 0.1; rm %[1]s/at-work.%[2]s.$RANK`, dir, id(i))
+for d in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do mkdir %[1]s/gpu.$d || echo %[2]s $d >>%[1]s/twice; done
+ls -d %[1]s/gpu.* | wc -l >>%[1]s/together; sleep 0.1
+for d in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do rmdir %[1]s/gpu.$d; done`, dir, id(i))
 	return target.Job{ID: id(i), Script: script, Host: host(), Needs: target.Resources{Nodes: nodes}, Grace: time.Second}
 }
 
@@ -83,8 +89,8 @@ func start(t *testing.T, dir, at string) *exec.Cmd {
 	return c
 }
 
-// whole wants that every job has run once on all of its nodes, never more at once than there
-// were nodes for, and that nothing is left but the fewest nodes.
+// whole wants that every job has run once on all of its nodes, with GPUs that nobody else had,
+// and that nothing is left but the fewest nodes.
 func whole(t *testing.T, dir string) {
 	t.Helper()
 	d, to := New(filepath.Join(dir, "state"), nil), training(faulty)
@@ -99,9 +105,12 @@ func whole(t *testing.T, dir string) {
 			}
 		}
 	}
+	if text, err := os.ReadFile(filepath.Join(dir, "twice")); err == nil {
+		t.Errorf("GPUs were had twice at once: %s", text)
+	}
 	text, err := os.ReadFile(filepath.Join(dir, "together"))
-	if err != nil || strings.ContainsAny(string(text), "456789") {
-		t.Errorf("so many ranks were at work at once: %q, %v", text, err)
+	if err != nil || !strings.ContainsAny(string(text), "23456") {
+		t.Errorf("so many GPUs were had at once: %q, %v", text, err)
 	}
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		f, err := d.Nodes(t.Context(), to)

@@ -3,6 +3,9 @@ package cluster
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -62,5 +65,67 @@ func TestGPUsThatDoNotFit(t *testing.T) {
 		if err := New(t.TempDir(), nil).Judge(training(settings)); !errors.As(err, &misfit) || misfit.Path != path {
 			t.Errorf("%s: got %v", settings, err)
 		}
+	}
+}
+
+// Jobs that ask for some of a node's GPUs are on one node at once, each with its own, whoever
+// lends it. One that wants more than is left waits and says so; what comes free is had again.
+func TestJobsShareTheGPUsOfANode(t *testing.T) {
+	t.Parallel()
+	for name, lend := range map[string]func(t *testing.T) (r *rig, names []string){
+		providerLocal: func(t *testing.T) (*rig, []string) {
+			return newRig(t, `{"nodes": {"max": 1}, "node": {"gpus": 4, "cpus": 4}, "provider": {"kind": "local", "gpus": [2, 4, 6, "GPU-8"]}}`), []string{"2", "4", "6", "GPU-8"}
+		},
+		providerSSH: func(t *testing.T) (*rig, []string) {
+			r := over(t, servers(t, 1), `{"max": 1}, "node": {"gpus": 4}`)
+			return r, []string{"0", "1", "2", "3"}
+		},
+		providerSlurm: func(t *testing.T) (*rig, []string) {
+			return startSlurm(t, 1).on(t.TempDir(), `"nodes": {"max": 1}, "node": {"cpus": 4, "gpus": 2}`, nil), []string{"0", "1"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, names := lend(t)
+			half := len(names) / 2
+			gate := filepath.Join(t.TempDir(), "gate")
+			begin := func(id string, gpus int, first bool) {
+				t.Helper()
+				j := r.job(id, `echo "sees $CUDA_VISIBLE_DEVICES"; until [ -e `+gate+id+" ]; do sleep 0.02; done", 1)
+				j.Needs.GPUs = gpus
+				if first {
+					j.Launch = &target.Launch{Kind: target.LaunchTorchrun, Processes: gpus}
+				}
+				r.submit(j)
+			}
+			begin("one", half, true)
+			begin("other", half, false)
+			r.rankSays("one", half-1, "sees "+strings.Join(names[:half], ",")+"\n")
+			r.rankSays("other", 0, "sees "+strings.Join(names[half:], ",")+"\n")
+			if f := r.fleet(); f.Busy != 1 || f.Ready != 1 {
+				t.Errorf("got %+v", f)
+			}
+			begin("next", half, false)
+			if st, want := r.status("next"), fmt.Sprintf("waiting for %d of the %d GPUs of a node; of at most 1 nodes 1 are busy", half, len(names)); st.State != target.Waiting || !strings.Contains(st.Reason, want) {
+				t.Errorf("got %+v, want %q", st, want)
+			}
+			// One of them is preempted: the node stays for the other, and for the next.
+			r.cancel("one", target.CausePreempted)
+			if st := r.ends("one"); st.Cause != target.CausePreempted {
+				t.Errorf("got %+v", st)
+			}
+			r.rankSays("next", 0, "sees "+strings.Join(names[:half], ",")+"\n")
+			for _, id := range []string{"other", "next"} {
+				if st := r.status(id); st.State != target.Running {
+					t.Errorf("job %s: %+v", id, st)
+				}
+				if err := os.WriteFile(gate+id, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				r.until(id, target.Succeeded)
+			}
+			if made, err := r.d.place(r.to.Name).made(); err != nil || !slices.Equal(made, []string{"n1"}) {
+				t.Errorf("there were the nodes %q, %v", made, err)
+			}
+		})
 	}
 }

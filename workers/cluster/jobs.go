@@ -30,7 +30,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	if s.far() {
 		return d.submitFar(ctx, t, s, job, in)
 	}
-	if err := d.jobs.Prepare(ctx, s.place(within.Name), job, in); err != nil {
+	if err := d.jobs.Prepare(ctx, s.place(within.Name), s.within(job), in); err != nil {
 		return err
 	}
 	return d.over(ctx, t, func(p *pass) error {
@@ -54,7 +54,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 // enqueue has a job wait for nodes.
 func (p *pass) enqueue(job target.Job) {
 	p.state.Over, p.state.Home = false, p.d.shared
-	p.cluster().Enqueue(job.ID, job.Needs.Nodes, job.Priority, time.Now())
+	p.cluster().EnqueuePart(job.ID, job.Needs.Nodes, p.s.part(job), job.Priority, time.Now())
 }
 
 func (p *pass) confide(id string) {
@@ -120,6 +120,9 @@ func (st *state) why(id string, confided bool) string {
 	j := st.Cluster.Find(id)
 	f := st.fleet(time.Now())
 	why := fmt.Sprintf("waiting for %d of at most %d nodes, of which %d are busy", j.Nodes, f.Max, f.Busy)
+	if j.Part != nil {
+		why = fmt.Sprintf("waiting for %d of the %s of a node; of at most %d nodes %d are busy", j.Part.GPUs, count(st.Cluster.Limits.GPUs, "GPU"), f.Max, f.Busy)
+	}
 	if ahead := st.Cluster.Place(id); ahead > 0 {
 		why += fmt.Sprintf("; jobs before it: %d", ahead)
 	}
@@ -128,6 +131,8 @@ func (st *state) why(id string, confided bool) string {
 		why = "it is about to start"
 	case j.Nodes > f.Max:
 		why += ": raise `nodes.max` of the target, or cancel it"
+	case j.Part != nil && j.Part.GPUs > st.Cluster.Limits.GPUs:
+		why += ": raise `node.gpus` of the target, or cancel it"
 	case st.Confided[id] && !confided:
 		why += "; it starts once it is submitted again, since what it is given was with a process that has ended"
 	}

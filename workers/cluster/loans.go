@@ -179,15 +179,20 @@ func (l loans) notice(ctx context.Context, p place, node, hold string, h slurm.H
 	case !h.Asked && !h.Over:
 		return false, l.d.slurm.Hold(ctx, l.s.reach(l.t.Name), hold, l.s.node())
 	case h.Over && here:
-		// A job that had it must be told why before the hold is forgotten.
-		job, brought, err := l.settle(ctx, p, node)
+		// Jobs that had it must be told why before the hold is forgotten.
+		left, err := l.settle(ctx, p, node)
 		if err != nil {
 			return false, err
 		}
-		if job != "" && !brought {
-			return true, l.giveUp(ctx, p, job, node, hold)
+		if len(left) > 0 {
+			return true, l.giveUp(ctx, p, node, hold, left...)
 		}
 		return true, l.forget(ctx, p, node, hold)
+	case h.Old && here:
+		return false, l.d.over(ctx, l.t, func(pass *pass) error {
+			pass.cluster().Leave(node, "what holds node "+node+" is of an earlier amlflow", time.Now())
+			return nil
+		})
 	case h.Over: // it has never come: another is asked for, if it is still wanted
 		if _, err := l.d.slurm.LetGo(ctx, l.s.reach(l.t.Name), hold); err != nil {
 			return false, err
@@ -213,33 +218,46 @@ func (l loans) forget(ctx context.Context, p place, node, hold string) error {
 	return os.RemoveAll(filepath.Join(p.nodes(), node))
 }
 
-// settle has the job of a node end whose allocation is over, for the reason that Slurm tells.
-// One that was not brought there yet need not end: whoever had it has died before.
-func (l loans) settle(ctx context.Context, p place, node string) (job string, brought bool, err error) {
+// settle has the jobs of a node end whose allocation is over, for the reason that Slurm tells.
+// Those that were not brought there yet need not end: whoever had them has died before.
+func (l loans) settle(ctx context.Context, p place, node string) (left []string, err error) {
 	st, err := l.d.memory.look(p)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	i := slices.IndexFunc(st.Cluster.Nodes, func(n schedule.Node) bool { return n.Name == node })
 	if i < 0 {
-		return "", false, nil
+		return nil, nil
 	}
-	j := st.Cluster.Find(st.Cluster.Nodes[i].Job)
-	if j == nil {
-		return "", false, nil
+	for _, id := range st.Cluster.Nodes[i].Has() {
+		j := st.Cluster.Find(id)
+		if j == nil {
+			continue
+		}
+		brought, err := l.settleJob(ctx, *j)
+		if err != nil {
+			return nil, err
+		}
+		if !brought {
+			left = append(left, id)
+		}
 	}
+	return left, nil
+}
+
+func (l loans) settleJob(ctx context.Context, j schedule.Job) (brought bool, err error) {
 	f, ok, err := l.d.farJob(j.ID)
 	if err != nil || !ok {
-		return j.ID, j.Begun, err
+		return j.Begun, err
 	}
 	if !j.Begun {
 		how, err := l.d.slurm.Status(ctx, f.target(l.t.Name), j.ID)
 		if err != nil || how.State == target.Lost {
-			return j.ID, false, err
+			return false, err
 		}
 	}
 	_, err = l.d.slurm.Lapse(ctx, f.target(l.t.Name), j.ID)
-	return j.ID, true, err
+	return true, err
 }
 
 // there waits until all nodes of a job take jobs. If one has ended meanwhile, the job waits
@@ -261,8 +279,8 @@ func (l loans) there(ctx context.Context, p place, j schedule.Job) (bool, error)
 		}
 		here := 0
 		for _, node := range j.On {
-			if h := how[hold[node]]; h.Over {
-				return false, l.giveUp(ctx, p, j.ID, node, hold[node])
+			if h := how[hold[node]]; h.Over || h.Old {
+				return false, l.giveUp(ctx, p, node, hold[node], j.ID)
 			} else if h.Here {
 				here++
 			}
@@ -278,20 +296,36 @@ func (l loans) there(ctx context.Context, p place, j schedule.Job) (bool, error)
 	}
 }
 
-// giveUp takes a job off its nodes that it was not brought to, since one of them has ended.
-func (l loans) giveUp(ctx context.Context, p place, id, node, hold string) error {
+// giveUp takes jobs off their nodes that they were not brought to, since one of these has
+// ended or does not know how to start them. That one is forgotten, unless there is another
+// job on it, which must be told first.
+func (l loans) giveUp(ctx context.Context, p place, node, hold string, ids ...string) error {
+	gone := false
 	err := l.d.over(ctx, l.t, func(pass *pass) error {
-		if j := pass.cluster().Find(id); j == nil || j.Waits() || j.Begun {
+		c, returned := pass.cluster(), false
+		for _, id := range ids {
+			if j := c.Find(id); j == nil || j.Waits() || j.Begun {
+				continue
+			}
+			c.Return(id, time.Now())
+			returned = true
+			if err := ignoreMissing(os.Remove(l.d.farFile(id))); err != nil {
+				return err
+			}
+		}
+		if !returned {
 			return nil
 		}
-		pass.cluster().Return(id, time.Now())
-		if err := ignoreMissing(os.Remove(l.d.farFile(id))); err != nil {
-			return err
+		i := slices.IndexFunc(c.Nodes, func(n schedule.Node) bool { return n.Name == node })
+		if i >= 0 && len(c.Nodes[i].Has()) > 0 {
+			c.Leave(node, "node "+node+" has ended", time.Now())
+			return nil
 		}
+		gone = true
 		return os.RemoveAll(filepath.Join(p.nodes(), node))
 	})
-	if err == nil {
-		_, _ = l.d.slurm.LetGo(ctx, l.s.reach(l.t.Name), hold) // it is over: this only tidies up
+	if err == nil && gone {
+		_, _ = l.d.slurm.LetGo(ctx, l.s.reach(l.t.Name), hold) // nobody has it any more: this only tidies up
 	}
 	return err
 }

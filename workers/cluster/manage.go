@@ -63,7 +63,7 @@ func (st *state) fleet(now time.Time) target.Fleet {
 			f.Creating++
 		case n.Phase == schedule.Leaving:
 			f.Leaving++
-		case n.Job != "":
+		case len(n.Has()) > 0:
 			f.Busy++
 			fallthrough
 		default:

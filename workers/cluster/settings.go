@@ -91,7 +91,8 @@ func readSettings(t target.Target) (settings, error) {
 	if s.Lifetime == ofRun && (s.kind == providerSSH || s.kind == providerLocal && s.Node.GPUs > 0) {
 		return misfit("lifetime", "leave it out: all runs share one queue then", "clusters of several runs would have the same %s at once, and not know of each other", map[bool]string{true: "hosts", false: "GPUs"}[s.kind == providerSSH])
 	}
-	s.limits = schedule.Limits{Min: s.Nodes.Min, Max: s.Nodes.Max, Idle: idle, GPUs: s.Node.GPUs, Lent: s.kind == providerSlurm}
+	node := s.node()
+	s.limits = schedule.Limits{Min: s.Nodes.Min, Max: s.Nodes.Max, Idle: idle, GPUs: s.Node.GPUs, CPUs: node.CPUs, Memory: node.Memory, Lent: s.kind == providerSlurm}
 	if s.kind == providerLocal {
 		s.limits.Devices = s.devices(devices)
 	}
@@ -199,6 +200,31 @@ func (s settings) place(name string) target.Target {
 		text = nil // it was read as JSON just before
 	}
 	return target.Target{Name: name, Kind: "local", Settings: text}
+}
+
+// part is what a job needs of its node; nil: all of it. One that asks for some of its GPUs has
+// the same share of what it does not ask for.
+func (s settings) part(job target.Job) *schedule.Part {
+	need := job.Needs
+	if need.Nodes > 1 || need.GPUs < 1 || need.GPUs >= s.Node.GPUs {
+		return nil
+	}
+	p := &schedule.Part{GPUs: need.GPUs, CPUs: need.CPUs, Memory: need.Memory}
+	if p.CPUs == 0 {
+		p.CPUs = s.limits.CPUs * float64(need.GPUs) / float64(s.Node.GPUs)
+	}
+	if p.Memory == 0 {
+		p.Memory = s.limits.Memory / int64(s.Node.GPUs) * int64(need.GPUs)
+	}
+	return p
+}
+
+// within is a job that is to stay within its part of a node.
+func (s settings) within(job target.Job) target.Job {
+	if p := s.part(job); p != nil {
+		job.Needs.CPUs, job.Needs.Memory = p.CPUs, p.Memory
+	}
+	return job
 }
 
 // fits refuses a job that asks for more than a node has.

@@ -115,6 +115,31 @@ func TestNodesLentBySlurm(t *testing.T) {
 	}
 }
 
+// What holds a node outlives the program that asked for it. One that an earlier amlflow has
+// started, which starts one rank of a job, is given no job any more, and leaves.
+func TestANodeThatAnEarlierAmlflowHolds(t *testing.T) {
+	t.Parallel()
+	s := startSlurm(t, 1)
+	dir := t.TempDir()
+	r := s.on(dir, `"nodes": {"max": 1}`, nil)
+	r.submit(r.job("first", "true", 1))
+	r.until("first", target.Succeeded)
+	up := filepath.Join(dir, "jobs", r.hold(), "up")
+	text, err := os.ReadFile(up)
+	s.check(err)
+	s.check(os.WriteFile(up, []byte(strings.TrimSuffix(string(text), " parts\n")+"\n"), 0o600))
+	j := r.job("pair", `echo "$RANK of $WORLD_SIZE"`, 1)
+	j.Launch = &target.Launch{Kind: target.LaunchEnv, Processes: 2}
+	r.submit(j)
+	r.until("pair", target.Succeeded)
+	if got := r.rankLog("pair", 1); got != "1 of 2\n" {
+		t.Errorf("rank 1 wrote %q", got)
+	}
+	if made, err := r.d.place(r.to.Name).made(); err != nil || len(made) != 1 || made[0] == "n1" {
+		t.Errorf("it has the nodes %q, %v", made, err)
+	}
+}
+
 // A job of two nodes has both or none, and its ranks find each other.
 func TestRanksOnLentNodes(t *testing.T) {
 	t.Parallel()

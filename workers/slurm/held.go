@@ -27,6 +27,7 @@ type Hold struct {
 	Here   bool   // the node is there, and takes jobs
 	Over   bool   // it has ended, and will never take any more
 	Asked  bool   // Slurm was asked for it
+	Old    bool   // what holds it is of an earlier amlflow, and does not know all that jobs need
 	Reason string // why it is not there, for people
 }
 
@@ -71,7 +72,9 @@ func (d Driver) Holds(ctx context.Context, t target.Target, names []string) (map
 	all := map[string]Hold{}
 	for _, line := range strings.Split(text, "\n") {
 		if f := strings.Fields(line); len(f) >= 3 {
-			all[f[0]] = parseHold(f[1] == "up", f[2], strings.Join(f[3:], " "))
+			h := parseHold(f[1] != "-", f[2], strings.Join(f[3:], " "))
+			h.Old = f[1] == "old"
+			all[f[0]] = h
 		}
 	}
 	return all, nil
@@ -111,11 +114,23 @@ func (c *cluster) assign(ctx context.Context, job target.Job, r record) error {
 		}
 		_, err := w.Write(confided)
 		return err
-	}, "assign", job.ID, strconv.Itoa(r.Ranks), strconv.Itoa(job.PerNode()), launcher(job))
+	}, "assign", job.ID, strconv.Itoa(r.Ranks), strconv.Itoa(job.PerNode()), launcher(job), c.settings.lent(job.Needs.GPUs))
 	if err != nil {
 		return fmt.Errorf("submit job %q: %w", job.ID, err)
 	}
 	return nil
+}
+
+// lent says which GPUs of its nodes a job sees, as cut takes a list: counted from 1.
+func (s settings) lent(gpus int) string {
+	if len(s.Lent) == 0 {
+		return fmt.Sprintf("1-%d", max(gpus, 1))
+	}
+	var all []string
+	for _, slot := range s.Lent {
+		all = append(all, strconv.Itoa(slot+1))
+	}
+	return strings.Join(all, ",")
 }
 
 // statusOfHeld goes on where statusOfRunning does not ask Slurm for the job, but for the

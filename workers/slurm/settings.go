@@ -33,6 +33,7 @@ type settings struct {
 	Shell      string          `json:"shell"`
 	Via        json.RawMessage `json:"via"`
 	Held       []string        `json:"held"` // nodes that are held, in the order of ranks; no workspace can say it, see held.go
+	Lent       []int           `json:"lent"` // which GPUs of its only hold a job sees, from 0 on; none: the first ones
 }
 
 func readSettings(t target.Target) (settings, error) {

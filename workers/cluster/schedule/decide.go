@@ -11,6 +11,7 @@ import (
 // Decide gives nodes to jobs, asks for more nodes and lets others go. A job that may not
 // start now, as may says, is passed over: it keeps nobody waiting. May is nil for all.
 func (c *Cluster) Decide(now time.Time, may func(id string) bool) {
+	c.refit(now)
 	var waiting []int
 	if c.Held == "" {
 		waiting = c.place(c.waiting(may))
@@ -23,10 +24,19 @@ func (c *Cluster) Decide(now time.Time, may func(id string) bool) {
 	}
 }
 
+// refit lets nodes go that have another number of GPUs than nodes are to have by now.
+func (c *Cluster) refit(now time.Time) {
+	for _, n := range c.Nodes {
+		if n.Of != c.Limits.GPUs {
+			c.Leave(n.Name, "its nodes have "+count(c.Limits.GPUs, "GPU")+" each now", now)
+		}
+	}
+}
+
 // waiting lists the jobs that wait for nodes and could have them.
 func (c *Cluster) waiting(may func(id string) bool) (all []int) {
 	for i, j := range c.Jobs {
-		if j.Waits() && j.Nodes <= c.Limits.Max && (may == nil || may(j.ID)) {
+		if j.Waits() && c.possible(j) && (may == nil || may(j.ID)) {
 			all = append(all, i)
 		}
 	}
@@ -39,9 +49,18 @@ func (c *Cluster) place(waiting []int) []int {
 	if len(waiting) == 0 {
 		return nil
 	}
-	free := c.free()
+	free, jobs := c.free(), c.byID()
 	for at, i := range waiting {
 		j := &c.Jobs[i]
+		if j.Part != nil {
+			k, ok := c.host(*j.Part, free, jobs)
+			if !ok {
+				return waiting[at:]
+			}
+			c.give(j, &c.Nodes[k], jobs)
+			free = slices.DeleteFunc(free, func(i int) bool { return i == k })
+			continue
+		}
 		if len(free) < j.Nodes {
 			return waiting[at:]
 		}
@@ -59,7 +78,7 @@ func (c *Cluster) place(waiting []int) []int {
 // the others may become idle and leave.
 func (c *Cluster) free() (all []int) {
 	for i, n := range c.Nodes {
-		if n.Phase == Ready && n.Job == "" && !n.Going {
+		if n.Phase == Ready && !n.busy() && !n.Going {
 			all = append(all, i)
 		}
 	}
@@ -70,14 +89,22 @@ func (c *Cluster) free() (all []int) {
 // want is how many nodes the cluster should have: those with jobs, and what the next jobs
 // need, as long as all of a job's nodes fit below Max.
 func (c *Cluster) want(waiting []int) int {
-	want := c.count(func(n Node) bool { return stays(n) && n.Job != "" })
+	s, jobs := &stock{c: c}, c.byID()
+	for _, n := range c.Nodes {
+		if !stays(n) || !n.busy() {
+			continue
+		}
+		s.nodes++
+		if left, _ := c.left(n, jobs); left.GPUs > 0 {
+			s.rooms = append(s.rooms, left)
+		}
+	}
 	for _, i := range waiting {
-		if want+c.Jobs[i].Nodes > c.Limits.Max {
+		if !s.add(c.Jobs[i]) {
 			break
 		}
-		want += c.Jobs[i].Nodes
 	}
-	return max(want, c.Limits.Min)
+	return max(s.nodes, c.Limits.Min)
 }
 
 // room is how many nodes may be made. Those that are leaving exist until they are gone.
@@ -92,7 +119,7 @@ func (c *Cluster) grow(by int, why string, now time.Time) {
 		}
 		c.Made++
 		made++
-		c.Nodes = append(c.Nodes, Node{Name: "n" + strconv.Itoa(c.Made), Phase: Creating, Created: now, GPUs: gpus})
+		c.Nodes = append(c.Nodes, Node{Name: "n" + strconv.Itoa(c.Made), Phase: Creating, Created: now, GPUs: gpus, Of: c.Limits.GPUs})
 	}
 	if made > 0 {
 		c.Grew = Change{At: now, Nodes: made, Why: why}
@@ -123,7 +150,11 @@ func (c *Cluster) whyGrow(waiting []int) string {
 		return fmt.Sprintf("it has at least %s", count(c.Limits.Min, "node"))
 	}
 	first := c.Jobs[waiting[0]]
-	why := fmt.Sprintf("job %s waits for %s", first.ID, count(first.Nodes, "node"))
+	what := count(first.Nodes, "node")
+	if first.Part != nil {
+		what = count(first.Part.GPUs, "GPU")
+	}
+	why := fmt.Sprintf("job %s waits for %s", first.ID, what)
 	if more := len(waiting) - 1; more > 0 {
 		why += fmt.Sprintf(", and %s behind it", count(more, "job"))
 	}

@@ -7,11 +7,16 @@ import (
 
 // Enqueue adds a job that needs nodes. One that is known already stays as it is.
 func (c *Cluster) Enqueue(id string, nodes, priority int, now time.Time) {
+	c.EnqueuePart(id, nodes, nil, priority, now)
+}
+
+// EnqueuePart is Enqueue for a job that needs a part of one node, unless that is nil.
+func (c *Cluster) EnqueuePart(id string, nodes int, part *Part, priority int, now time.Time) {
 	if c.Has(id) {
 		return
 	}
 	c.Came++
-	j := Job{ID: id, Nodes: max(nodes, 1), Priority: priority, Queued: now, Serial: c.Came}
+	j := Job{ID: id, Nodes: max(nodes, 1), Part: part, Priority: priority, Queued: now, Serial: c.Came}
 	at, _ := slices.BinarySearchFunc(c.Jobs, j, before)
 	c.Jobs = slices.Insert(c.Jobs, at, j)
 }
@@ -19,9 +24,14 @@ func (c *Cluster) Enqueue(id string, nodes, priority int, now time.Time) {
 // Ended says that nothing of a job is alive: its nodes are free, or it waits no longer.
 func (c *Cluster) Ended(id string, now time.Time) {
 	c.Jobs = slices.DeleteFunc(c.Jobs, func(j Job) bool { return j.ID == id })
+	c.vacate(id, now)
+}
+
+// vacate frees all that a job has.
+func (c *Cluster) vacate(id string, now time.Time) {
 	for i := range c.Nodes {
-		if n := &c.Nodes[i]; n.Job == id {
-			n.Job, n.Free = "", now
+		if n := &c.Nodes[i]; n.let(id) && !n.busy() {
+			n.Free = now
 			if n.Going {
 				n.Phase = Leaving
 			}
@@ -43,7 +53,7 @@ func (c *Cluster) Arrived(name string, now time.Time) {
 }
 
 // Vanished says that a node exists no longer, because it left or without anybody having
-// asked for it. A job that had it is ended.
+// asked for it. The jobs that had it are ended.
 func (c *Cluster) Vanished(name string, now time.Time) {
 	n := c.node(name)
 	if n == nil {
@@ -52,14 +62,17 @@ func (c *Cluster) Vanished(name string, now time.Time) {
 	if n.Phase != Leaving {
 		c.Shrank = Change{At: now, Nodes: 1, Why: "node " + name + " was taken away"}
 	}
-	if j := c.Find(n.Job); j != nil {
-		j.Stopping = true
+	for _, id := range n.Has() {
+		if j := c.Find(id); j != nil {
+			j.Stopping = true
+		}
 	}
 	c.Spent += c.time(*n, now)
 	c.Nodes = slices.DeleteFunc(c.Nodes, func(n Node) bool { return n.Name == name })
 }
 
-// Take takes the nodes of a job away: the job is ended, and they leave after it.
+// Take takes the nodes of a job away: the job is ended, and they leave after it. One that it
+// shares with others stays for them.
 func (c *Cluster) Take(id string, now time.Time) {
 	j := c.Find(id)
 	if j == nil || j.Waits() || j.Stopping {
@@ -67,7 +80,7 @@ func (c *Cluster) Take(id string, now time.Time) {
 	}
 	j.Stopping = true
 	for _, name := range j.On {
-		if n := c.node(name); n != nil {
+		if n := c.node(name); n != nil && len(n.Has()) == 1 {
 			n.Going = true
 		}
 	}
@@ -106,7 +119,7 @@ func (c *Cluster) Resize(nodes int, now time.Time) {
 	// Those without a job first.
 	for _, free := range []bool{true, false} {
 		for i := range c.Nodes {
-			if n := &c.Nodes[i]; stay > nodes && stays(*n) && (n.Job == "") == free {
+			if n := &c.Nodes[i]; stay > nodes && stays(*n) && !n.busy() == free {
 				n.Going = true
 				if n.Phase == Ready && free {
 					n.Phase = Leaving
@@ -116,6 +129,19 @@ func (c *Cluster) Resize(nodes int, now time.Time) {
 			}
 		}
 	}
+}
+
+// Leave lets a node go as soon as it has no job.
+func (c *Cluster) Leave(name, why string, now time.Time) {
+	n := c.node(name)
+	if n == nil || !stays(*n) {
+		return
+	}
+	n.Going = true
+	if n.Phase == Ready && !n.busy() {
+		n.Phase = Leaving
+	}
+	c.Shrank = Change{At: now, Nodes: c.Shrank.since(now) + 1, Why: why}
 }
 
 // Begun says that a job was certainly started on its nodes.
@@ -131,15 +157,8 @@ func (c *Cluster) Return(id string, now time.Time) {
 	if j == nil || j.Begun || j.Stopping {
 		return
 	}
-	j.On = nil
-	for i := range c.Nodes {
-		if n := &c.Nodes[i]; n.Job == id {
-			n.Job, n.Free = "", now
-			if n.Going {
-				n.Phase = Leaving
-			}
-		}
-	}
+	j.On, j.Slots = nil, nil
+	c.vacate(id, now)
 }
 
 // Told says that a job was asked to end because of a node that is taken away.

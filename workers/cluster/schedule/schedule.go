@@ -9,8 +9,8 @@
 //
 // The rules:
 //
-//   - A node has one job at a time. A job of several nodes gets all of them in one decision,
-//     or none.
+//   - A node has one job at a time, or several of which each has a part of its GPUs. A job of
+//     several nodes gets all of them in one decision, or none.
 //   - The queue is in the order of age, and a step of priority counts like Step of age. So
 //     nothing waits for ever, however much comes with a higher priority.
 //   - Nobody overtakes: nodes that are free while the first job waits for more of them are
@@ -19,6 +19,7 @@
 //     and none is made for a job that could not start with it.
 //   - While the cluster is held, nothing starts and nothing is made.
 //   - Nodes that share the devices of one machine have some each, until they are gone.
+//   - When nodes are to have more or fewer GPUs, those of before leave as soon as they are free.
 //   - A node that nobody needs leaves after it was idle for so long; Min stay.
 package schedule
 
@@ -36,6 +37,9 @@ type Limits struct {
 	// machines of their own, each with its own GPUs.
 	GPUs    int      `json:"gpus,omitzero"`
 	Devices []string `json:"devices,omitempty"`
+	// CPUs and Memory are what a node has of them, for those that share it; 0: nobody counts.
+	CPUs   float64 `json:"cpus,omitzero"`
+	Memory int64   `json:"memory,omitzero"`
 	// Ends is why no node stays, for people; empty: they stay for Idle.
 	Ends string `json:"ends,omitempty"`
 	// Lent tells that nodes cost nothing before they are there: somebody else has a queue.
@@ -56,11 +60,13 @@ const (
 type Node struct {
 	Name    string    `json:"name"` // never used again
 	Phase   Phase     `json:"phase"`
-	Created time.Time `json:"created"`        // when it was asked for, or was there if it is lent; it is paid from here on
-	Free    time.Time `json:"free,omitzero"`  // since when it has been ready without a job
-	Job     string    `json:"job,omitempty"`  // the job that has it
-	Going   bool      `json:"going,omitzero"` // it leaves as soon as it has no job
-	GPUs    []string  `json:"gpus,omitempty"` // those of Limits.Devices that it has
+	Created time.Time `json:"created"`          // when it was asked for, or was there if it is lent; it is paid from here on
+	Free    time.Time `json:"free,omitzero"`    // since when it has been ready without a job
+	Job     string    `json:"job,omitempty"`    // the job that has all of it
+	Shared  []string  `json:"shared,omitempty"` // the jobs that have a part of it
+	Going   bool      `json:"going,omitzero"`   // it leaves as soon as it has no job
+	GPUs    []string  `json:"gpus,omitempty"`   // those of Limits.Devices that it has
+	Of      int       `json:"of,omitzero"`      // how many GPUs it has: Limits.GPUs of when it was asked for
 }
 
 // Job is one that waits for nodes, or has them.
@@ -69,9 +75,11 @@ type Job struct {
 	Nodes    int       `json:"nodes"` // how many it needs, all at once
 	Priority int       `json:"priority,omitzero"`
 	Queued   time.Time `json:"queued"`
-	Serial   int       `json:"serial"`         // the order of those that came at the same time
-	On       []string  `json:"on,omitempty"`   // the nodes that it has, by rank
-	Begun    bool      `json:"begun,omitzero"` // it was certainly started on them
+	Serial   int       `json:"serial"`          // the order of those that came at the same time
+	Part     *Part     `json:"part,omitempty"`  // what it needs of its node; nil: all
+	On       []string  `json:"on,omitempty"`    // the nodes that it has, by rank
+	Slots    []int     `json:"slots,omitempty"` // which GPUs of its node it has, if it has a part: from 0 on
+	Begun    bool      `json:"begun,omitzero"`  // it was certainly started on them
 	// Stopping says that a node is taken away from under it, Told that it was asked to end.
 	Stopping bool `json:"stopping,omitzero"`
 	Told     bool `json:"told,omitzero"`
@@ -122,7 +130,7 @@ func (c *Cluster) NodeTime(now time.Time) time.Duration {
 
 // time is that of one node. One that is lent was there if it ever had a job or was free.
 func (c *Cluster) time(n Node, now time.Time) time.Duration {
-	if c.Limits.Lent && n.Phase != Ready && n.Job == "" && n.Free.IsZero() {
+	if c.Limits.Lent && n.Phase != Ready && !n.busy() && n.Free.IsZero() {
 		return 0
 	}
 	return now.Sub(n.Created)
@@ -164,8 +172,21 @@ func (c *Cluster) GPUs(id string) (all [][]string) {
 		var gpus []string
 		if n := c.node(name); n != nil {
 			gpus = n.GPUs
+			if j.Part != nil {
+				gpus = pick(n.GPUs, j.Slots)
+			}
 		}
 		all = append(all, gpus)
+	}
+	return all
+}
+
+// pick are those devices of a node that are in the slots.
+func pick(devices []string, slots []int) (all []string) {
+	for _, slot := range slots {
+		if slot < len(devices) {
+			all = append(all, devices[slot])
+		}
 	}
 	return all
 }

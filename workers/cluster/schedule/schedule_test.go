@@ -13,7 +13,7 @@ import (
 // a driver that is killed at every tenth look.
 func TestAThousandNodes(t *testing.T) {
 	for _, seed := range []uint64{1, rand.Uint64()} {
-		w := newWorld(t, seed, Limits{Min: 5, Max: 1000, Idle: 2 * time.Minute})
+		w := newWorld(t, seed, Limits{Min: 5, Max: 1000, Idle: 2 * time.Minute, GPUs: 4, Memory: 64})
 		for range 240 {
 			w.tick(30*time.Second, 0.1, func(c *Cluster) {
 				for range w.r.IntN(16) {
@@ -27,7 +27,7 @@ func TestAThousandNodes(t *testing.T) {
 		w.settle(30 * time.Second)
 		w.finished()
 		t.Logf("seed %d: %v", seed, w)
-		if w.most < 1000 || w.kills == 0 || w.taken == 0 {
+		if w.most < 1000 || w.kills == 0 || w.taken == 0 || w.together < 2 {
 			t.Errorf("seed %d asks too little: %v", seed, w)
 		}
 	}
@@ -38,8 +38,8 @@ func TestAnythingMayHappen(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		most := rapid.IntRange(1, 6).Draw(r, "max")
 		l := Limits{Min: rapid.IntRange(0, most).Draw(r, "min"), Max: most, Idle: time.Duration(rapid.IntRange(0, 300).Draw(r, "idle")) * time.Second}
-		l.GPUs = rapid.IntRange(0, 2).Draw(r, "gpus")
-		for i := range l.GPUs * most {
+		l.GPUs, l.Memory = rapid.IntRange(0, 4).Draw(r, "gpus"), int64(rapid.IntRange(0, 64).Draw(r, "memory"))
+		for i := range l.GPUs * most * rapid.IntRange(0, 1).Draw(r, "of one machine") {
 			l.Devices = append(l.Devices, string(rune('a'+i)))
 		}
 		w := newWorld(r, rapid.Uint64().Draw(r, "seed"), l)

@@ -30,11 +30,14 @@ type world struct {
 	kills    int
 	taken    int
 	most     int // nodes at once
+	together int // jobs on one node at once
 }
 
 // work is one job as the machines see it.
 type work struct {
 	nodes    int
+	part     *Part
+	slots    []int
 	priority int
 	takes    time.Duration
 	starts   int
@@ -88,7 +91,7 @@ func (w *world) tick(step time.Duration, chance float64, ask func(c *Cluster)) {
 	c := w.load()
 	w.look(c)
 	for _, id := range w.unsure {
-		c.Enqueue(id, w.jobs[id].nodes, w.jobs[id].priority, w.now)
+		c.EnqueuePart(id, w.jobs[id].nodes, w.jobs[id].part, w.jobs[id].priority, w.now)
 	}
 	if ask != nil {
 		ask(c)
@@ -140,7 +143,7 @@ func (w *world) act(c *Cluster, a Action) {
 		delete(w.machines, a.Node)
 	case Start:
 		if k := w.jobs[a.Job.ID]; k.starts == 0 {
-			k.starts, k.on, k.ends = 1, a.Job.On, w.now.Add(k.takes)
+			k.starts, k.on, k.slots, k.ends = 1, a.Job.On, a.Job.Slots, w.now.Add(k.takes)
 		}
 		c.Begun(a.Job.ID)
 	case Stop:
@@ -152,7 +155,7 @@ func (w *world) act(c *Cluster, a Action) {
 
 // checkOrder wants that nobody who could start is overtaken.
 func (w *world) checkOrder(c *Cluster) {
-	first := slices.IndexFunc(c.Jobs, func(j Job) bool { return j.Waits() && j.Nodes <= c.Limits.Max })
+	first := slices.IndexFunc(c.Jobs, func(j Job) bool { return j.Waits() && c.possible(j) })
 	if first < 0 {
 		return
 	}
@@ -170,7 +173,7 @@ func (w *world) check() {
 	if len(c.Nodes) > c.Limits.Max || len(w.machines) > c.Limits.Max {
 		w.t.Fatalf("%d nodes are known and %d exist, at most %d may", len(c.Nodes), len(w.machines), c.Limits.Max)
 	}
-	has := map[string]string{}
+	has, parts := map[string]string{}, map[string][]string{}
 	for id, k := range w.jobs {
 		if k.starts == 0 || k.ended || k.cut {
 			continue
@@ -178,12 +181,43 @@ func (w *world) check() {
 		if len(k.on) != k.nodes {
 			w.t.Fatalf("job %s runs on %q, and needs %d nodes", id, k.on, k.nodes)
 		}
-		for _, n := range k.on {
-			if has[n] != "" {
-				w.t.Fatalf("node %s has the jobs %s and %s", n, has[n], id)
-			}
-			has[n] = id
+		if k.part != nil && len(k.slots) != k.part.GPUs {
+			w.t.Fatalf("job %s has the GPUs %v, and needs %d", id, k.slots, k.part.GPUs)
 		}
+		for _, n := range k.on {
+			slots := k.slots
+			if k.part == nil {
+				slots = []int{-1} // all of it
+			}
+			for _, slot := range slots {
+				for _, at := range []int{-1, slot} {
+					if also := has[fmt.Sprint(n, at)]; also != "" && also != id {
+						w.t.Fatalf("node %s has the jobs %s and %s at %d", n, also, id, at)
+					}
+				}
+				if k.part != nil && slot >= w.known.Limits.GPUs {
+					w.t.Fatalf("job %s has GPU %d of %d", id, slot, w.known.Limits.GPUs)
+				}
+				has[fmt.Sprint(n, slot)] = id
+			}
+			parts[n] = append(parts[n], id)
+		}
+	}
+	for n, ids := range parts {
+		sum := Part{}
+		for _, id := range ids {
+			k := w.jobs[id]
+			if k.part == nil && len(ids) > 1 {
+				w.t.Fatalf("job %s needs all of node %s, which has %q", id, n, ids)
+			}
+			if k.part != nil {
+				sum.Memory += k.part.Memory
+			}
+		}
+		if c.Limits.Memory > 0 && sum.Memory > c.Limits.Memory {
+			w.t.Fatalf("the jobs %q of node %s need %d of memory together", ids, n, sum.Memory)
+		}
+		w.together = max(w.together, len(ids))
 	}
 	taken := map[string]string{}
 	for _, n := range c.Nodes {
@@ -196,8 +230,10 @@ func (w *world) check() {
 		if len(c.Limits.Devices) > 0 && len(n.GPUs) != c.Limits.GPUs {
 			w.t.Fatalf("node %s has the devices %q", n.Name, n.GPUs)
 		}
-		if n.Job != "" && !slices.Contains(c.Find(n.Job).On, n.Name) {
-			w.t.Fatalf("node %s is kept for job %s, which does not have it", n.Name, n.Job)
+		for _, id := range n.Has() {
+			if !slices.Contains(c.Find(id).On, n.Name) {
+				w.t.Fatalf("node %s is kept for job %s, which does not have it", n.Name, id)
+			}
 		}
 	}
 	if got := c.NodeTime(w.now); got != w.paid {
@@ -211,10 +247,17 @@ func (w *world) come(c *Cluster, most int) {
 	if w.r.IntN(4) == 0 {
 		k.nodes = 1 + w.r.IntN(most)
 	}
+	if l := c.Limits; k.nodes == 1 && l.GPUs > 1 && w.r.IntN(4) > 0 {
+		k.part = &Part{GPUs: 1 + w.r.IntN(l.GPUs-1)}
+		k.part.Memory = l.Memory * int64(k.part.GPUs) / int64(l.GPUs)
+		if w.r.IntN(4) == 0 {
+			k.part.Memory = w.r.Int64N(l.Memory + 1)
+		}
+	}
 	id := "j" + strconv.Itoa(len(w.jobs))
 	w.jobs[id] = k
 	w.unsure = append(w.unsure, id)
-	c.Enqueue(id, k.nodes, k.priority, w.now)
+	c.EnqueuePart(id, k.nodes, k.part, k.priority, w.now)
 }
 
 // takeAway lets a machine vanish, or has the nodes of a job taken away.
@@ -224,8 +267,8 @@ func (w *world) takeAway(c *Cluster) {
 	}
 	n := c.Nodes[w.r.IntN(len(c.Nodes))]
 	w.taken++
-	if w.r.IntN(2) == 0 {
-		c.Take(n.Job, w.now)
+	if has := n.Has(); w.r.IntN(2) == 0 && len(has) > 0 {
+		c.Take(has[w.r.IntN(len(has))], w.now)
 	} else if n.Phase != Creating {
 		delete(w.machines, n.Name)
 	}
@@ -258,6 +301,6 @@ func (w *world) finished() {
 }
 
 func (w *world) String() string {
-	return fmt.Sprintf("%d jobs, at most %d nodes, %d kills, %d times nodes were taken away, %.1f node-hours in %v",
-		len(w.jobs), w.most, w.kills, w.taken, w.paid.Hours(), w.now.Sub(time.Unix(1_000_000_000, 0)))
+	return fmt.Sprintf("%d jobs, at most %d nodes, %d kills, %d times nodes were taken away, up to %d jobs on one node, %.1f node-hours in %v",
+		len(w.jobs), w.most, w.kills, w.taken, w.together, w.paid.Hours(), w.now.Sub(time.Unix(1_000_000_000, 0)))
 }

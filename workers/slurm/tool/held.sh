@@ -3,10 +3,12 @@
 # nobody has vouched for it for a while and it has nothing to do. A hold has
 #
 #	jobs/HOLD/asked.N queue   as other jobs that Slurm has
-#	          up              ADDRESS: the node is there, and is reached by this
+#	          up              ADDRESS JOB KNOWS: the node is there, and is reached by this. What holds it
+#	                          outlives amlflow; one that knows parts starts all that is said here
 #	          lease           touched by whoever keeps the hold
 #	          work/ID         N RANKS GPUS ADDRESS…: start rank N of a job, which has GPUS of the node's;
-#	                          and on a line of its own EACH LAUNCHER: the ranks from N on, and how they begin.
+#	                          and on a line of its own EACH LAUNCHER LENT: the ranks from N on, how they
+#	                          begin, and which of the GPUs they see, as cut takes it.
 #	                          Instead of N, -: the node is kept for the job, whose mpirun has processes there
 #	          took/ID         the same, once it was begun with
 #
@@ -24,7 +26,7 @@ verb_hold() {
 	address=$(scontrol -o show node "$SLURMD_NODENAME" 2>/dev/null | sed -n 's/.* NodeAddr=\([^ ]*\).*/\1/p')
 	mkdir -p "$hold/work" "$hold/took" || exit 1
 	: >"$hold/lease"
-	first "$hold/up" "${address:-$(uname -n)} $SLURM_JOB_ID"
+	first "$hold/up" "${address:-$(uname -n)} $SLURM_JOB_ID parts"
 	[ -z "${CUDA_VISIBLE_DEVICES-}" ] || echo "$CUDA_VISIBLE_DEVICES" >"$hold/gpus"
 	while [ -z "$told" ] && [ ! -e "$hold/stop" ] && [ -d "$hold" ] && vouched; do
 		for w in $(ls "$hold/work"); do
@@ -46,7 +48,7 @@ verb_hold() {
 # ranks_here FILE: how many ranks of a job are begun on this node.
 ranks_here() {
 	each=1 how=env
-	{ read -r _ && read -r each how; } <"$1" || each=1
+	{ read -r _ && read -r each how _; } <"$1" || each=1
 	[ "$how" != mpi ] || each=1 # mpirun begins the others
 	echo "$each"
 }
@@ -87,10 +89,10 @@ vouched() {
 # that is, until nothing of it is alive.
 verb_held() {
 	trap : USR2
-	job=$1 each=1 how=env
+	job=$1
 	{
 		read -r n ranks gpus hosts || exit 0
-		read -r each how || each=1 how=env
+		read -r each how slots || each=1 how=env slots=1-$gpus
 	} <"jobs/$2/took/$1"
 	if [ "$n" = - ]; then
 		until [ -e "jobs/$job/gone" ] || [ ! -d "jobs/$job" ]; do
@@ -108,7 +110,7 @@ verb_held() {
 	lent=
 	[ ! -e "jobs/$2/gpus" ] || read -r lent <"jobs/$2/gpus"
 	if [ -n "$lent" ] && [ "$gpus" -gt 0 ]; then
-		CUDA_VISIBLE_DEVICES=$(echo "$lent" | cut -d , -f "1-$gpus")
+		CUDA_VISIBLE_DEVICES=$(echo "$lent" | cut -d , -f "$slots")
 		export CUDA_VISIBLE_DEVICES
 	fi
 	if [ "$ranks" -gt 1 ]; then
@@ -155,11 +157,11 @@ verb_mind() {
 	done
 }
 
-# assign ID RANKS EACH LAUNCHER: give a job its holds, with so many ranks on each. The input
+# assign ID RANKS EACH LAUNCHER LENT: give a job its holds, with so many ranks on each. The input
 # goes on with how many GPUs each node is to show, the holds in the order of ranks, a line
 # each, an empty line, and what the process is confided.
 verb_assign() {
-	job=$1 ranks=$2 each=$3 how=$4 u=jobs/$1 holds=
+	job=$1 ranks=$2 each=$3 how=$4 slots=$5 u=jobs/$1 holds=
 	IFS= read -r conf
 	IFS= read -r clients
 	IFS= read -r gpus
@@ -182,7 +184,7 @@ verb_assign() {
 	n=0
 	for h in $holds; do
 		if [ ! -e "jobs/$h/took/$job" ] && [ -d "jobs/$h/work" ]; then
-			printf '%s\n' "$n $ranks $gpus$hosts" "$each $how" >"jobs/$h/work.$mark" && mv -f "jobs/$h/work.$mark" "jobs/$h/work/$job"
+			printf '%s\n' "$n $ranks $gpus$hosts" "$each $how $slots" >"jobs/$h/work.$mark" && mv -f "jobs/$h/work.$mark" "jobs/$h/work/$job"
 		fi
 		if [ "$how" = mpi ]; then n=-; else n=$((n + each)); fi
 	done
@@ -287,15 +289,15 @@ lapsed() {
 	conclude_rank
 }
 
-# holds ID…: how holds are, a line each: the name, whether it is up, and what Slurm says.
+# holds ID…: how holds are, a line each: the name, whether it is up or old, and what Slurm says.
 # Whoever asks vouches for them.
 verb_holds() {
 	settings
 	all=$(client squeue --noheader --states=all --user="$me" --format='%i|%T|%Z|%r' </dev/null) || exit 1
 	for h in "$@"; do
 		up=-
-		if [ -e "jobs/$h/up" ]; then
-			up=up
+		if read -r _ _ up 2>/dev/null <"jobs/$h/up"; then
+			[ "$up" = parts ] && up=up || up=old
 			touch "jobs/$h/lease"
 		fi
 		line=$(printf '%s\n' "$all" | grep -F "|$here/jobs/$h|" | head -n 1)
