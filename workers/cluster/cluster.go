@@ -102,6 +102,11 @@ func (d Driver) Check(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
+	if d.shared != "" {
+		if err := d.own(t.Name); err != nil {
+			return err
+		}
+	}
 	switch s.kind {
 	case providerSSH:
 		err = d.reachable(ctx, t, s)

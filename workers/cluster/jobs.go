@@ -23,6 +23,9 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 	}
 	within := t
 	if d, t = d.at(t, job.ID); d.shared != "" {
+		if err := d.own(within.Name); err != nil {
+			return err
+		}
 		if err := d.remember(); err != nil {
 			return fmt.Errorf("target %q: %w", within.Name, err)
 		}

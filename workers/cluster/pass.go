@@ -37,6 +37,11 @@ type pass struct {
 // over makes a pass over the cluster of t. It waits for others that make one. ask may
 // tell of something that has happened before anything is decided.
 func (d Driver) over(ctx context.Context, t target.Target, ask func(p *pass) error) error {
+	if d.shared != "" {
+		if err := d.own(t.Name); err != nil {
+			return err
+		}
+	}
 	p := d.place(t.Name)
 	lock, err := p.enter(ctx)
 	if err != nil {

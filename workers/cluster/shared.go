@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"syscall"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
@@ -71,6 +74,39 @@ func (d Driver) homes() ([]Driver, error) {
 		}
 	}
 	return all, err
+}
+
+// own refuses a folder that another user keeps clusters in. Jobs run as whoever starts them,
+// so that those of one user would run as another; root, who is kept from nothing, too.
+func (d Driver) own(name string) error {
+	clusters := filepath.Join(d.dir, "clusters")
+	for _, path := range []string{clusters, d.dir} {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue // it is to be made, or whoever makes it hears why not
+		}
+		how, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || int(how.Uid) == os.Geteuid() {
+			return nil
+		}
+		const write = 2
+		if path != clusters && syscall.Access(path, write) == nil {
+			return nil // such as /tmp: nobody keeps any here yet
+		}
+		owner, me := userName(int(how.Uid)), userName(os.Geteuid())
+		return fmt.Errorf("target %q: the clusters in %q belong to %s, and you are %s; jobs run as whoever starts them, so that users cannot share a cluster: name a folder of your own as `shared_dir`, or run amlflow as %s: %w",
+			name, d.dir, owner, me, owner, target.ErrPermanent)
+	}
+	return nil
+}
+
+func userName(id int) string {
+	text := strconv.Itoa(id)
+	u, err := user.LookupId(text)
+	if err != nil {
+		return "user " + text
+	}
+	return u.Username
 }
 
 // claim refuses a shared cluster whose nodes are shares of another computer: what runs there

@@ -47,6 +47,29 @@ func TestStateFoldersShareACluster(t *testing.T) {
 	}
 }
 
+// A second user of a folder is told whose it is, whoever that is, and nothing is changed there.
+func TestClustersOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIP: only root can give a folder to another user")
+	}
+	r := newRig(t, `{"nodes": {"max": 1}, "shared_dir": "`+t.TempDir()+`"}`)
+	r.submit(r.job("first", "true", 1))
+	r.until("first", target.Succeeded)
+	dir := r.d.in(r.to).dir
+	if err := os.Chown(filepath.Join(dir, "clusters"), 12345, -1); err != nil {
+		t.Fatal(err)
+	}
+	j := r.job("second", "true", 1)
+	for what, err := range map[string]error{"submit": r.d.Submit(t.Context(), r.to, j, &targettest.Blobs{}), "check": r.d.Check(t.Context(), r.to)} {
+		if !errors.Is(err, target.ErrPermanent) || !strings.Contains(err.Error(), "belong to user 12345, and you are root") || !strings.Contains(err.Error(), "or run amlflow as user 12345") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if exists(filepath.Join(dir, "jobs", j.ID)) {
+		t.Error("the job was laid out all the same")
+	}
+}
+
 // Shares of a computer are of that computer, whoever sees the folder.
 func TestSharesOfAnotherComputer(t *testing.T) {
 	r := newRig(t, `{"nodes": {"max": 1}, "shared_dir": "`+t.TempDir()+`"}`)
