@@ -55,7 +55,7 @@ var plan = []room{
 	{"workers/cluster", "workers/target workers/jobdir workers/local workers/slurm workers/ssh workers/tracking workers/cluster/schedule", ""},
 	{"workers/registry", "workers/target", ""},
 	{"workers/batch", "workers/target", ""},
-	{"workers", "workers/target workers/batch workers/mask workers/registry", "go.temporal.io/sdk"},
+	{"workers", "workers/target workers/batch workers/mask workers/registry workers/tracking", "go.temporal.io/sdk"},
 
 	// The bridge: the only place that knows both.
 	{"engine/tune", "", ""},

@@ -59,7 +59,7 @@ func (e *Engine) Verify(ctx context.Context, o Verifying) (ended []*flow.Progres
 	var runs []string
 	for _, p := range o.Plans {
 		r := Request{Plan: p.Upto(o.Stage), Store: o.Store}
-		r.Plan.Stage(o.Stage).Models = nil // what is made to be compared is no new version of anything
+		r.Plan.Stage(o.Stage).Models, r.Plan.Stage(o.Stage).NoModels = nil, true // what is made to be compared is no new version of anything
 		if base == "" {
 			r.Plan.Stage(o.Stage).Cache = nil
 		} else if r, _, err = e.Retry(ctx, base, Retrying{Plan: r.Plan, Store: o.Store, Anew: []string{o.Stage}}); err != nil {

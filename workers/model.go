@@ -24,36 +24,38 @@ func enter(ctx context.Context, blobs target.Blobs, s Submission, o *Outcome) er
 	if s.Models == nil || o.State != target.Succeeded {
 		return nil
 	}
+	if err := enlist(ctx, blobs, s, o); err != nil {
+		return err
+	}
 	models := registry.Open(s.Store)
 	for _, output := range sortedKeys(s.Models.Names) {
 		ref, made := o.Artifacts[output]
 		if !made {
 			continue // promised has said so
 		}
-		origin := s.Models.Origin
-		origin.Job, origin.Output, origin.At, origin.Metrics, origin.Code = s.Job.ID, output, time.Now().UTC(), o.Metrics, s.Job.Code
-		if o.Reused != nil {
-			origin.Run, origin.Job, origin.At = o.Reused.Run, o.Reused.Job, o.Reused.At
-		} else if !o.End.IsZero() {
-			origin.At = o.End.UTC()
-		}
-		origin.Inputs = nil
-		for _, in := range s.Job.Inputs {
-			origin.Inputs = append(origin.Inputs, registry.Given{Name: in.Name, Artifact: in.Ref})
-		}
-		v, err := models.Register(ctx, blobs, s.Models.Names[output], ref, origin)
+		v, err := models.Register(ctx, blobs, s.Models.Names[output], ref, s.origin(output, o))
 		if err != nil {
 			return err
 		}
-		if o.Models == nil {
-			o.Models = map[string]string{}
-		}
-		o.Models[output] = v.Reference()
-		if note := danger(v.Reference(), v.Risky); note != "" {
-			o.Notes = append(o.Notes, note)
-		}
+		o.known(output, v)
 	}
 	return nil
+}
+
+// origin is what is told of where an output of a job comes from.
+func (s *Submission) origin(output string, o *Outcome) registry.Origin {
+	origin := s.Models.Origin
+	origin.Job, origin.Output, origin.At, origin.Metrics, origin.Code = s.Job.ID, output, time.Now().UTC(), o.Metrics, s.Job.Code
+	if o.Reused != nil {
+		origin.Run, origin.Job, origin.At = o.Reused.Run, o.Reused.Job, o.Reused.At
+	} else if !o.End.IsZero() {
+		origin.At = o.End.UTC()
+	}
+	origin.Inputs = nil
+	for _, in := range s.Job.Inputs {
+		origin.Inputs = append(origin.Inputs, registry.Given{Name: in.Name, Artifact: in.Ref})
+	}
+	return origin
 }
 
 // Enrolment has results kept as models that are known already: those of the best of many

@@ -56,6 +56,9 @@ func collect(ctx context.Context, d target.Driver, s Submission, st target.Statu
 		}
 	}
 	if st.State == target.Succeeded {
+		if err := v.error(logged(ctx, blobs, s, &o)); err != nil {
+			return o, err
+		}
 		values, err := readValues(r.Values)
 		o = promised(o, s, v.object(values), err)
 	}

@@ -31,7 +31,7 @@ func takeRest(ctx context.Context, blobs target.Blobs, record string, o Outcome)
 		return
 	}
 	_ = s.UseRecord(ctx, record)
-	for _, log := range []target.Ref{o.Log, o.Logs} {
+	for _, log := range []target.Ref{o.Log, o.Logs, o.History, o.Tracked} {
 		if log != "" {
 			_ = s.Use(ctx, log)
 		}

@@ -82,8 +82,10 @@ type Outcome struct {
 	// Checkpoint is what another attempt may begin from, of one that did not succeed.
 	Checkpoint target.Ref        `json:"checkpoint,omitempty"`
 	Models     map[string]string `json:"models,omitempty"` // how the registry knows artifacts, by output
-	Reused     *Reused           `json:"reused,omitempty"`
-	Fresh      string            `json:"fresh,omitempty"` // why nothing could be reused
+	// Enlisted are models that the job has registered itself, through the tracking API.
+	Enlisted []Enlisted `json:"enlisted,omitempty"`
+	Reused   *Reused    `json:"reused,omitempty"`
+	Fresh    string     `json:"fresh,omitempty"` // why nothing could be reused
 }
 
 // CauseOutput is the cause of a job that ended well without what it promised.

@@ -60,20 +60,29 @@ func (p *program) results(r *flow.Progress) {
 	table(p.out, rows)
 }
 
-// dangers says which of the models that a run made run code when they are loaded.
+// dangers says which of the models that a run made run code when they are loaded, or have
+// another name than they were given.
 func (p *program) dangers(r *flow.Progress) {
 	for _, s := range r.Stages {
 		for _, n := range s.Notes {
-			if len(s.Models) > 0 && strings.Contains(n, workers.RunsCode) {
+			if len(s.Models) > 0 && (strings.Contains(n, workers.RunsCode) || strings.Contains(n, workers.Renamed)) {
 				p.say("%s %s", p.paintErr(yellow, "note:"), clean(n))
 			}
 		}
 	}
 }
 
+// mostShown is how many metrics of a stage are shown in a line. Code that logs to MLflow
+// may have hundreds; `amlflow metrics` has all.
+const mostShown = 12
+
 func metrics(m map[string]float64) string {
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(m)) {
+	for i, name := range slices.Sorted(maps.Keys(m)) {
+		if i == mostShown && len(m) > mostShown+1 {
+			parts = append(parts, fmt.Sprintf("and %d more", len(m)-mostShown))
+			break
+		}
 		parts = append(parts, name+" "+number(m[name]))
 	}
 	return strings.Join(parts, "  ")

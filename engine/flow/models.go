@@ -18,7 +18,7 @@ const maxAncestors = 50
 // when it keeps none.
 func (r *run) models(u *unit, val func(string, plan.Value) any) (*workers.Registration, error) {
 	s := u.s
-	if len(s.Models) == 0 {
+	if len(s.Models) == 0 && len(u.p.Enlisted) == 0 {
 		return nil, nil
 	}
 	names := map[string]string{}
@@ -36,6 +36,24 @@ func (r *run) models(u *unit, val func(string, plan.Value) any) (*workers.Regist
 		Run: r.root(), Pipeline: r.plan.Pipeline, Stage: r.prefix + s.Name, Item: u.p.Label, Workspace: r.plan.Workspace, Plan: r.plan.Digest,
 		Params: r.plan.Params, Before: r.ancestors(s),
 	}}, nil
+}
+
+// enlist has the models kept that a job has registered itself, through the tracking API.
+// Whoever carries out a job that has outputs of type model has done it already.
+func (r *run) enlist(w World, u *unit, got Evaluated, out workers.Outcome) workers.Outcome {
+	if len(out.Enlisted) == 0 || out.State != target.Succeeded || u.s.NoModels {
+		return out
+	}
+	u.p.Enlisted = out.Enlisted
+	if u.sweep != nil || len(u.s.Models) > 0 { // of many trials only the best; see enrol
+		return out
+	}
+	_, _, work, err := r.work(u, got)
+	sub, ok := work.(workers.Submission)
+	if err != nil || !ok {
+		return unstarted(fmt.Sprintf("the models that it registered could not be kept: %v", err))
+	}
+	return w.Attempt(Task{ID: u.p.Job + ".models", Do: workers.Enrol, Undo: workers.Enrol, Work: workers.Enrolment{Submission: sub, Outcome: out}, Progress: u.p})
 }
 
 // ancestors are the stages whose results a stage uses, and those that these use, the

@@ -58,6 +58,8 @@ type StageProgress struct {
 	Unit     string             `json:"unit,omitempty"`   // what a batch is counted in: "files"
 	Models   map[string]string  `json:"models,omitempty"` // outputs that the registry knows: "digits@3"
 	Notes    []string           `json:"notes,omitempty"`
+	// Enlisted are models that the job has registered itself, through the tracking API.
+	Enlisted []workers.Enlisted `json:"enlisted,omitempty"`
 	Tail     []string           `json:"tail,omitempty"` // the last lines of the log, when it failed
 	Job      string             `json:"job,omitempty"`  // id of the current or last attempt
 	Rank     int                `json:"rank,omitempty"` // the rank that decided the end

@@ -95,7 +95,7 @@ func (r *run) sweep(w World, s *plan.Stage, p *StageProgress) {
 func (t *tuning) enrol(w World) workers.Outcome {
 	best := t.best()
 	none := workers.Outcome{Status: target.Status{State: target.Succeeded}}
-	if best == nil || t.p.Sweep.Failed || len(t.s.Models) == 0 || w.Err() != nil {
+	if best == nil || t.p.Sweep.Failed || len(t.s.Models) == 0 && len(best.Enlisted) == 0 || w.Err() != nil {
 		return none
 	}
 	u := t.unitOf(best.Trial.Number)
@@ -113,6 +113,7 @@ func (t *tuning) enrol(w World) workers.Outcome {
 		return Unstarted(fmt.Errorf("its models could not be kept: %w", err))
 	}
 	none.End, none.Metrics, none.Reused, none.Artifacts = best.Ended, best.Metrics, best.Reused, map[string]target.Ref{}
+	none.Enlisted = best.Enlisted
 	for _, o := range t.s.Outputs {
 		if ref, isText := best.Outputs[o.Name].(string); isText && isArtifact(o.Type) {
 			none.Artifacts[o.Name] = target.Ref(ref)

@@ -255,7 +255,7 @@ func (r *run) attempt(w World, u *unit, got Evaluated) workers.Outcome {
 	if u.s.Deploy != nil {
 		return r.deploy(w, u, task)
 	}
-	return w.Attempt(task)
+	return r.enlist(w, u, got, w.Attempt(task))
 }
 
 func unstarted(reason string) workers.Outcome {

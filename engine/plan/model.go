@@ -77,6 +77,7 @@ func (b *staging) registered() {
 	l := b.says("register")
 	r := l.s.Register
 	if r != nil && r.None {
+		b.out.NoModels = true
 		return
 	}
 	for _, out := range b.out.Outputs {

@@ -54,7 +54,8 @@ type Stage struct {
 	Inputs     []Input             `json:"inputs,omitempty"`
 	Outputs    []Output            `json:"outputs,omitempty"`
 	Metrics    []Output            `json:"metrics,omitempty"`
-	Models     []Var               `json:"models,omitempty"` // what the registry keeps: the model's name, by output
+	Models     []Var               `json:"models,omitempty"`    // what the registry keeps: the model's name, by output
+	NoModels   bool                `json:"no_models,omitempty"` // the registry keeps nothing, whatever the job registers itself
 	Code       target.Ref          `json:"code,omitempty"`
 	Runtime    *target.Environment `json:"environment,omitempty"`
 	Asks       target.Resources    `json:"resources"`

@@ -31,6 +31,10 @@ func (d *desk) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+files+"/{path...}", d.files((*job).download))
 	mux.HandleFunc("PUT "+files+"/{path...}", d.files((*job).upload))
 	mux.HandleFunc("DELETE "+files+"/{path...}", d.files((*job).remove))
+	// What the client asks before it uploads a large file: nothing beyond the plain way.
+	mux.HandleFunc("GET /api/3.0/mlflow/server-info", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]bool{"multipart_uploads_enabled": false, "multipart_downloads_enabled": false, "workspaces_enabled": false})
+	})
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("OK")) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, q *http.Request) {
 		d.log.Info("asked for what is not offered", "method", q.Method, "path", q.URL.Path)

@@ -10,7 +10,7 @@ import (
 // condition is one comparison of a filter, which holds when all of them do. The language
 // is that of MLflow's search: metrics.loss < 0.3 AND params."model" LIKE 'tree%'.
 type condition struct {
-	kind, key string // "metric", "param", "tag" or "attribute", and its name
+	kind, key string // "metric", "param", "tag", "dataset" or "attribute", and its name
 	operator  string
 	values    []string
 }
@@ -89,7 +89,7 @@ func (c condition) list(words []string) (condition, []string, bool) {
 // identifier reads metrics.loss, params."x y", tags.`a` or an attribute.
 func identifier(word string) (kind, key string) {
 	prefix, rest, ok := strings.Cut(word, ".")
-	kinds := map[string]string{"metric": "metric", "metrics": "metric", "param": "param", "params": "param", "parameter": "param", "parameters": "param", "tag": "tag", "tags": "tag", "attribute": "attribute", "attributes": "attribute", "attr": "attribute", "run": "attribute"}
+	kinds := map[string]string{"metric": "metric", "metrics": "metric", "param": "param", "params": "param", "parameter": "param", "parameters": "param", "tag": "tag", "tags": "tag", "attribute": "attribute", "attributes": "attribute", "attr": "attribute", "run": "attribute", "dataset": "dataset", "datasets": "dataset"}
 	if kind = kinds[strings.ToLower(prefix)]; ok && kind != "" {
 		return kind, unquoted(rest)
 	}
@@ -138,8 +138,11 @@ func (c condition) holds(v any) bool {
 	case v == nil:
 		return false
 	}
-	if x, ok := v.(float64); ok {
+	switch x := v.(type) {
+	case float64:
 		return c.number(x)
+	case []string: // any of them
+		return slices.ContainsFunc(x, c.text)
 	}
 	s, _ := v.(string)
 	return c.text(s)

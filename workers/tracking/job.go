@@ -93,7 +93,11 @@ func readState(dir string) (state, error) {
 		experiments: map[string]*experiment{}, runs: map[string]*run{}, models: map[string]*model{},
 		registered: map[string]*registered{}, traces: map[string]json.RawMessage{},
 	}
-	s.experiments[defaultExperiment] = &experiment{ID: defaultExperiment, Name: "Default", Stage: active}
+	begun := now()
+	if info, err := os.Stat(filepath.Join(dir, "job.json")); err == nil {
+		begun = whole(info.ModTime().UnixMilli())
+	}
+	s.experiments[defaultExperiment] = &experiment{ID: defaultExperiment, Name: "Default", Stage: active, Created: begun, Updated: begun}
 	err := eachLine(filepath.Join(dir, trackedDir, journalFile), func(line []byte) {
 		var all []change
 		if json.Unmarshal(line, &all) == nil { // else it was being written

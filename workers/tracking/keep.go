@@ -122,6 +122,9 @@ func (s *state) logged() Logged {
 	}
 	for _, name := range sorted(s.registered) {
 		for i, v := range s.registered[name].Versions {
+			if s.registered[name].Deleted || v.Deleted {
+				continue
+			}
 			l.Registered = append(l.Registered, Registered{name, i + 1, v.Source})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // registered is a name under which a job registers versions of models. It is the job's
@@ -29,20 +30,41 @@ type version struct {
 	Model       string            `json:"model_id,omitempty"`
 	Stage       string            `json:"current_stage,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
+	Deleted     bool              `json:"deleted,omitempty"` // its number is not used again
 }
 
-func (r *registered) said() map[string]any {
-	latest := []map[string]any{}
-	if n := len(r.Versions); n > 0 {
-		latest = append(latest, r.version(n-1))
+// newest are the versions that have the highest number in each of some stages; without
+// stages, the newest of all.
+func (r *registered) newest(stages []string) []map[string]any {
+	all, seen := []map[string]any{}, map[string]bool{}
+	for i := range slices.Backward(r.Versions) {
+		v := r.Versions[i]
+		stage := v.Stage
+		if len(stages) == 0 {
+			stage = ""
+		} else if stage == "" {
+			stage = noStage
+		}
+		if v.Deleted || seen[stage] || len(stages) > 0 && !slices.Contains(stages, strings.ToLower(stage)) {
+			continue
+		}
+		seen[stage] = true
+		all = append(all, r.version(i))
 	}
+	return all
+}
+
+// noStage is the stage of a version that was never moved to another one.
+const noStage = "None"
+
+func (r *registered) said() map[string]any {
 	aliases := []map[string]string{}
 	for _, name := range sorted(r.Aliases) {
 		aliases = append(aliases, map[string]string{"alias": name, "version": r.Aliases[name]})
 	}
 	return map[string]any{
 		"name": r.Name, "description": r.Description, "creation_timestamp": r.Created, "last_updated_timestamp": r.Updated,
-		"tags": pairs(r.Tags), "aliases": aliases, "latest_versions": latest,
+		"tags": pairs(r.Tags), "aliases": aliases, "latest_versions": r.newest(nil),
 	}
 }
 
@@ -57,7 +79,7 @@ func (r *registered) version(i int) map[string]any {
 	}
 	stage := v.Stage
 	if stage == "" {
-		stage = "None"
+		stage = noStage
 	}
 	return map[string]any{
 		"name": r.Name, "version": number, "creation_timestamp": v.Created, "last_updated_timestamp": v.Updated, "description": v.Description, "source": v.Source,
@@ -72,6 +94,7 @@ func (d *desk) registryRoutes(mux *http.ServeMux) {
 	d.handle(mux, "GET registered-models/get-latest-versions", does((*job).latestVersions))
 	d.handle(mux, "POST registered-models/get-latest-versions", does((*job).latestVersions))
 	d.handle(mux, "PATCH registered-models/update", changesRegistered(func(r *registered, in registryIn) { r.Description = in.Description }))
+	d.handle(mux, "POST registered-models/rename", does((*job).renameRegistered))
 	d.handle(mux, "DELETE registered-models/delete", changesRegistered(func(r *registered, _ registryIn) { r.Deleted = true }))
 	d.handle(mux, "POST registered-models/set-tag", changesRegistered(func(r *registered, in registryIn) { r.Tags[in.Key] = in.Value }))
 	d.handle(mux, "DELETE registered-models/delete-tag", changesRegistered(func(r *registered, in registryIn) { delete(r.Tags, in.Key) }))
@@ -83,6 +106,7 @@ func (d *desk) registryRoutes(mux *http.ServeMux) {
 	d.handle(mux, "GET model-versions/search", does((*job).searchVersions))
 	d.handle(mux, "GET model-versions/get-download-uri", does((*job).downloadURI))
 	d.handle(mux, "PATCH model-versions/update", changesVersion(func(v *version, in registryIn) { v.Description = in.Description }))
+	d.handle(mux, "DELETE model-versions/delete", changesVersion(func(v *version, _ registryIn) { v.Deleted = true }))
 	d.handle(mux, "POST model-versions/transition-stage", changesVersion(func(v *version, in registryIn) { v.Stage = in.Stage }))
 	d.handle(mux, "POST model-versions/set-tag", changesVersion(func(v *version, in registryIn) { v.Tags[in.Key] = in.Value }))
 	d.handle(mux, "DELETE model-versions/delete-tag", changesVersion(func(v *version, in registryIn) { delete(v.Tags, in.Key) }))
@@ -100,6 +124,9 @@ type registryIn struct {
 	Source      string `json:"source"`
 	Run         string `json:"run_id"`
 	Model       string `json:"model_id"`
+
+	NewName string   `json:"new_name"`
+	Stages  []string `json:"stages"`
 }
 
 func (j *job) register(in registryIn) (any, error) {
@@ -108,6 +135,20 @@ func (j *job) register(in registryIn) (any, error) {
 	}
 	r := &registered{Name: in.Name, Description: in.Description, Created: now(), Updated: now(), Tags: table(in.Tags)}
 	return map[string]any{"registered_model": r.said()}, j.write(change{Registered: r})
+}
+
+// renameRegistered gives a model another name, in one line of the journal.
+func (j *job) renameRegistered(in registryIn) (any, error) {
+	r, err := j.copied(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	if old := j.registered[in.NewName]; in.NewName == "" || old != nil && !old.Deleted {
+		return nil, exists("the model %q is registered already", in.NewName)
+	}
+	gone := &registered{Name: in.Name, Deleted: true}
+	r.Name = in.NewName
+	return map[string]any{"registered_model": r.said()}, j.write(change{Registered: r}, change{Registered: gone})
 }
 
 // copied is a registered model that may be changed.
@@ -146,7 +187,7 @@ func (j *job) ofVersion(in registryIn, do func(v *version, in registryIn)) (any,
 		return nil, err
 	}
 	n, err := strconv.Atoi(in.Version)
-	if err != nil || n < 1 || n > len(r.Versions) {
+	if err != nil || n < 1 || n > len(r.Versions) || r.Versions[n-1].Deleted {
 		return nil, missing("the model %q has no version %q", in.Name, in.Version)
 	}
 	if do != nil {
@@ -193,7 +234,10 @@ func (j *job) latestVersions(in registryIn) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"model_versions": r.said()["latest_versions"]}, nil
+	for i, s := range in.Stages {
+		in.Stages[i] = strings.ToLower(s)
+	}
+	return map[string]any{"model_versions": r.newest(in.Stages)}, nil
 }
 
 func (j *job) searchRegistered(in search) (any, error) {
@@ -204,10 +248,17 @@ func (j *job) searchRegistered(in search) (any, error) {
 		}
 	}
 	found, next, err := matching(in, all, func(r *registered, kind, key string) any {
-		if kind == "tag" {
-			return textOf(r.Tags, key)
+		switch {
+		case kind == "tag":
+			return registryTag(r.Tags, key)
+		case key == "name":
+			return r.Name
+		case key == "creation_timestamp":
+			return float64(r.Created)
+		case key == "last_updated_timestamp", key == "timestamp":
+			return float64(r.Updated)
 		}
-		return map[string]any{"name": r.Name}[key]
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -222,15 +273,23 @@ func (j *job) searchRegistered(in search) (any, error) {
 func (j *job) searchVersions(in search) (any, error) {
 	all := []map[string]any{}
 	for _, name := range sorted(j.registered) {
-		for i := range j.registered[name].Versions {
-			if !j.registered[name].Deleted {
+		for i, v := range slices.Backward(j.registered[name].Versions) { // the newest first
+			if !j.registered[name].Deleted && !v.Deleted {
 				all = append(all, j.registered[name].version(i))
 			}
 		}
 	}
 	found, next, err := matching(in, all, func(v map[string]any, kind, key string) any {
-		if kind == "tag" {
-			return nil
+		switch {
+		case kind == "tag":
+			return registryTag(table(v["tags"].([]pair)), key)
+		case key == "version_number", key == "version":
+			n, _ := strconv.ParseFloat(v["version"].(string), 64)
+			return n
+		case key == "source_path":
+			return v["source"]
+		case key == "creation_timestamp", key == "last_updated_timestamp":
+			return float64(v[key].(whole))
 		}
 		return v[key]
 	})
@@ -238,4 +297,15 @@ func (j *job) searchVersions(in search) (any, error) {
 		return nil, err
 	}
 	return page("model_versions", orNone(found), next), nil
+}
+
+// promptTag marks what is a prompt and no model; the client looks for either by it, and
+// expects models to be found that have no such tag.
+const promptTag = "mlflow.prompt.is_prompt"
+
+func registryTag(tags map[string]string, key string) any {
+	if v := textOf(tags, key); v != nil || key != promptTag {
+		return v
+	}
+	return "false"
 }

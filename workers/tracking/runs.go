@@ -420,6 +420,8 @@ func (r *run) field(kind, key string) any {
 		return textOf(r.params, key)
 	case "tag":
 		return textOf(r.tags, key)
+	case "dataset":
+		return r.ofDatasets(key)
 	}
 	i := r.info
 	switch key {
@@ -439,4 +441,20 @@ func (r *run) field(kind, key string) any {
 		return float64(i.End)
 	}
 	return nil
+}
+
+// ofDatasets are what is said of the data sets of a run under a key.
+func (r *run) ofDatasets(key string) []string {
+	all := []string{}
+	for _, d := range r.datasets {
+		switch key {
+		case "name":
+			all = append(all, d.Dataset.Name)
+		case "digest":
+			all = append(all, d.Dataset.Digest)
+		case "context":
+			all = append(all, table(d.Tags)["mlflow.data.context"])
+		}
+	}
+	return all
 }

@@ -160,7 +160,7 @@ func reply(w http.ResponseWriter, status int, said any) {
 }
 
 // listNames are what a query may say several times.
-var listNames = []string{"experiment_ids", "order_by", "run_ids"}
+var listNames = []string{"experiment_ids", "order_by", "run_ids", "stages"}
 
 // read reads what a request says, from its body, or from the address of one without.
 func (q query) read(into any) error {
