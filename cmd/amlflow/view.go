@@ -94,6 +94,8 @@ func moment(s *flow.StageProgress) time.Time {
 		return s.Ended
 	case s.Rollout != nil && !s.Rollout.Since.IsZero():
 		return s.Rollout.Since
+	case far(s) > 0: // it has come further, and nobody wrote down when
+		return time.Now()
 	case !s.Started.IsZero() && s.Attempts <= 1:
 		return s.Started
 	}

@@ -311,7 +311,7 @@ func (t *tuning) failed(first *StageProgress) {
 	p := t.p
 	p.Status, p.Cause = target.Failed, CauseSweep
 	c := p.Count
-	ends := fmt.Sprintf("%d succeeded, %d failed, %d were stopped", c.Succeeded, c.Failed, c.Stopped)
+	ends := fmt.Sprintf("%d succeeded, %d failed, %d stopped", c.Succeeded, c.Failed, c.Stopped)
 	switch {
 	case p.Sweep.Failed:
 		p.Error = p.Sweep.Over + ": " + ends

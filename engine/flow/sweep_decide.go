@@ -31,11 +31,13 @@ func (t *tuning) decide(w World) {
 
 // over says which limit was reached.
 func (t *tuning) over(w World) (why string, failed bool) {
-	n, good := 0, 0
+	n, good, diverged := 0, 0, 0
 	for i := range t.p.Items {
 		switch st := t.p.Items[i].Status; {
 		case st == target.Failed, st == target.Lost:
-			n++
+			if n++; t.p.Items[i].Cause == CauseDiverged {
+				diverged++
+			}
 		case st.Ended() && st != target.Cancelled:
 			good++
 		}
@@ -43,7 +45,7 @@ func (t *tuning) over(w World) (why string, failed bool) {
 	switch most := t.sw.Failures; {
 	case most != nil && n > *most:
 		return fmt.Sprintf("more than %d of its trials failed", *most), true
-	case most == nil && good == 0 && n >= hopeless:
+	case most == nil && good == 0 && n-diverged >= hopeless:
 		return fmt.Sprintf("its first %d trials failed", n), true
 	case t.left(w) == 0:
 		return fmt.Sprintf("its time, %s, was over", time.Duration(t.sw.Time)), false
@@ -52,7 +54,8 @@ func (t *tuning) over(w World) (why string, failed bool) {
 }
 
 // hopeless is how many trials fail, and none succeeds, before a sweep is given up that
-// says nothing of failures: it is the script, and not the settings.
+// says nothing of failures: it is the script, and not the settings. What diverged counts
+// as neither.
 const hopeless = 5
 
 // lanes are the trials that are under way, or will be at once.

@@ -75,6 +75,9 @@ func (t *tuning) settle(w World, q *StageProgress) {
 	switch {
 	case w.Err() != nil && q.Status != target.Succeeded:
 		return // the whole run is cancelled
+	case q.Status == target.Succeeded && tr.diverged():
+		t.fail(w, q, CauseDiverged, fmt.Sprintf("it diverged: the last %q that it reported is no finite number", t.sw.Objective.Metric))
+		t.pointTo(t.s, q, "run")
 	case q.Status == target.Succeeded && tr.Value == nil:
 		t.fail(w, q, workers.CauseOutput, fmt.Sprintf("it ended without a number as %q: append {%q: …} as a line of JSON to $AMLFLOW_METRICS", t.sw.Objective.Metric, t.sw.Objective.Metric))
 		t.pointTo(t.s, q, "run")
@@ -128,3 +131,9 @@ func (q *StageProgress) trialEnv(env map[string]string) error {
 	}
 	return nil
 }
+
+// CauseDiverged is the cause of a trial that came to its end with NaN, or an infinity. It
+// says something of its settings, and nothing of the script.
+const CauseDiverged target.Cause = "diverged"
+
+func (tr *Trial) diverged() bool { return tr.Value == nil && tr.Curve.Reports > 0 }

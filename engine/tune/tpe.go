@@ -26,7 +26,7 @@ func (a Algorithm) tpe(s Space, g Goal, told []Told) Settings {
 	n := uint64(len(told))
 	well, ill, enough := split(g, told, cmp.Or(a.Startup, defaultStartup))
 	if !enough {
-		return s.at(sobolPoint(a.Seed, n, len(s)))
+		return a.spread(s, told)
 	}
 	good, bad := newDensity(s, well), newDensity(s, ill)
 	random := newSource(a.Seed, n)
@@ -52,6 +52,18 @@ func (a Algorithm) tpe(s Space, g Goal, told []Told) Settings {
 		}
 	}
 	return best
+}
+
+// spread are settings that nobody has tried, far from those that were: of few values points
+// of a Sobol sequence give some twice before others come once.
+func (a Algorithm) spread(s Space, told []Told) Settings {
+	n := uint64(len(told))
+	for i := range uint64(100) {
+		if c := s.at(sobolPoint(a.Seed, n+i, len(s))); !tried(told, c) {
+			return c
+		}
+	}
+	return s.at(sobolPoint(a.Seed, n, len(s)))
 }
 
 func tried(told []Told, c Settings) bool {
