@@ -175,7 +175,7 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 }
 
 func query(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
-	v, err := c.QueryWorkflow(ctx, workflow, "", flow.QueryProgress)
+	v, err := ask(ctx, c, workflow)
 	if err != nil {
 		return nil, err
 	}
