@@ -16,7 +16,7 @@ import (
 
 // Codes that are found only with parameters, drivers or a run, so that no file alone can give them.
 // Those of tests are in testdata/test.
-var elsewhere = []string{"bad-amount", "bad-code", "bad-reference", "bad-test", "not-mocked", "test-failed", "expression-value", "import-depth", "missing-template", "missing-value", "not-formatted", "stage-failed", "target-cannot", "template-changed", "template-not-locked", "template-unreachable", "unknown-kind", "unknown-model", "unknown-profile"}
+var elsewhere = []string{"bad-amount", "bad-code", "bad-reference", "bad-test", "not-mocked", "test-failed", "expression-value", "import-depth", "limit-not-held", "missing-template", "missing-value", "not-formatted", "stage-failed", "target-cannot", "template-changed", "template-not-locked", "template-unreachable", "unknown-kind", "unknown-model", "unknown-profile"}
 
 // codeInGo finds codes where findings are made.
 var codeInGo = regexp.MustCompile(`(?:\.(?:find|finding|value|key|advise|adviseValue|atKey|atValue|bad|within|inWorkspace)\([^"\n]*?|Code: +|diag\.Code\(|what\(|Code[A-Z]\w+ += |hint = |return )"([a-z]+(?:-[a-z]+)+|alias|cycle|tag|expression)"`)

@@ -155,6 +155,15 @@ func abilities(can target.Can) string {
 	return join(words)
 }
 
+// heldTo says whether jobs on a target are held to what they ask for.
+func heldTo(can target.Can) string {
+	words := map[target.Hold]string{target.HoldNever: "not held", target.HoldMaybe: "held where the machine lets it", target.HoldAlways: "held"}
+	if can.Memory == can.CPUs {
+		return "memory and cpus are " + words[can.Memory]
+	}
+	return fmt.Sprintf("memory is %s, cpus are %s", words[can.Memory], words[can.CPUs])
+}
+
 // unknown says that there is no such thing, and what there is.
 func unknown(what, name string, known []string) error {
 	slices.Sort(known)

@@ -99,6 +99,7 @@ func (p *program) printTarget(t schema.Target, v targetView, uses []string) {
 		{p.paintOut(dim, "kind"), v.Kind},
 		{p.paintOut(dim, "where"), v.where()},
 		{p.paintOut(dim, "can"), abilities(v.Can)},
+		{p.paintOut(dim, "limits"), heldTo(v.Can)},
 		{p.paintOut(dim, "also"), or(v.also(), "-")},
 		{p.paintOut(dim, "now"), now},
 	}

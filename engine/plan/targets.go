@@ -180,6 +180,7 @@ func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
 		at := b.says("launch")
 		lacks(at, at.s.At("launch"), "launches several processes", "name a target that launches, or leave `launch` out and begin the processes in the script")
 	}
+	b.unheld(t, can, p.Asks)
 	b.routes(t, can)
 	if b.out.Deploy != nil && !can.Serve {
 		lacks(l, path, "deploys a model", "name a target that serves, for example one of kind "+b.serving())

@@ -81,7 +81,7 @@ func (Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		s.Nodes.Max = 1
 	}
-	return target.Can{Nodes: s.Nodes.Max, GPU: s.Node.GPUs > 0, Launch: true, Python: true, Manage: true, Checkpoints: true}
+	return target.Can{Nodes: s.Nodes.Max, GPU: s.Node.GPUs > 0, Launch: true, Python: true, Manage: true, Checkpoints: true, Memory: target.HoldMaybe, CPUs: target.HoldMaybe}
 }
 
 var _ target.Judge = Driver{}

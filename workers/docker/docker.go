@@ -71,7 +71,7 @@ func (d Driver) Can(t target.Target) target.Can {
 		s = settings{}
 	}
 	serves := d.Serves() && s.Network != networkNone
-	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Launch: true, Checkpoints: true, Serve: serves, Route: serves}
+	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Launch: true, Checkpoints: true, Serve: serves, Route: serves, Memory: target.HoldAlways, CPUs: target.HoldAlways}
 }
 
 // Check implements target.Driver.

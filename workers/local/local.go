@@ -81,7 +81,7 @@ func (d Driver) Can(t target.Target) target.Can {
 		s.Nodes = 1
 	}
 	_, serves := any(d).(target.Server)
-	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Launch: true, GPU: len(s.GPUs) > 0, Serve: serves, Route: serves, Checkpoints: true}
+	return target.Can{Nodes: max(s.Nodes, 1), Python: true, Launch: true, GPU: len(s.GPUs) > 0, Serve: serves, Route: serves, Checkpoints: true, Memory: target.HoldMaybe, CPUs: target.HoldMaybe}
 }
 
 // Check implements target.Driver.

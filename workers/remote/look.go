@@ -159,13 +159,34 @@ func parseView(line string) (View, error) {
 		return View{View: jobdir.View{Phase: jobdir.New}}, nil
 	case line == "waiting":
 		return View{View: jobdir.View{Phase: jobdir.New}, Known: true}, nil
-	case len(f) == 3 && f[0] == "running":
-		return View{View: jobdir.View{Phase: jobdir.Running, Start: clock(f[1])}, Known: true, Now: clock(f[2])}, nil
+	case len(f) == 4 && f[0] == "running":
+		v := View{View: jobdir.View{Phase: jobdir.Running, Start: clock(f[1])}, Known: true, Now: clock(f[2])}
+		v.traits(f[3])
+		return v, nil
 	case len(f) >= 5 && f[0] == "end":
-		v := View{View: jobdir.View{Phase: jobdir.Ended, Start: clock(f[1]), Unstarted: f[2] == "yes"}, Known: true}
+		v := View{View: jobdir.View{Phase: jobdir.Ended, Start: clock(f[1])}, Known: true}
+		v.traits(f[2])
 		return v.ended(f[3], f[4:])
 	}
 	return View{}, fmt.Errorf("the host answered %.100q", line)
+}
+
+// traits reads what else the tool says of a unit, see traits in tool/processes.sh.
+func (v *View) traits(word string) {
+	for t := range strings.SplitSeq(word, ",") {
+		switch t {
+		case "unstarted":
+			v.Unstarted = true
+		case "starved":
+			v.OOM = true
+		case "watched":
+			v.Notes = append(v.Notes, "the host lets this user make no control group for memory: what the job takes is looked at once a second, and it is killed when that is over the limit")
+		case "unwatched":
+			v.Notes = append(v.Notes, "memory is not limited here: the host lets this user make no control group, and does not tell what processes take")
+		case "unlimited":
+			v.Notes = append(v.Notes, "cpus are not limited here: the host lets this user make no control group for them")
+		}
+	}
 }
 
 // ended reads the record of an end.

@@ -164,7 +164,7 @@ func (l Layout) files(home string) ([]file, error) {
 		line("fresh", "code/"+c.Path, c.From)
 	}
 	all := []file{
-		{"process.sh", append([]byte("timeout="+seconds(l.Timeout)+"\n"), job...)},
+		{"process.sh", append(l.bounds(), job...)},
 		{"grace", []byte(seconds(l.Grace) + "\n")},
 		{"job.json", record},
 		{"layout", []byte(list.String())},
@@ -188,6 +188,15 @@ func (l Layout) files(home string) ([]file, error) {
 		}
 	}
 	return append(all, file{"whole", nil}), nil // the last one tells that nothing was cut off
+}
+
+// bounds are what the supervisor holds the process to, see tool/limits.sh.
+func (l Layout) bounds() []byte {
+	quota := 0 // of 100,000 for each processor, the least that the kernel takes is 1,000
+	if l.Process.CPUs > 0 {
+		quota = max(1000, int(l.Process.CPUs*100_000))
+	}
+	return fmt.Appendf(nil, "timeout=%s memory=%d quota=%d\n", seconds(l.Timeout), l.Process.Memory, quota)
 }
 
 // seconds writes d for sleep: without a fraction, which POSIX does not know, where it

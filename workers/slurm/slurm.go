@@ -76,7 +76,7 @@ func (Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		return target.Can{Nodes: 1}
 	}
-	return target.Can{Nodes: s.Nodes, GPU: true, Launch: true, Python: true, Checkpoints: true}
+	return target.Can{Nodes: s.Nodes, GPU: true, Launch: true, Python: true, Checkpoints: true, Memory: target.HoldMaybe, CPUs: target.HoldMaybe}
 }
 
 // Check implements target.Driver. It asks Slurm whether it would queue a small job.

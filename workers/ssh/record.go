@@ -25,7 +25,8 @@ type record struct {
 	Outputs []target.Artifact `json:"outputs,omitempty"`
 	// Checkpoint is where rank 0 leaves what it could go on from.
 	Checkpoint *target.Checkpoint `json:"checkpoint,omitempty"`
-	Notes      []string           `json:"notes,omitempty"`
+	Memory     int64              `json:"memory,omitempty"` // bytes that one rank may use; 0: any
+	CPUs       float64            `json:"cpus,omitempty"`   // the same of processors
 	// GPUs are how many of the Of that each node has are lent to the job, on each of its nodes.
 	GPUs int `json:"gpus,omitempty"`
 	Of   int `json:"of,omitempty"`
@@ -53,7 +54,7 @@ func (r record) seats(hosts []host) []host {
 }
 
 func (r record) facts() ranks.Facts {
-	return ranks.Facts{Nodes: r.count(), Timeout: r.Timeout, Program: r.Program, Script: r.Script, Path: r.Path}
+	return ranks.Facts{Nodes: r.count(), Timeout: r.Timeout, Memory: r.Memory, Program: r.Program, Script: r.Script, Path: r.Path}
 }
 
 // recordOf returns the record of a job, from the host of rank 0, and reports whether there

@@ -49,19 +49,16 @@ func readSettings(t target.Target) (settings, error) {
 }
 
 // grant gives a job what it asks for, and refuses one that asks for more than the target
-// has. The notes tell what it asks for and is not held to.
-func (s settings) grant(name string, need target.Resources) (nodes int, notes []string, err error) {
+// has.
+func (s settings) grant(name string, need target.Resources) (nodes int, err error) {
 	nodes = max(need.Nodes, 1)
 	switch {
 	case nodes > len(s.Hosts):
-		return 0, nil, fmt.Errorf("target %q has %d hosts, the job asks for %d nodes: add to `hosts` of the target, or ask for fewer: %w", name, len(s.Hosts), nodes, target.ErrPermanent)
+		return 0, fmt.Errorf("target %q has %d hosts, the job asks for %d nodes: add to `hosts` of the target, or ask for fewer: %w", name, len(s.Hosts), nodes, target.ErrPermanent)
 	case need.GPUs > s.GPUs:
-		return 0, nil, fmt.Errorf("target %q has %d GPUs on each host, the job asks for %d: say how many there are as `gpus` of the target, or ask for fewer: %w", name, s.GPUs, need.GPUs, target.ErrPermanent)
+		return 0, fmt.Errorf("target %q has %d GPUs on each host, the job asks for %d: say how many there are as `gpus` of the target, or ask for fewer: %w", name, s.GPUs, need.GPUs, target.ErrPermanent)
 	}
-	if need.Memory > 0 || need.CPUs > 0 {
-		notes = append(notes, "limits of memory and cpus are not enforced on targets of kind ssh")
-	}
-	return nodes, notes, nil
+	return nodes, nil
 }
 
 // expand makes a path absolute that begins at the home folder.

@@ -74,7 +74,7 @@ func (d Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		return target.Can{Nodes: 1, Serve: d.Serves(), Route: d.Serves()}
 	}
-	return target.Can{Nodes: len(s.Hosts), GPU: s.GPUs > 0, Launch: true, Python: true, Checkpoints: true, Serve: d.Serves(), Route: d.Serves()}
+	return target.Can{Nodes: len(s.Hosts), GPU: s.GPUs > 0, Launch: true, Python: true, Checkpoints: true, Serve: d.Serves(), Route: d.Serves(), Memory: target.HoldAlways, CPUs: target.HoldMaybe}
 }
 
 // Check implements target.Driver. It greets every host.

@@ -42,9 +42,7 @@ func (d Driver) Status(ctx context.Context, t target.Target, id string) (target.
 		return d.statusOfRunning(ctx, hosts, id, r, views, plain)
 	}
 	d.waiting.forget(id)
-	st := ranks.Verdict(r.facts(), plain)
-	st.Notes = append(st.Notes, r.Notes...)
-	return st, nil
+	return ranks.Verdict(r.facts(), plain), nil
 }
 
 func unknown() target.Status {
@@ -89,7 +87,7 @@ func each(hosts []host, do func(i int, h host) error) error {
 }
 
 func (d Driver) statusOfRunning(ctx context.Context, hosts []host, id string, r record, views []remote.View, plain []jobdir.View) (target.Status, error) {
-	st := target.Status{State: target.Waiting, Notes: r.Notes, Start: ranks.Begin(plain)}
+	st := target.Status{State: target.Waiting, Notes: ranks.Notes(plain), Start: ranks.Begin(plain)}
 	late := false
 	for _, v := range views {
 		if v.Phase != jobdir.New {

@@ -63,20 +63,25 @@ func (s settings) newRecord(t target.Target, job target.Job) (record, error) {
 	if e := job.Environment; e != nil && e.Image != "" {
 		return record{}, fmt.Errorf("job %q: target %q runs no container images, and it is to use %q: choose a target that does: %w", job.ID, t.Name, e.Image, target.ErrPermanent)
 	}
-	nodes, notes, err := s.grant(t.Name, job.Needs)
+	nodes, err := s.grant(t.Name, job.Needs)
 	if err != nil {
 		return record{}, err
 	}
 	if n := job.Ranks(); n > mostRanks {
 		return record{}, fmt.Errorf("job %q has %d ranks, and target %q starts at most %d: ask for fewer nodes or processes: %w", job.ID, n, t.Name, mostRanks, target.ErrPermanent)
 	}
-	r := record{Nodes: nodes, Ranks: job.Ranks(), Each: job.PerNode(), Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint, Notes: notes, GPUs: job.Needs.GPUs, Secrets: len(job.Secrets) > 0}
+	r := record{Nodes: nodes, Ranks: job.Ranks(), Each: job.PerNode(), Master: "127.0.0.1", Port: somePort(), Timeout: job.Timeout, Program: s.Shell, Script: true, Outputs: job.Outputs, Checkpoint: job.Checkpoint, GPUs: job.Needs.GPUs, Secrets: len(job.Secrets) > 0}
 	if r.GPUs > 0 {
 		r.Of = s.GPUs
 	}
 	if len(job.Command) > 0 {
 		r.Program, r.Script = job.Command[0], false
 	}
+	n := int64(1) // mpirun starts the others in the limits of the first
+	if job.Ranks() > 1 {
+		n = int64(job.PerNode())
+	}
+	r.Memory, r.CPUs = job.Needs.Memory/n, job.Needs.CPUs/float64(n)
 	return r, nil
 }
 
@@ -197,7 +202,7 @@ func (s *submission) fill(ctx context.Context, n int) error {
 		}
 		s.record.Path = env["PATH"]
 		return remote.Layout{
-			Process:    jobdir.Process{Argv: s.argv(dir), Env: variables(env), Secrets: variables(s.job.Secrets), Work: path.Join(dir, "code")},
+			Process:    jobdir.Process{Argv: s.argv(dir), Env: variables(env), Secrets: variables(s.job.Secrets), Work: path.Join(dir, "code"), Memory: s.record.Memory, CPUs: s.record.CPUs},
 			Script:     s.job.Script,
 			HostFile:   s.hostFile(),
 			Code:       s.job.Code,

@@ -43,7 +43,19 @@ type Can struct {
 	Route  bool // the driver is a Router: requests can be split between versions
 	// Checkpoints: the driver is a Checkpointer, and jobs here may have checkpoints.
 	Checkpoints bool
+	// Memory and CPUs tell whether jobs are held to what they ask for.
+	Memory, CPUs Hold
 }
+
+// Hold tells whether jobs are held to a limit.
+type Hold string
+
+// The ways to hold jobs to a limit.
+const (
+	HoldNever  Hold = ""       // nobody does
+	HoldMaybe  Hold = "maybe"  // the machine decides; notes in the Status of a job tell when it is not
+	HoldAlways Hold = "always" // every job is
+)
 
 // Driver runs jobs on one kind of target.
 //

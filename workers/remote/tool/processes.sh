@@ -95,7 +95,8 @@ look() {
 	if [ ! -e "$u/end" ] && ! conclude; then
 		if begun; then
 			overdue
-			echo "$1 running $begin $(now)"
+			traits
+			echo "$1 running $begin $(now) $traits"
 		else
 			echo "$1 waiting"
 		fi
@@ -105,15 +106,24 @@ look() {
 	begun
 	if [ ! -e "$u/gone" ]; then
 		if ! reap; then
-			echo "$1 running $begin $(now)"
+			traits
+			echo "$1 running $begin $(now) $traits"
 			return
 		fi
+		[ -n "$far" ] || release
 		: >"$u/gone"
 	fi
 	read -r end <"$u/end"
-	unstarted=no
-	[ -e "$u/unstarted" ] && unstarted=yes
-	echo "$1 end $begin $unstarted $end"
+	traits
+	echo "$1 end $begin $traits $end"
+}
+
+# traits: what else there is to know of a unit, in a word.
+traits() {
+	traits=-
+	for trait in unstarted starved watched unwatched unlimited; do
+		if [ -e "$u/$trait" ]; then traits=$traits,$trait; fi
+	done
 }
 
 verb_look() { for id in "$@"; do look "$id"; done; }

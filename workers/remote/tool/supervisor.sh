@@ -25,8 +25,9 @@ verb_supervise() {
 	exec 3>&-
 	[ ! -e "$u/confided" ] || rm -f "$u"/confided* # they waited there, see above
 	[ ! -e "cleaned/$1" ] || exit 0
-	timeout=0
+	timeout=0 memory=0 quota=0
 	. "./$u/$fill/process.sh"
+	[ "$memory$quota" = 00 ] || limit
 	if [ "$timeout" != 0 ]; then
 		exec 4</dev/null
 		detach env "AMLFLOW_PROCESS=$here/$u:" /bin/sh "$0" expire "$1" "$timeout"
@@ -39,6 +40,7 @@ verb_supervise() {
 		if [ -e "$u/stop" ] || [ -e "$u/told" ]; then exit 143; fi
 		# The trap is gone once the process has taken this shell's place.
 		trap ': >"$mine/unstarted"' EXIT
+		enter_groups
 		job
 	) >>"$u/log" 2>&1
 	status=$?
@@ -47,6 +49,7 @@ verb_supervise() {
 		nap
 		[ -z "$heard" ] || first "$u/told" "$(date +%s)"
 	fi
+	! starved || : >"$u/starved"
 	wished
 	# Whoever kills what the job left may take the shell that asks for the time for a
 	# part of it: it carries the mark, too.
@@ -59,7 +62,7 @@ verb_supervise() {
 
 verb_reap() {
 	u=jobs/$1 spare=$2
-	reap && : >"$u/gone"
+	reap && release && : >"$u/gone"
 }
 
 # expire ID SECONDS: the timeout, which holds while nobody is connected. It carries the

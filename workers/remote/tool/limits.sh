@@ -1,0 +1,178 @@
+# limits.sh: what holds a unit to the memory and the processors that it asked for: control
+# groups where the host lets this user make them (version 1 or 2, see cgroups(7)), and for
+# memory a process that watches where it does not. Set by process.sh: $memory, bytes, and
+# $quota, of 100000 for each processor; 0 is no limit.
+#
+#	groups      the control groups that were made for it, a line each
+#	starved     something of it was killed for want of memory
+#	watched     its memory is watched, and not in a group
+#	unlimited   its processors are not limited
+#	unwatched   nor is its memory
+
+# mounted KIND OPTION: where control groups of this kind are, mounted with the option.
+mounted() {
+	while read -r _ at kind options _; do
+		[ "$kind" = "$1" ] || continue
+		case ",$options," in *",$2,"*)
+			printf '%s\n' "$at"
+			return
+			;;
+		esac
+	done 2>/dev/null </proc/self/mounts
+}
+
+# own MOUNT CONTROLLER: the group of a hierarchy that we are in. In a container the path may
+# be one that only its host sees.
+own() {
+	while IFS=: read -r _ controllers path; do
+		case ",$controllers," in *",$2,"*) [ ! -d "$1$path" ] || set -- "$1${path%/}" "$2" ;; esac
+	done 2>/dev/null </proc/self/cgroup
+	printf '%s\n' "$1"
+}
+
+# put FILE TEXT: write to a control file. It is a shell of its own, which moves itself when
+# it writes 0 to cgroup.procs.
+put() { (echo "$2" >"$1") 2>/dev/null; }
+
+# gives GROUP CONTROLLER: the children of a group of version 2 have a controller.
+gives() {
+	given=
+	[ -e "$1/cgroup.subtree_control" ] && read -r given <"$1/cgroup.subtree_control"
+	case " $given " in *" $2 "*) ;; *) put "$1/cgroup.subtree_control" "+$2" ;; esac
+}
+
+# hold GROUP CONTROLLER: write the limit of a group, and try whether we may enter it.
+hold() {
+	case $2 in
+	memory)
+		put "$1/memory.limit_in_bytes" "$memory" || put "$1/memory.max" "$memory" || return 1
+		put "$1/memory.memsw.limit_in_bytes" "$memory" || put "$1/memory.swap.max" 0 # many systems count no swap
+		;;
+	cpu) put "$1/cpu.cfs_quota_us" "$quota" || put "$1/cpu.max" "$quota 100000" || return 1 ;;
+	esac
+	put "$1/cgroup.procs" 0
+}
+
+# group PARENT CONTROLLER: make a group for the unit. It is on record before it is there.
+group() {
+	g=$1/amlflow-$fill new=
+	grep -qxF "$g" "$u/groups" 2>/dev/null || printf '%s\n' "$g" >>"$u/groups"
+	mkdir "$g" 2>/dev/null && new=yes || [ -d "$g" ] || return 1
+	if hold "$g" "$2"; then return 0; fi
+	[ -z "$new" ] || rmdir "$g" 2>/dev/null
+	return 1
+}
+
+# confine CONTROLLER: make a group for it where the host lets us.
+confine() {
+	m=$(mounted cgroup "$1")
+	if [ -n "$m" ]; then
+		group "$(own "$m" "$1")" "$1"
+		return
+	fi
+	m=$(mounted cgroup2 rw)
+	[ -n "$m" ] || return 1
+	# A group that holds processes cannot have children with limits, so the first ancestor
+	# that gives the controller to its children is taken.
+	parent=$(own "$m" "")
+	while [ "${parent#"$m"}" != "$parent" ]; do
+		if gives "$parent" "$1" && group "$parent" "$1"; then return 0; fi
+		parent=${parent%/*}
+	done
+	return 1
+}
+
+# limit: do what can be done, before the process is there.
+limit() {
+	[ "$memory" = 0 ] || confine memory || {
+		if [ -r /proc/self/smaps_rollup ]; then
+			: >"$u/watched"
+			exec 4</dev/null
+			detach env "AMLFLOW_PROCESS=$here/$u:" /bin/sh "$0" weigh "${u#jobs/}" "$memory"
+			exec 4<&-
+		else
+			: >"$u/unwatched"
+		fi
+	}
+	[ "$quota" = 0 ] || confine cpu || : >"$u/unlimited"
+}
+
+# enter: move this shell into the groups of the unit.
+enter_groups() {
+	[ -e "$mine/groups" ] || return 0
+	while IFS= read -r g; do
+		[ ! -d "$g" ] || echo 0 >"$g/cgroup.procs"
+	done <"$mine/groups" 2>/dev/null
+}
+
+# starved: the kernel has killed something of the unit, since its memory had reached the limit.
+starved() {
+	[ -e "$u/groups" ] || return 1
+	while IFS= read -r g; do
+		for f in "$g/memory.events" "$g/memory.oom_control"; do
+			[ -e "$f" ] || continue
+			while read -r key n; do
+				if [ "$key" = oom_kill ] && [ "$n" != 0 ]; then return 0; fi
+			done <"$f"
+		done
+	done <"$u/groups"
+	return 1
+}
+
+# release: remove the groups of a unit of which nothing is alive. The last process may need a
+# moment to be gone.
+release() {
+	[ -e "$u/groups" ] || return 0
+	while IFS= read -r g; do
+		tries=0
+		until [ ! -d "$g" ] || rmdir "$g" 2>/dev/null || [ $tries -ge 20 ]; do
+			tries=$((tries + 1))
+			nap
+		done
+	done <"$u/groups"
+}
+
+# resident PID…: how many pages they have in memory, at least: what they share counts for each.
+resident() {
+	pages=0
+	for p in "$@"; do
+		if read -r _ n _ 2>/dev/null <"/proc/$p/statm"; then pages=$((pages + n)); fi
+	done
+	echo "$pages"
+}
+
+# occupied PID…: how many kilobytes of memory they take together. What several share counts
+# once, and files that are only mapped do not count, since the kernel can drop them.
+occupied() {
+	kilobytes=0
+	for p in "$@"; do
+		[ -r "/proc/$p/smaps_rollup" ] || continue
+		all= parts=
+		while read -r key n _; do
+			case $key in
+			Pss:) all=$n ;;
+			Pss_Anon: | Pss_Shmem:) parts=$((${parts:-0} + n)) ;;
+			esac
+		done 2>/dev/null <"/proc/$p/smaps_rollup"
+		kilobytes=$((kilobytes + ${parts:-${all:-0}}))
+	done
+	echo "$kilobytes"
+}
+
+# weigh ID BYTES: where there is no group, once a second. It carries the mark, so that it
+# ends with the unit.
+verb_weigh() {
+	u=jobs/$1
+	unset AMLFLOW_PROCESS # what it calls must not look like the job
+	begun || exit 0
+	page=$(getconf PAGESIZE 2>/dev/null) || page=4096
+	spare="$pid $$"
+	while [ ! -e "$u/end" ] && alive "$pid"; do
+		sleep 1
+		found=$(marked)
+		[ "$(resident $found)" -gt "$(($2 / page))" ] && [ "$(occupied $found)" -gt "$(($2 / 1024))" ] || continue
+		: >"$u/starved"
+		reap
+		return
+	done
+}
