@@ -17,6 +17,7 @@
 //	    end               exit STATUS TIME CAUSE, or killed, lost, never: how it ended
 //	    gone              nothing of it is alive
 //	    log, unstarted    what it wrote; its command could not be executed
+//	    cut               which part of the log is left out, see tool/log.sh
 //	    groups, starved   what holds it to its limits, and what came of that, see tool/limits.sh
 //	    confided, told    secrets that wait for the supervisor; a signal of whoever lends the machine
 //	cleaned/UNIT          the unit was cleaned, and never starts again

@@ -2,7 +2,6 @@ package remote
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,45 +32,14 @@ func (m *Machine) Read(ctx context.Context, unit, name string, offset int64, w i
 		return offset + s.copied, err
 	case s.kind == "absent":
 		return offset, nil
+	case s.kind == "parts":
+		return offset + s.copied, nil
 	case s.kind != "file":
 		return offset, fmt.Errorf("%q is a %s; only a regular file is read: %w", name, s.kind, target.ErrPermanent)
 	case s.size < offset:
 		return s.size, nil
 	}
 	return offset + s.copied, nil
-}
-
-// stream is the answer to read: a line that says what is there, and its bytes.
-type stream struct {
-	to     io.Writer
-	line   []byte
-	kind   string
-	size   int64
-	copied int64
-}
-
-func (s *stream) Write(p []byte) (int, error) {
-	n := len(p)
-	if s.kind == "" {
-		s.line = append(s.line, p...)
-		head, rest, whole := bytes.Cut(s.line, []byte("\n"))
-		if !whole {
-			return n, nil
-		}
-		if _, err := fmt.Sscanf(string(head), "%s %d", &s.kind, &s.size); err != nil {
-			return 0, fmt.Errorf("the host answered %.100q: %w", head, err)
-		}
-		p = rest
-	}
-	if len(p) == 0 {
-		return n, nil
-	}
-	k, err := s.to.Write(p)
-	s.copied += int64(k)
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
 }
 
 // Left is what a unit has left under one name.

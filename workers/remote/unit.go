@@ -47,6 +47,7 @@ type Layout struct {
 	Venv       string // the environment of Python that the process runs in, see Machine.Python; empty: none
 	Timeout    time.Duration
 	Grace      time.Duration
+	Log        int64 // how many bytes of the log are kept, about; 0: all
 	// Tracks tells that the client of MLflow logs into the folder; see tracking.StoreEnviron.
 	Tracks bool
 	// Owner is the state folder that the unit is listed for by Kept; see Machine.Own.
@@ -172,6 +173,9 @@ func (l Layout) files(home string) ([]file, error) {
 	if l.Script != "" {
 		all = append(all, file{ScriptFile, []byte(l.Script)})
 	}
+	if l.Log > 0 {
+		all = append(all, file{"most", fmt.Appendf(nil, "%d\n", l.Log)})
+	}
 	if l.Owner != "" {
 		all = append(all, file{"owner", []byte(l.Owner + "\n")})
 	}
@@ -196,7 +200,7 @@ func (l Layout) bounds() []byte {
 	if l.Process.CPUs > 0 {
 		quota = max(1000, int(l.Process.CPUs*100_000))
 	}
-	return fmt.Appendf(nil, "timeout=%s memory=%d quota=%d\n", seconds(l.Timeout), l.Process.Memory, quota)
+	return fmt.Appendf(nil, "timeout=%s memory=%d quota=%d most=%d\n", seconds(l.Timeout), l.Process.Memory, quota, l.Log)
 }
 
 // seconds writes d for sleep: without a fraction, which POSIX does not know, where it

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/secrets"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -25,10 +26,18 @@ type settings struct {
 	Jump         []string         `json:"jump"`
 	Shell        string           `json:"shell"`
 	GPUs         int              `json:"gpus"` // of each host
+	Log          jobdir.Bytes     `json:"log"`
 }
 
+// A log is kept up to mostLog unless the target says otherwise, and up to leastLog whatever
+// it says: a beginning and an end must be worth reading.
+const (
+	mostLog  = 1 << 30
+	leastLog = 64 << 10
+)
+
 func readSettings(t target.Target) (settings, error) {
-	s := settings{Workdir: ".amlflow", Shell: "sh"}
+	s := settings{Workdir: ".amlflow", Shell: "sh", Log: mostLog}
 	if len(t.Settings) > 0 {
 		if err := json.Unmarshal(t.Settings, &s); err != nil {
 			return s, fmt.Errorf("settings of target %q: %w: %w", t.Name, err, target.ErrPermanent)
@@ -41,6 +50,9 @@ func readSettings(t target.Target) (settings, error) {
 		return s, fmt.Errorf("target %q has both `host` and `hosts`: put all machines into `hosts`: %w", t.Name, target.ErrPermanent)
 	case s.Host != "":
 		s.Hosts = []string{s.Host}
+	}
+	if s.Log < leastLog {
+		return s, fmt.Errorf("settings of target %q: `log` is %s, which leaves too little to read: write at least %s: %w", t.Name, jobdir.FormatBytes(int64(s.Log)), jobdir.FormatBytes(leastLog), target.ErrPermanent)
 	}
 	if strings.ContainsAny(s.Workdir, "\n\r\x00") {
 		return s, fmt.Errorf("target %q: the `workdir` %q holds a line break: %w", t.Name, s.Workdir, target.ErrPermanent)

@@ -35,7 +35,7 @@ func (d Driver) Submit(ctx context.Context, t target.Target, job target.Job, in 
 		return err
 	}
 	defer leave()
-	sub := submission{nodes: hosts[:r.Nodes], hosts: r.seats(hosts), record: r, job: job, in: in, lends: s.GPUs > 0, waiting: d.waiting}
+	sub := submission{nodes: hosts[:r.Nodes], hosts: r.seats(hosts), record: r, job: job, in: in, lends: s.GPUs > 0, log: int64(s.Log), waiting: d.waiting}
 	switch err := sub.do(ctx); {
 	case err == nil:
 		return nil
@@ -95,7 +95,8 @@ type submission struct {
 	record record
 	job    target.Job
 	in     target.Blobs
-	lends  bool // the hosts lend GPUs
+	lends  bool  // the hosts lend GPUs
+	log    int64 // how much of a log is kept
 	// waiting are the jobs that wait for some.
 	waiting *waiting
 
@@ -212,6 +213,7 @@ func (s *submission) fill(ctx context.Context, n int) error {
 			Venv:       venv,
 			Timeout:    s.job.Timeout,
 			Grace:      s.job.Grace,
+			Log:        s.log,
 			Tracks:     tracking.Free(s.job),
 			Owner:      s.owner(h),
 			Record:     s.record,

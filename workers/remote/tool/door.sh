@@ -2,7 +2,7 @@
 
 # Nobody waits for an answer of these. Others are told where it begins: what stands
 # before it is of the user's login shell.
-case " supervise reap expire late outstay weigh $unasked" in
+case " supervise reap expire late outstay attend $unasked" in
 *" $1 "*) ;;
 *)
 	far=$elsewhere

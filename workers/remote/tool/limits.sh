@@ -85,14 +85,7 @@ confine() {
 # limit: do what can be done, before the process is there.
 limit() {
 	[ "$memory" = 0 ] || confine memory || {
-		if [ -r /proc/self/smaps_rollup ]; then
-			: >"$u/watched"
-			exec 4</dev/null
-			detach env "AMLFLOW_PROCESS=$here/$u:" /bin/sh "$0" weigh "${u#jobs/}" "$memory"
-			exec 4<&-
-		else
-			: >"$u/unwatched"
-		fi
+		if [ -r /proc/self/smaps_rollup ]; then : >"$u/watched"; else : >"$u/unwatched"; fi
 	}
 	[ "$quota" = 0 ] || confine cpu || : >"$u/unlimited"
 }
@@ -159,20 +152,11 @@ occupied() {
 	echo "$kilobytes"
 }
 
-# weigh ID BYTES: where there is no group, once a second. It carries the mark, so that it
-# ends with the unit.
-verb_weigh() {
-	u=jobs/$1
-	unset AMLFLOW_PROCESS # what it calls must not look like the job
-	begun || exit 0
-	page=$(getconf PAGESIZE 2>/dev/null) || page=4096
+# weigh: kill what takes more memory than it may, where there is no group.
+weigh() {
 	spare="$pid $$"
-	while [ ! -e "$u/end" ] && alive "$pid"; do
-		sleep 1
-		found=$(marked)
-		[ "$(resident $found)" -gt "$(($2 / page))" ] && [ "$(occupied $found)" -gt "$(($2 / 1024))" ] || continue
-		: >"$u/starved"
-		reap
-		return
-	done
+	found=$(marked)
+	[ "$(resident $found)" -gt "$((memory / page))" ] && [ "$(occupied $found)" -gt "$((memory / 1024))" ] || return 0
+	: >"$u/starved"
+	reap
 }

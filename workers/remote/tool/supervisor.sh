@@ -25,9 +25,14 @@ verb_supervise() {
 	exec 3>&-
 	[ ! -e "$u/confided" ] || rm -f "$u"/confided* # they waited there, see above
 	[ ! -e "cleaned/$1" ] || exit 0
-	timeout=0 memory=0 quota=0
+	timeout=0 memory=0 quota=0 most=0
 	. "./$u/$fill/process.sh"
 	[ "$memory$quota" = 00 ] || limit
+	if [ "$most" != 0 ] || [ -e "$u/watched" ]; then
+		exec 4</dev/null
+		detach env "AMLFLOW_PROCESS=$here/$u:" /bin/sh "$0" attend "$1"
+		exec 4<&-
+	fi
 	if [ "$timeout" != 0 ]; then
 		exec 4</dev/null
 		detach env "AMLFLOW_PROCESS=$here/$u:" /bin/sh "$0" expire "$1" "$timeout"
@@ -50,6 +55,7 @@ verb_supervise() {
 		[ -z "$heard" ] || first "$u/told" "$(date +%s)"
 	fi
 	! starved || : >"$u/starved"
+	[ "$most" = 0 ] || trim
 	wished
 	# Whoever kills what the job left may take the shell that asks for the time for a
 	# part of it: it carries the mark, too.
@@ -74,6 +80,24 @@ verb_expire() {
 }
 
 verb_late() { verb_stop "$1" timeout; }
+
+# attend ID: look at what the unit writes and takes, every second, while there is cause to. It
+# carries the mark, so that it ends with the unit.
+verb_attend() {
+	u=jobs/$1 spare=
+	unset AMLFLOW_PROCESS # what it calls must not look like the job
+	sealed && begun || exit 0
+	. "./$u/$fill/process.sh"
+	page=$(getconf PAGESIZE 2>/dev/null) || page=4096
+	length=0
+	while [ ! -e "$u/end" ] && alive "$pid"; do
+		pause=3
+		if [ -e "$u/watched" ] || [ "$length" -gt "$((most / 4))" ]; then pause=1; fi
+		AMLFLOW_PROCESS=$here/$u: sleep $pause
+		[ "$most" = 0 ] || trim
+		[ ! -e "$u/watched" ] || weigh
+	done
+}
 
 # outstay ID SECONDS: the grace.
 verb_outstay() {

@@ -63,10 +63,12 @@ verb_record() {
 
 # read ID FILE OFFSET: what is there, and its bytes from an offset on.
 verb_read() {
-	u=jobs/$1 file=jobs/$1/log
+	u=jobs/$1 file=jobs/$1/log most=0
+	sealed
 	if [ "$2" != log ]; then
-		sealed
 		file=$u/$fill/$2
+	elif [ -n "$fill" ] && [ -e "$u/$fill/most" ]; then
+		read -r most <"$u/$fill/most"
 	fi
 	what=$(kind "$file")
 	if [ "$what" != file ]; then
@@ -74,6 +76,11 @@ verb_read() {
 		return
 	fi
 	size=$(($(wc -c <"$file")))
+	if [ "$most" != 0 ] && [ "$size" -gt "$((most / 2))" ]; then # before that nothing is ever left out
+		echo "parts $size $most"
+		parts "$3" "$size"
+		return
+	fi
 	echo "file $size"
 	[ "$size" -le "$3" ] || tail -c "+$(($3 + 1))" "$file" | head -c "$((size - $3))"
 }
