@@ -23,6 +23,7 @@ type engine struct {
 	*client.Client
 	host   string
 	isNear atomic.Bool // see near
+	clock  clock
 }
 
 // engines are the connections that this process holds, by what opens them: finding out
@@ -85,16 +86,6 @@ func (e *engine) trouble(doing string, err error) error {
 		return fmt.Errorf("%s: the container engine at %q refuses: %w: %w", doing, e.host, err, target.ErrPermanent)
 	}
 	return fmt.Errorf("%s: the container engine at %q: %w", doing, e.host, err)
-}
-
-// now is what the engine's clock says, which also stamps the starts and ends of
-// containers.
-func (e *engine) now(ctx context.Context) (time.Time, error) {
-	r, err := e.Info(ctx, client.InfoOptions{})
-	if err != nil {
-		return time.Time{}, e.trouble("ask for its time", err)
-	}
-	return moment(r.Info.SystemTime), nil
 }
 
 // moment reads a time of the engine. What has not happened is zero.
