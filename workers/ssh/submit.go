@@ -114,6 +114,11 @@ func (s *submission) do(ctx context.Context) error {
 			return nil
 		}
 	}
+	if stages[0] == remote.Sealed {
+		if err := s.reaches(ctx); err != nil {
+			return err
+		}
+	}
 	if s.record.GPUs > 0 {
 		s.launched = true
 		s.waiting.confide(s.job.ID, s.job.Secrets)
