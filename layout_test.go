@@ -49,7 +49,7 @@ var plan = []room{
 	{"workers/ssh", "workers/target workers/jobdir workers/pyenv workers/gateway workers/ranks workers/remote workers/secrets workers/tracking", "golang.org/x/crypto github.com/kevinburke/ssh_config"},
 	{"workers/slurm", "workers/target workers/jobdir workers/pyenv workers/ranks workers/remote workers/ssh workers/tracking", ""},
 	{"workers/builtin", "workers/target workers/cluster workers/docker workers/gateway workers/local workers/slurm workers/ssh workers/tracking", ""},
-	{"workers/docker", "workers/target workers/jobdir workers/gateway workers/ranks workers/secrets workers/tracking", "github.com/moby/moby/client github.com/moby/moby/api github.com/containerd/errdefs"},
+	{"workers/docker", "workers/target workers/jobdir workers/pyenv workers/gateway workers/ranks workers/secrets workers/tracking", "github.com/moby/moby/client github.com/moby/moby/api github.com/containerd/errdefs"},
 	{"workers/rigs", "", ""},
 	{"workers/cluster/schedule", "", ""},
 	{"workers/cluster", "workers/target workers/jobdir workers/local workers/slurm workers/ssh workers/tracking workers/cluster/schedule", ""},

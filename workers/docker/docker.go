@@ -10,6 +10,7 @@
 //	volume, nameless                /amlflow of that container: code, inputs, outputs, log; it goes with it
 //	volume amlflow-<id>             the mark: which container may ever be started, in a label. It stays when
 //	                                the job was cleaned
+//	volume amlflow-env-<digest>     an environment of Python, see python.go
 //	volume amlflow-<id>-STOP        the wish to end the job: why, and when
 //
 // How a job is started at most once, though neither a container nor a volume can be
@@ -71,7 +72,7 @@ func (d Driver) Can(t target.Target) target.Can {
 		s = settings{}
 	}
 	serves := d.Serves() && s.Network != networkNone
-	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Launch: true, Checkpoints: true, Serve: serves, Route: serves, Memory: target.HoldAlways, CPUs: target.HoldAlways}
+	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Python: s.Network != networkNone, Launch: true, Checkpoints: true, Serve: serves, Route: serves, Memory: target.HoldAlways, CPUs: target.HoldAlways}
 }
 
 // Check implements target.Driver.

@@ -42,6 +42,18 @@ func (s *submission) draft(ctx context.Context) (id, name string, err error) {
 	if err != nil {
 		return "", "", err
 	}
+	env, err := s.environmentOf(im)
+	if err != nil {
+		return "", "", err
+	}
+	alone := host // what makes the environment does not see it as a job does
+	if env != nil {
+		s.path = im.path
+		if _, err := s.volume(ctx, environmentName(env.digest), map[string]string{labelEnvironment: env.digest, labelOwner: s.owner}); err != nil {
+			return "", "", err
+		}
+		host.Mounts = append(append([]mount.Mount{}, host.Mounts...), env.mount(true))
+	}
 	id, name, err = s.create(ctx, r, im, host)
 	if err != nil {
 		return "", "", err
@@ -49,9 +61,15 @@ func (s *submission) draft(ctx context.Context) (id, name string, err error) {
 	has, err := s.hasShell(ctx, id)
 	if err == nil && !has {
 		r.Bare = true
-		if err = s.fitsBare(r.Asked); err == nil {
+		if err = s.fitsBare(r.Asked); err == nil && env != nil {
+			err = fmt.Errorf("the image %q has no %s, so that no Python environment can be made in it: use one that has, such as python:3.12-slim: %w", r.Asked, shell, target.ErrPermanent)
+		}
+		if err == nil {
 			id, name, err = s.instead(ctx, id, r, im, host)
 		}
+	}
+	if err == nil {
+		err = s.equip(ctx, id, env, im, alone)
 	}
 	if err == nil {
 		err = s.fill(ctx, id, r, im)
@@ -98,9 +116,9 @@ func (s *submission) plan() (record, target.Resources, error) {
 	if err := checkVariables(j); err != nil {
 		return refuse("%w", err)
 	}
-	if e := j.Environment; e != nil && e.Python != nil {
-		return refuse("target %q makes no Python environments: use an image that has what the stage needs, as `environment: { image: … }`", s.target.Name)
-	} else if e != nil {
+	if e := j.Environment; e != nil && e.Python != nil && s.s.Network == networkNone {
+		return refuse("target %q has `network: none`, so that no packages can be fetched for a Python environment: use an image that has what the stage needs, as `environment: { image: … }`", s.target.Name)
+	} else if e != nil && e.Image != "" {
 		r.Asked = e.Image
 	}
 	if r.Asked == "" {

@@ -1,12 +1,14 @@
 package docker
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/amlflow/amlflow/workers/pyenv"
 	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -40,6 +42,10 @@ func (s *submission) environ(n int) map[string]string {
 	env["AMLFLOW_OUTPUTS"], env["AMLFLOW_METRICS"] = ofRank(n, valuesFile), ofRank(n, metricsFile)
 	env["HOME"] = homeDir
 	maps.Copy(env, s.job.Env)
+	if s.path != "" {
+		env["PATH"] = cmp.Or(env["PATH"], s.path)
+		pyenv.Activate(env, venvDir)
+	}
 	s.tracks(env)
 	return env
 }

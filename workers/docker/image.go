@@ -17,6 +17,7 @@ type image struct {
 	id     string   // what a container is made of, whatever the name comes to mean
 	digest string   // how a person finds the same again: NAME@sha256:… where a registry knows it, else the id
 	env    []string // the names of the variables that it sets
+	path   string   // its PATH, or that of engines
 }
 
 // pulling is how images are fetched.
@@ -47,11 +48,14 @@ func (e *engine) image(ctx context.Context, name string, p pulling) (image, erro
 	case err != nil:
 		return image{}, e.trouble(fmt.Sprintf("look at the image %q", name), err)
 	}
-	im := image{id: r.ID, digest: digest(r.ID, name, r.RepoDigests)}
+	im := image{id: r.ID, digest: digest(r.ID, name, r.RepoDigests), path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	if r.Config != nil {
 		for _, kv := range r.Config.Env {
-			variable, _, _ := strings.Cut(kv, "=")
+			variable, value, _ := strings.Cut(kv, "=")
 			im.env = append(im.env, variable)
+			if variable == "PATH" && value != "" {
+				im.path = value
+			}
 		}
 	}
 	return im, nil

@@ -25,7 +25,8 @@ type submission struct {
 	s      settings
 	job    target.Job
 	in     target.Blobs
-	port   int // of the ranks
+	port   int    // of the ranks
+	path   string // PATH of the image, when the job finds an environment of Python; else empty
 
 	launched bool // it may have been started
 }

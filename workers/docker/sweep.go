@@ -81,6 +81,10 @@ func (e *engine) kept(ctx context.Context, owner string) ([]target.Kept, error) 
 		}
 	}
 	for _, v := range volumes.Items {
+		if digest := v.Labels[labelEnvironment]; digest != "" && v.Name == environmentName(digest) {
+			all = append(all, target.Kept{What: target.KeptEnvironment, Name: digest, Used: moment(v.CreatedAt)})
+			continue
+		}
 		id := v.Labels[labelJob]
 		if ours := v.Name == markName(id) || v.Name == wishName(id); ours && target.ValidID(id) && !jobs[id] {
 			jobs[id] = true
@@ -119,6 +123,9 @@ func (d Driver) Sweep(ctx context.Context, t target.Target, k target.Kept, befor
 }
 
 func (d Driver) sweep(ctx context.Context, e *engine, k target.Kept, before time.Time) (bool, error) {
+	if k.What == target.KeptEnvironment {
+		return e.sweepEnvironment(ctx, k.Name, before)
+	}
 	all, err := e.containers(ctx, k.Name)
 	if err != nil {
 		return false, err
@@ -156,4 +163,25 @@ func (e *engine) sweepMark(ctx context.Context, id string, before time.Time) (go
 		gone = true
 	}
 	return gone, nil
+}
+
+// sweepEnvironment removes an environment of Python that is older than that, unless a
+// container has it. The engine does not tell when it was used last; a job that comes has it
+// made again.
+func (e *engine) sweepEnvironment(ctx context.Context, digest string, before time.Time) (bool, error) {
+	r, err := e.VolumeInspect(ctx, environmentName(digest), client.VolumeInspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, e.trouble("look at the Python environment", err)
+	}
+	if r.Volume.Labels[labelEnvironment] != digest || !moment(r.Volume.CreatedAt).Before(before) {
+		return false, nil
+	}
+	_, err = e.VolumeRemove(ctx, environmentName(digest), client.VolumeRemoveOptions{})
+	if errdefs.IsConflict(err) || errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, e.trouble("remove the Python environment", err)
 }

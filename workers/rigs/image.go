@@ -139,7 +139,28 @@ func Python(w *tar.Writer) error {
 			return err
 		}
 	}
-	return addLibrary(w, stdlib)
+	if err := addLibrary(w, stdlib); err != nil {
+		return err
+	}
+	return addWheels(w)
+}
+
+// addWheels adds what Debian's Python needs to make environments, if it is there.
+func addWheels(w *tar.Writer) error {
+	const dir = "usr/share/python-wheels"
+	wheels, err := filepath.Glob("/" + dir + "/*.whl")
+	if err != nil || len(wheels) == 0 {
+		return err
+	}
+	if err := addDirs(w, "usr/share", dir); err != nil {
+		return err
+	}
+	for _, p := range wheels {
+		if err := addAs(w, p, strings.TrimPrefix(p, "/")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // library finds a path in what ldd prints.
