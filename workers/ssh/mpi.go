@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/amlflow/amlflow/workers/remote"
@@ -25,9 +26,17 @@ func (s *submission) reaches(ctx context.Context) error {
 	for _, name := range agentNames {
 		agent = cmp.Or(strings.TrimSpace(s.job.Env[name]), agent)
 	}
-	first, others := s.nodes[0], []string(nil)
+	first := s.nodes[0]
+	var far []host
+	var others []string
 	for _, h := range s.nodes[1:] {
-		others = append(others, h.addr)
+		// mpirun takes these for the machine that it is on, and logs in nowhere.
+		if ip := net.ParseIP(h.addr); h.addr != first.addr && h.addr != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			far, others = append(far, h), append(others, h.addr)
+		}
+	}
+	if len(far) == 0 {
+		return nil
 	}
 	ways, missing, err := first.Reaches(ctx, remote.Unit(s.job.ID, 0), agent, others)
 	if err != nil {
@@ -39,7 +48,7 @@ func (s *submission) reaches(ctx context.Context) error {
 	var all []error
 	for i, w := range ways {
 		if !w.OK {
-			all = append(all, first.blame(fmt.Errorf("mpirun there must be able to start processes on host %q, and %w", s.nodes[i+1].name, trouble(w, agent, others[i]))))
+			all = append(all, first.blame(fmt.Errorf("mpirun there must be able to start processes on host %q, and %w", far[i].name, trouble(w, agent, others[i]))))
 		}
 	}
 	return errors.Join(all...)
