@@ -135,6 +135,9 @@ func (p *program) fleetRows(t schema.Target, f *target.Fleet) [][]string {
 		{p.paintOut(dim, "nodes"), nodes},
 		{p.paintOut(dim, "queued"), count(f.Queued, "job")},
 	}
+	if f.GPUs > 0 {
+		rows = append(rows, []string{p.paintOut(dim, "gpus"), fmt.Sprintf("%d, of which %d are taken", f.GPUs, f.GPUsTaken)})
+	}
 	if f.Coming != "" {
 		rows = append(rows, []string{p.paintOut(dim, "coming"), f.Coming})
 	}

@@ -214,6 +214,7 @@ func (d Driver) fleetOfRuns(ctx context.Context, t target.Target, s settings) (t
 		}
 		f := st.fleet(now)
 		sum.Creating, sum.Ready, sum.Busy, sum.Leaving = sum.Creating+f.Creating, sum.Ready+f.Ready, sum.Busy+f.Busy, sum.Leaving+f.Leaving
+		sum.GPUs, sum.GPUsTaken = sum.GPUs+f.GPUs, sum.GPUsTaken+f.GPUsTaken
 		sum.Queued, sum.NodeHours = sum.Queued+f.Queued, sum.NodeHours+f.NodeHours
 		if f.Grew.At.After(sum.Grew.At) {
 			sum.Grew = f.Grew

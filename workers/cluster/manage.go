@@ -57,6 +57,7 @@ func (d Driver) Nodes(ctx context.Context, t target.Target) (target.Fleet, error
 func (st *state) fleet(now time.Time) target.Fleet {
 	c := &st.Cluster
 	f := target.Fleet{Min: c.Limits.Min, Max: c.Limits.Max, NodeHours: c.NodeTime(now).Hours(), Grew: resized(c.Grew), Shrank: resized(c.Shrank), Trouble: st.Trouble, Coming: st.Coming}
+	f.GPUsTaken, f.GPUs = c.Taken()
 	for _, n := range c.Nodes {
 		switch {
 		case n.Phase == schedule.Creating:

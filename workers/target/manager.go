@@ -26,7 +26,11 @@ type Fleet struct {
 	Ready    int `json:"ready"`    // there, with a job or without
 	Busy     int `json:"busy"`     // of those that are ready: with a job
 	Leaving  int `json:"leaving"`
-	Queued   int `json:"queued"` // jobs that wait for nodes
+	// GPUs is how many the nodes have that are ready, and GPUsTaken of these how many have a
+	// job, or are on a node that a job has for itself.
+	GPUs      int `json:"gpus,omitempty"`
+	GPUsTaken int `json:"gpus_taken,omitempty"`
+	Queued    int `json:"queued"` // jobs that wait for nodes
 	// NodeHours is for how long nodes have existed, all of them together, in hours: each
 	// from when it was asked for until it was gone.
 	NodeHours float64 `json:"node_hours"`

@@ -75,6 +75,18 @@ func (p Part) without(q Part) Part {
 	return Part{GPUs: p.GPUs - q.GPUs, CPUs: p.CPUs - q.CPUs, Memory: p.Memory - q.Memory}
 }
 
+// Taken counts the GPUs of nodes that are there, and those of them that nobody else can have.
+func (c *Cluster) Taken() (taken, of int) {
+	jobs := c.byID()
+	for _, n := range c.Nodes {
+		if n.Phase == Ready {
+			left, _ := c.left(n, jobs)
+			taken, of = taken+n.Of-left.GPUs, of+n.Of
+		}
+	}
+	return taken, of
+}
+
 // fits reports whether a part is within what is left of a node. One of which nobody has
 // anything has room for each, though the limits have become smaller since the job came.
 func (c *Cluster) fits(p, left Part, unused bool) bool {

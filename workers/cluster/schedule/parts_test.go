@@ -33,6 +33,9 @@ func TestJobsShareANode(t *testing.T) {
 	if one, two, three := c.Find("one"), c.Find("two"), c.Find("three"); !slices.Equal(one.Slots, []int{0}) || !slices.Equal(two.Slots, []int{1, 2}) || !slices.Equal(three.Slots, []int{0, 1, 2}) || one.On[0] != two.On[0] || one.On[0] == three.On[0] {
 		t.Fatalf("got %+v", c.Jobs)
 	}
+	if taken, of := c.Taken(); taken != 6 || of != 8 {
+		t.Errorf("%d of %d GPUs are taken", taken, of)
+	}
 	// Both nodes have one left. The next one comes where it fits, whoever has left meanwhile.
 	c.Ended("two", start)
 	c.EnqueuePart("tight", 1, part(1), 0, start)
