@@ -164,6 +164,15 @@ func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
 		at := b.says("resources/gpus")
 		lacks(at, at.s.At("resources/gpus"), "asks for GPUs", b.gpuCure(t))
 	}
+	if f, ok := b.o.Drivers[t.Kind].(target.Fitter); ok {
+		var wrong target.Misfit
+		if errors.As(f.Fits(t, p.Asks), &wrong) && (wrong.Path != "gpus" || can.GPU) {
+			at := b.says("resources/" + wrong.Path)
+			s, where := at.p.Source, at.s.At("resources/"+wrong.Path)
+			b.find(diag.Finding{Pos: s.At(where), Path: where, Width: s.Width(where), Code: "target-cannot",
+				Message: fmt.Sprintf("stage %q asks for what target %q of kind %q cannot give: %s", b.out.Name, t.Name, t.Kind, wrong.What), Hint: wrong.Cure})
+		}
+	}
 	if p.Image != "" && !can.Images {
 		at := b.says("environment")
 		lacks(at, at.s.At("environment")+"/image", "asks for a container image", "name a target that runs containers, or use `environment: { python: … }`")

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/amlflow/amlflow/workers/cluster/schedule"
-	"github.com/amlflow/amlflow/workers/local"
+	"github.com/amlflow/amlflow/workers/jobdir"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -227,13 +227,45 @@ func (s settings) within(job target.Job) target.Job {
 	return job
 }
 
-// fits refuses a job that asks for more than a node has.
-func (s settings) fits(name string, job target.Job) error {
-	switch need := job.Needs; {
-	case need.Nodes > s.Nodes.Max:
-		return fmt.Errorf("target %q has at most %d nodes, the job asks for %d: raise `nodes.max` of the target, or ask for fewer: %w", name, s.Nodes.Max, need.Nodes, target.ErrPermanent)
-	case need.GPUs > s.Node.GPUs:
-		return fmt.Errorf("a node of target %q has %s, the job asks for %d: raise `node.gpus` of the target, or ask for fewer: %w", name, count(s.Node.GPUs, "GPU"), need.GPUs, target.ErrPermanent)
+var _ target.Fitter = Driver{}
+
+// Fits implements target.Fitter.
+func (Driver) Fits(t target.Target, need target.Resources) error {
+	s, err := readSettings(t)
+	if err != nil {
+		return nil //nolint:nilerr // what is wrong with settings is said by Judge
 	}
-	return local.Fits(s.place(name), job.Needs)
+	return s.holds(t.Name, need)
+}
+
+// holds refuses requirements that no node meets.
+func (s settings) holds(name string, need target.Resources) error {
+	node := s.node()
+	misfit := func(key, has, asks string) error {
+		return target.Misfit{
+			Path: key,
+			What: fmt.Sprintf("a node of target %q has %s, the job asks for %s", name, has, asks),
+			Cure: "raise `node." + key + "` of the target, or ask for " + map[bool]string{true: "less", false: "fewer"}[key == "memory"],
+		}
+	}
+	switch {
+	case need.GPUs > s.Node.GPUs:
+		return misfit("gpus", count(s.Node.GPUs, "GPU"), strconv.Itoa(need.GPUs))
+	case node.CPUs > 0 && need.CPUs > node.CPUs:
+		return misfit("cpus", fmt.Sprintf("%g cpus", node.CPUs), fmt.Sprintf("%g", need.CPUs))
+	case node.Memory > 0 && need.Memory > node.Memory:
+		return misfit("memory", jobdir.FormatBytes(node.Memory)+" of memory", jobdir.FormatBytes(need.Memory))
+	}
+	return nil
+}
+
+// fits refuses a job that asks for more than there is.
+func (s settings) fits(name string, job target.Job) error {
+	if n := job.Needs.Nodes; n > s.Nodes.Max {
+		return fmt.Errorf("target %q has at most %d nodes, the job asks for %d: raise `nodes.max` of the target, or ask for fewer: %w", name, s.Nodes.Max, n, target.ErrPermanent)
+	}
+	if err := s.holds(name, job.Needs); err != nil {
+		return fmt.Errorf("%w: %w", err, target.ErrPermanent)
+	}
+	return nil
 }

@@ -67,12 +67,3 @@ func (s settings) grant(name string, need target.Resources) (target.Resources, e
 	}
 	return need, nil
 }
-
-// Fits reports why a target can never give a job what it asks for, or nil.
-func Fits(t target.Target, need target.Resources) error {
-	s, err := readSettings(t)
-	if err == nil {
-		_, err = s.grant(t.Name, need)
-	}
-	return err
-}

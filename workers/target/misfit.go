@@ -17,3 +17,12 @@ type Misfit struct {
 }
 
 func (m Misfit) Error() string { return m.What + ": " + m.Cure }
+
+// Fitter is a driver that knows how much one job may ask for. It asks no machine.
+type Fitter interface {
+	Driver
+	// Fits reports why t can never give a job what it needs on each of its nodes, or nil: a
+	// Misfit whose path is that of the requirement, such as "gpus". How many nodes there may be
+	// is said by Can.
+	Fits(t Target, need Resources) error
+}
