@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -35,7 +36,7 @@ func (s *submission) draft(ctx context.Context) (id, name string, err error) {
 	if err != nil {
 		return "", "", s.trouble("ask for its version", err)
 	}
-	if granted.GPUs > 0 && isPodman(v) {
+	if granted.GPUs > 0 && isPodman(v) && requestGPUs != nil {
 		return "", "", errPodmanGPUs
 	}
 	host, err := s.hostConfig(granted, isPodman(v))
@@ -61,7 +62,10 @@ func (s *submission) draft(ctx context.Context) (id, name string, err error) {
 	has, err := s.hasShell(ctx, id)
 	if err == nil && !has {
 		r.Bare = true
-		if err = s.fitsBare(r.Asked); err == nil && env != nil {
+		if err = s.fitsBare(r.Asked); err == nil && r.GPUs > 0 {
+			err = fmt.Errorf("the image %q has no %s, by which a job is told which GPUs it has: use one that has: %w", r.Asked, shell, target.ErrPermanent)
+		}
+		if err == nil && env != nil {
 			err = fmt.Errorf("the image %q has no %s, so that no Python environment can be made in it: use one that has, such as python:3.12-slim: %w", r.Asked, shell, target.ErrPermanent)
 		}
 		if err == nil {
@@ -129,6 +133,9 @@ func (s *submission) plan() (record, target.Resources, error) {
 	n := max(granted.Nodes, 1)
 	granted.CPUs, granted.Memory, granted.GPUs = granted.CPUs*float64(n), granted.Memory*int64(n), granted.GPUs*n
 	r.Memory = granted.Memory
+	if j.Port == 0 && granted.GPUs > 0 { // an instance of an endpoint sees all, and borrows none
+		r.GPUs, r.Of = granted.GPUs, s.s.GPUs
+	}
 	return r, granted, err
 }
 
@@ -156,6 +163,9 @@ func (s *submission) create(ctx context.Context, r record, im image, host contai
 		StopSignal:  "SIGTERM",
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 		Labels:      map[string]string{labelJob: s.job.ID, labelOwner: s.owner, labelRecord: string(text)},
+	}
+	if r.GPUs > 0 {
+		config.Labels[labelGPUs] = strconv.Itoa(r.GPUs)
 	}
 	if r.Bare {
 		s.makeBare(&config, &host)
@@ -198,10 +208,20 @@ func (s *submission) hostConfig(granted target.Resources, podman bool) (containe
 			PidsLimit:  &s.s.Pids,
 		},
 	}
-	if granted.GPUs > 0 {
-		h.DeviceRequests = []container.DeviceRequest{{Count: granted.GPUs, Capabilities: [][]string{{"gpu"}}}}
+	if granted.GPUs > 0 && requestGPUs != nil {
+		h.DeviceRequests = requestGPUs(s.s.GPUs)
 	}
 	return h, nil
+}
+
+// requestGPUs asks for the first n GPUs of the engine's machine. Which of them are its own the
+// job is told when it starts: see gpus.go. Tests leave them out.
+var requestGPUs = func(n int) []container.DeviceRequest {
+	var ids []string
+	for gpu := range n {
+		ids = append(ids, strconv.Itoa(gpu))
+	}
+	return []container.DeviceRequest{{DeviceIDs: ids, Capabilities: [][]string{{"gpu"}}}}
 }
 
 // logConfig has the engine keep what a container writes as it is, whatever it does with

@@ -82,7 +82,7 @@ func (s *submission) equip(ctx context.Context, id string, env *environment, im 
 	if env == nil {
 		return nil
 	}
-	leave, err := enter(ctx, s.host+" "+environmentName(env.digest))
+	leave, err := enter(ctx, s.host+" ENV "+env.digest)
 	if err != nil {
 		return err
 	}

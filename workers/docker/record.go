@@ -59,6 +59,9 @@ type record struct {
 	Memory  int64             `json:"memory,omitempty"`
 	Ranks   int               `json:"ranks,omitempty"` // 0: one
 	Log     int64             `json:"log,omitempty"`   // how many bytes of a log are kept; 0: all
+	// GPUs are how many of the Of that the engine has are lent to the job.
+	GPUs int `json:"gpus,omitempty"`
+	Of   int `json:"of,omitempty"`
 	// Checkpoint is where rank 0 leaves what it could go on from.
 	Checkpoint *target.Checkpoint `json:"checkpoint,omitempty"`
 	Program    string             `json:"program,omitempty"` // the first word of the command; empty: a script

@@ -46,6 +46,9 @@ func (s *submission) script(im image) []byte {
 		}
 	}
 	s.exportEnviron(&b)
+	if s.job.Needs.GPUs > 0 && s.job.Port == 0 {
+		fmt.Fprintf(&b, ". %s || exit 126\n", gpusFile)
+	}
 	b.WriteString(s.findsPlugin())
 	if len(s.job.Secrets) > 0 {
 		b.WriteString("secrets\n")

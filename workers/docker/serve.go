@@ -122,6 +122,9 @@ func (Driver) Vet(t target.Target, job target.Job) error {
 	if s.Network == networkNone && job.Port > 0 {
 		return fmt.Errorf("target %q has `network: none`, so that nobody can ask what runs there: leave it out, or deploy on another target: %w", t.Name, target.ErrPermanent)
 	}
+	if e := job.Environment; job.Port > 0 && e != nil && e.Python != nil {
+		return fmt.Errorf("target %q makes Python environments for jobs, and none for what is deployed: all instances of a version must be of one image; use one that has what the model needs, as `environment: { image: … }`: %w", t.Name, target.ErrPermanent)
+	}
 	_, _, err = (&submission{target: t, s: s, job: job}).plan()
 	return err
 }

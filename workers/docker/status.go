@@ -32,7 +32,11 @@ func (d Driver) Status(ctx context.Context, t target.Target, id string) (target.
 		return target.Status{}, err
 	}
 	if f.box == nil || !started(f.box) {
-		return f.unstarted(w, stopped), nil
+		st := f.unstarted(w, stopped)
+		if st.State == target.Waiting && f.box != nil {
+			st.Reason, err = d.lend(ctx, e, id, f.box)
+		}
+		return st, err
 	}
 	r, err := recordOf(*f.box)
 	if err != nil {

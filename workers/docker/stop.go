@@ -47,6 +47,7 @@ func (d Driver) stop(ctx context.Context, e *engine, id string, why target.Cause
 	if err := e.leaveWish(ctx, owner, id, why); err != nil {
 		return err
 	}
+	e.remember(id, nil)
 	f, err := e.find(ctx, id) // it may have been made meanwhile
 	if err != nil || f.box == nil {
 		return err

@@ -114,6 +114,9 @@ func (s *submission) begin(ctx context.Context) (done bool, err error) {
 	if elected != draft {
 		return false, s.drop(ctx, draft)
 	}
+	if s.job.Needs.GPUs > 0 && s.job.Port == 0 {
+		return false, nil // which finds it, and borrows
+	}
 	return s.launch(ctx, name)
 }
 
@@ -126,6 +129,15 @@ func (s *submission) takeOver(ctx context.Context, box *container.InspectRespons
 	step("taken")
 	if started(box) {
 		return true, nil
+	}
+	r, err := recordOf(*box)
+	if err != nil {
+		return false, err
+	}
+	if r.GPUs > 0 {
+		s.launched = true // whoever looks may start it from here on
+		done, _, err := s.employ(ctx, box, r)
+		return done, err
 	}
 	return s.launch(ctx, name)
 }
