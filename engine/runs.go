@@ -101,7 +101,10 @@ func NewID() string { return strings.ToLower(rand.Text()[:8]) }
 // input is what a run begins with. Its plan is kept in the store, where everything else
 // that the run needs is: there is no bound on its size, and Temporal reads it but once.
 func (e *Engine) input(ctx context.Context, r Request) (flow.Input, error) {
-	in := flow.Input{Mark: rand.Text(), Store: r.Store, Dir: r.Dir, Host: r.Host, Secrets: len(flow.Secrets(r.Plan, r.Dir)) > 0}
+	in := flow.Input{
+		Mark: rand.Text(), Store: r.Store, Dir: r.Dir, Host: r.Host, Secrets: len(flow.Secrets(r.Plan, r.Dir)) > 0,
+		Control: e.Info().ControlQueue(), Stages: stages(r.Plan), Alone: e.o.External == nil,
+	}
 	blobs, err := blob.OpenFolder(r.Store)
 	if err != nil {
 		return in, err
@@ -113,7 +116,7 @@ func (e *Engine) input(ctx context.Context, r Request) (flow.Input, error) {
 }
 
 func (e *Engine) start(ctx context.Context, c client.Client, id string, r Request, in flow.Input) error {
-	in.Run, in.Control, in.Stages = id, e.Info().ControlQueue(), stages(r.Plan)
+	in.Run = id
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: idPrefix + id, TaskQueue: e.Info().Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,

@@ -86,7 +86,7 @@ func (e *Engine) scheduled(ctx context.Context, s Scheduling) (flow.Scheduled, e
 	for _, ofRun := range []string{"mark", "started"} {
 		delete(given.Memo, ofRun)
 	}
-	in.Mark, in.Control = "", e.Info().ControlQueue()
+	in.Mark = ""
 	given.Input = in
 	if s.Request.Secrets == nil {
 		return given, nil

@@ -237,10 +237,22 @@ func (c *carrier) begin(ctx workflow.Context) error {
 	return nil
 }
 
-// beatMore is what each stage adds to the time for which a worker may be silent. Reading
-// and writing the state of a hundred thousand stages leaves little time for signs of life
-// on a busy machine, and a stretch that is given up by mistake is done twice.
-const beatMore = 250 * time.Microsecond
+// silence is how long the worker of a stretch may give no sign of life before another one
+// gets it. On a busy machine that can be long, and a stretch that is given up by mistake is
+// done twice: its jobs are found, but not what it had learned of them. Each stage adds
+// to it, since the state of a hundred thousand stages is read and written for seconds.
+// Where one process is engine and worker, its successor knows that it has died.
+func (c *carrier) silence() time.Duration {
+	if c.in.Alone {
+		return silenceAlone
+	}
+	return workers.Heartbeat + time.Duration(c.in.Stages)*silenceMore
+}
+
+const (
+	silenceAlone = 30 * time.Second
+	silenceMore  = 250 * time.Microsecond
+)
 
 // stretch carries the run on. When there is news meanwhile, the stretch is nudged,
 // again and again: the worker that has it may have died.
@@ -248,7 +260,7 @@ func (c *carrier) stretch(ctx workflow.Context) error {
 	c.known = c.news
 	in := StretchInput{Input: c.in, From: c.got.To, Decided: c.decided, Turns: sortedNames(c.held), Cancels: c.cancels, Unsure: c.got.Unsure}
 	o := following
-	o.HeartbeatTimeout += time.Duration(c.in.Stages) * beatMore
+	o.HeartbeatTimeout = c.silence()
 	if c.cancels > 0 {
 		o.TaskQueue = c.in.Control
 	}

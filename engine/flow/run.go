@@ -49,6 +49,9 @@ type Input struct {
 	// Stages is how many the plan has, those of pipelines within it included; zero when
 	// nobody counted them.
 	Stages int `json:"stages,omitempty"`
+	// Alone says that one process is engine and worker: nobody else could go on with the
+	// run while it lives.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // run is one execution of a plan.

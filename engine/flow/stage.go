@@ -168,6 +168,9 @@ func (r *run) record(w World, u *unit, o workers.Outcome) {
 	if !o.End.IsZero() {
 		p.Ended = o.End
 	}
+	if o.Reused == nil {
+		p.since(o.Start)
+	}
 	job := s.Deploy == nil && s.Nested == nil && o.Reused == nil
 	if job && o.State != target.Lost && o.Cause != target.CauseStart {
 		exit := o.Exit
@@ -186,6 +189,20 @@ func (r *run) record(w World, u *unit, o workers.Outcome) {
 	}
 	if len(o.Answer) > 0 {
 		p.Answer = o.Answer
+	}
+}
+
+// since puts down that a job began at start: a worker that died before it was on record
+// has begun it, and the attempt, and maybe the stage, are as old.
+func (p *StageProgress) since(start time.Time) {
+	if start.IsZero() {
+		return
+	}
+	if start.Before(p.Begun) {
+		p.Begun = start
+	}
+	if start.Before(p.Started) {
+		p.Started = start
 	}
 }
 

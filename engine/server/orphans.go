@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/cluster"
@@ -17,7 +18,10 @@ import (
 
 // orphansWithin bounds how long a server looks for what its predecessor has left: what it
 // does not find is found by its silence.
-const orphansWithin = 5 * time.Second
+const orphansWithin = 20 * time.Second
+
+// orphansAtOnce is of how many runs it looks for it at the same time.
+const orphansAtOnce = 16
 
 // adopt gives up, in the name of a predecessor that was killed, what that was doing. The
 // seat is ours alone, so that nobody else can be doing it; without a word Temporal would
@@ -27,6 +31,9 @@ func (o Options) adopt(ctx context.Context, c client.Client, namespace, queue st
 	ctx, cancel := context.WithTimeout(ctx, orphansWithin)
 	defer cancel()
 	query := fmt.Sprintf("ExecutionStatus = 'Running' AND TaskQueue = '%s'", queue)
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	places := make(chan struct{}, orphansAtOnce)
 	for page := []byte(nil); ; {
 		got, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 1000, NextPageToken: page})
 		if err != nil {
@@ -34,9 +41,13 @@ func (o Options) adopt(ctx context.Context, c client.Client, namespace, queue st
 			return
 		}
 		for _, w := range got.GetExecutions() {
-			if err := o.giveUp(ctx, c, namespace, w.GetExecution()); err != nil {
-				o.Log.Warn("what the last server was doing is left to time out", "workflow", w.GetExecution().GetWorkflowId(), "error", err)
-			}
+			places <- struct{}{}
+			looking.Go(func() {
+				defer func() { <-places }()
+				if err := o.giveUp(ctx, c, namespace, w.GetExecution()); err != nil {
+					o.Log.Warn("what the last server was doing is left to time out", "workflow", w.GetExecution().GetWorkflowId(), "error", err)
+				}
+			})
 		}
 		if page = got.GetNextPageToken(); len(page) == 0 {
 			return

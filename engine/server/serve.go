@@ -75,7 +75,9 @@ func serve(ctx context.Context, o Options) error {
 		o.Ready(c)
 	}
 	info := Info{PID: os.Getpid(), Build: o.Build, Address: address, Queue: queue}
-	if _, err := o.Seat.info(); err == nil { // one that stops takes its word with it
+	// One that stops takes its word with it. Where nobody else can have any work, it is
+	// looked for all the same: it may not have had the time to hand it over.
+	if _, err := o.Seat.info(); err == nil || o.Seat.External == nil {
 		o.adopt(ctx, c, namespaceOf(address), queue)
 	}
 	stopWorkers, err := o.workers(c, info)
