@@ -70,14 +70,22 @@ func work(dir string) error {
 
 func id(i int) string { return fmt.Sprintf("job-%d", i) }
 
-// worker is a job that notes its starts, and GPUs that another has at the same time.
+// worker is a job that notes its starts, and GPUs that another has at the same time. Every
+// second one has two ranks on each node.
 func worker(dir string, i, nodes int) target.Job {
 	script := fmt.Sprintf(`echo x >>%[1]s/starts.%[2]s.$RANK
+[ $LOCAL_RANK = 0 ] || CUDA_VISIBLE_DEVICES= # all on one node see the same
 for d in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do mkdir %[1]s/gpu.$d || echo %[2]s $d >>%[1]s/twice; done
-ls -d %[1]s/gpu.* | wc -l >>%[1]s/together; sleep 0.1
+ls -d %[1]s/gpu.* 2>/dev/null | wc -l >>%[1]s/together; sleep 0.1
 for d in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do rmdir %[1]s/gpu.$d; done`, dir, id(i))
-	return target.Job{ID: id(i), Script: script, Host: host(), Needs: target.Resources{Nodes: nodes}, Grace: time.Second}
+	j := target.Job{ID: id(i), Script: script, Host: host(), Needs: target.Resources{Nodes: nodes}, Grace: time.Second}
+	if each := ranksOf(i, 1); each > 1 {
+		j.Launch = &target.Launch{Kind: target.LaunchTorchrun, Processes: each}
+	}
+	return j
 }
+
+func ranksOf(i, nodes int) int { return nodes * (1 + i%2) }
 
 func start(t *testing.T, dir, at string) *exec.Cmd {
 	t.Helper()
@@ -99,7 +107,7 @@ func whole(t *testing.T, dir string) {
 		if err != nil || st.State != target.Succeeded {
 			t.Errorf("%s: %+v, %v", id(i), st, err)
 		}
-		for rank := range nodes {
+		for rank := range ranksOf(i, nodes) {
 			if text, _ := os.ReadFile(fmt.Sprintf("%s/starts.%s.%d", dir, id(i), rank)); string(text) != "x\n" {
 				t.Errorf("rank %d of %s started %d times", rank, id(i), strings.Count(string(text), "x"))
 			}

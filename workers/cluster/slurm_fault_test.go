@@ -53,7 +53,7 @@ func TestLentNodesUnderFire(t *testing.T) {
 		if err != nil || st.State != target.Succeeded && (st.State != target.Failed || st.Cause != target.CausePreempted) {
 			t.Errorf("%s: %+v, %v", id(i), st, err)
 		}
-		for rank := range nodes {
+		for rank := range ranksOf(i, nodes) {
 			text, _ := os.ReadFile(fmt.Sprintf("%s/starts.%s.%d", dir, id(i), rank))
 			if n := strings.Count(string(text), "x"); n > 1 || n == 0 && st.State == target.Succeeded {
 				t.Errorf("rank %d of %s started %d times, and is %s", rank, id(i), n, st.State)
