@@ -27,7 +27,7 @@ import (
 //	routing/NAME.json, NAME.applied   what was decided about an endpoint, and its history; up to where the gateway follows
 //	keys/NAME.json                    the two keys of an endpoint that asks for one
 //	endpoints/NAME/deployments/ID/    wish.json, end.json, retired, swept, figures; code/, model, serve.*, or contents/
-//	  instances/N/                    now.json, log, tmp/, and a folder for each start: a process folder, or seat.json
+//	  instances/N/                    now.json or last.json, log, tmp/, and a folder for each start: a process folder, or seat.json
 const (
 	lockFile    = "lock"
 	nudgeFile   = "nudge"

@@ -60,6 +60,7 @@ type Seat struct {
 const (
 	loopback = "127.0.0.1"
 	seatFile = "seat.json"
+	lastFile = "last.json" // the number of the last start of an instance that is none any more
 )
 
 // dir is the folder of this start. Where it is, something of the process may be left.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/amlflow/amlflow/workers/target"
@@ -21,10 +22,13 @@ type scaling struct {
 	wanted chan struct{} // a request waits
 	area   float64       // of the load, when it was looked at the last time
 	at     time.Time
+
+	mu      sync.Mutex
+	leaving map[int]bool // numbers of instances that are being stopped; no other has them meanwhile
 }
 
 func newScaling(v *version) *scaling {
-	s := &scaling{version: v, decide: newScaler(*v.Scale, v.Limits.Concurrent), wanted: make(chan struct{}, 1), at: time.Now()}
+	s := &scaling{version: v, decide: newScaler(*v.Scale, v.Limits.Concurrent), wanted: make(chan struct{}, 1), at: time.Now(), leaving: map[int]bool{}}
 	v.places.wants = func() {
 		select {
 		case s.wanted <- struct{}{}:
@@ -73,7 +77,11 @@ func (s *scaling) look() {
 		for _, i := range have[max(want, 0):] {
 			s.log.Info("fewer instances are needed", "stop", i.number, "want", want)
 			s.places.remove(i)
-			s.keepers.Go(func() { s.dismiss(i) })
+			s.leave(i.number, true)
+			s.keepers.Go(func() {
+				s.dismiss(i)
+				s.leave(i.number, false)
+			})
 		}
 	}
 }
@@ -85,13 +93,22 @@ func (s *scaling) start() {
 		taken = append(taken, i.number)
 	}
 	n := 0
-	for slices.Contains(taken, n) {
+	s.mu.Lock()
+	for slices.Contains(taken, n) || s.leaving[n] {
 		n++
 	}
+	s.mu.Unlock()
 	s.log.Info("more instances are needed", "start", n)
 	i := s.instance(n)
 	s.tend(i)
 	s.places.add(i)
+}
+
+// leave notes that an instance with this number is being stopped, or has been.
+func (s *scaling) leave(n int, is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaving[n] = is
 }
 
 // dismiss stops an instance that is out of rotation, after it has answered what it
@@ -131,6 +148,10 @@ func (i *instance) dissolve(ctx context.Context) error {
 		if err := l.pullLast(ctx, i.maker); errors.Is(err, target.ErrUnreachable) {
 			return err
 		}
+	}
+	// The next one with this number is another job than any before, whose folders are gone.
+	if err := i.remember(); err != nil {
+		return err
 	}
 	// Without its record it is none any more.
 	if err := os.Remove(filepath.Join(i.dir, nowFile)); ignoreMissing(err) != nil {

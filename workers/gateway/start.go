@@ -130,6 +130,10 @@ func (i *instance) take(l life) error {
 // says: a folder never serves twice.
 func (i *instance) lastStart() int {
 	last := i.view().Start
+	var before int
+	if readJSON(i.dir, lastFile, &before) == nil {
+		last = max(last, before)
+	}
 	entries, _ := os.ReadDir(i.dir)
 	for _, e := range entries {
 		if n, err := strconv.Atoi(e.Name()); err == nil {
@@ -137,6 +141,15 @@ func (i *instance) lastStart() int {
 		}
 	}
 	return last
+}
+
+// remember keeps the number of the last start when the folders of starts go. On this
+// computer a folder is all that a start is; elsewhere it is a job, whose id never comes again.
+func (i *instance) remember() error {
+	if i.of.here() {
+		return nil
+	}
+	return writeDurable(i.dir, lastFile, i.lastStart())
 }
 
 var errUnstarted = errors.New("could not be started")
