@@ -168,6 +168,7 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 		case open:
 			if p, err = e.standing(ctx, c, idPrefix+id); err == nil {
 				hear(p, d.GetPendingActivities())
+				p = e.turns(ctx, c, p)
 			}
 		default:
 			p, err = e.record(ctx, c, id)

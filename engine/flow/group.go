@@ -26,6 +26,9 @@ const (
 	signalAlive = "amlflow.group.alive"
 )
 
+// QueryGroup asks a group for its GroupState.
+const QueryGroup = "amlflow.group.state"
+
 // Claim is somebody's wish to have a turn.
 type Claim struct {
 	Workflow string `json:"workflow"` // who wants it
@@ -54,6 +57,9 @@ const (
 // Group gives turns in the order in which they were asked for. A claimant that has
 // ended without a word loses its turn.
 func Group(ctx workflow.Context, g GroupState) error {
+	if err := workflow.SetQueryHandler(ctx, QueryGroup, func() (GroupState, error) { return g, nil }); err != nil {
+		return err
+	}
 	ask, leave := workflow.GetSignalChannel(ctx, signalAsk), workflow.GetSignalChannel(ctx, signalLeave)
 	for signals := 0; ; {
 		g.grant(ctx)
@@ -130,9 +136,10 @@ func (r *run) acquire(w World, u *unit) (release func(), ok bool) {
 		return func() {}, true
 	}
 	before := u.p.Started
+	u.p.Turn = g.Name
 	u.p.Why = fmt.Sprintf(Turn+" in the group %q", g.Name)
 	release, err := w.Turn(g, u.key())
-	u.p.Why, u.p.Started = "", before
+	u.p.Why, u.p.Turn, u.p.Started = "", "", before
 	switch {
 	case w.Err() != nil:
 		u.p.Status, u.p.Why = target.Cancelled, "the run was cancelled before it began"

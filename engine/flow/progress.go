@@ -37,6 +37,7 @@ type Progress struct {
 	Outputs   map[string]any  `json:"outputs"`
 	Error     string          `json:"error,omitempty"` // of the run itself, not of a stage
 	Why       string          `json:"why,omitempty"`   // why it waits
+	Turn      string          `json:"turn,omitempty"`  // the group in which it waits for its turn
 }
 
 // StageProgress is a stage as it stands.
@@ -52,6 +53,7 @@ type StageProgress struct {
 	Cause    target.Cause       `json:"cause,omitempty"`
 	Error    string             `json:"error,omitempty"` // what happened, for people
 	Why      string             `json:"why,omitempty"`   // why it was skipped, or waits
+	Turn     string             `json:"turn,omitempty"`  // the group in which it waits for its turn
 	At       diag.Pos           `json:"at"`              // where it is written; of the key to change once it failed
 	Outputs  map[string]any     `json:"outputs,omitempty"`
 	Metrics  map[string]float64 `json:"metrics,omitempty"`

@@ -135,12 +135,13 @@ func (r *run) endpointTurn(w World, u *unit, news bool) (giveBack func(), err er
 	}
 	before := u.p.Why
 	if news {
+		u.p.Turn = g.Name
 		u.p.Why = fmt.Sprintf(Turn+": one run at a time deploys to endpoint %q", u.s.Deploy.Endpoint)
 		w.Touch(u.p)
 	}
 	giveBack, err = w.Turn(g, u.key()+":endpoint")
 	if err == nil && news {
-		u.p.Why = before
+		u.p.Why, u.p.Turn = before, ""
 		w.Touch(u.p)
 	}
 	return giveBack, err

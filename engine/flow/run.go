@@ -93,12 +93,13 @@ func (r *run) ownTurn(w World) (release func(), err error) {
 	if g == nil {
 		return func() {}, nil
 	}
+	r.progress.Turn = g.Name
 	r.progress.Why = fmt.Sprintf("waits for its turn in the group %q", g.Name)
 	release, err = w.Turn(g, "")
 	if err != nil && w.Err() == nil {
 		return release, err
 	}
-	r.progress.Why = ""
+	r.progress.Why, r.progress.Turn = "", ""
 	return release, nil
 }
 
