@@ -47,6 +47,8 @@ func TestScripts(t *testing.T) {
 					exec.Command("python3", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", t.TempDir(), "six==1.16.0").Run() == nil, nil
 			case "mlflow":
 				return withMLflow() != "", nil
+			case "openapi":
+				return withOpenAPI() != "", nil
 			case "sshd":
 				return withSSHD(), nil
 			case "podman":
@@ -75,6 +77,7 @@ func ownState(e *testscript.Env) error {
 	e.Setenv("EXAMPLES", examples)
 	e.Setenv("HOME", e.WorkDir)
 	e.Setenv("MLFLOW", withMLflow())
+	e.Setenv("OPENAPI", withOpenAPI())
 	e.Defer(func() { leaveNothing(e.T(), home) })
 	return nil
 }
