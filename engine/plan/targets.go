@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -192,7 +193,7 @@ func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
 	b.unheld(t, can, p.Asks)
 	b.routes(t, can)
 	if b.out.Deploy != nil && !can.Serve {
-		lacks(l, path, "deploys a model", "name a target that serves, for example one of kind "+b.serving())
+		lacks(l, path, "deploys a model", cmp.Or(can.Unserved, "name a target that serves, for example one of kind "+b.serving()))
 	}
 }
 

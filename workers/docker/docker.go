@@ -71,8 +71,9 @@ func (d Driver) Can(t target.Target) target.Can {
 	if err != nil {
 		s = settings{}
 	}
-	serves := d.Serves() && s.Network != networkNone
-	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Python: s.Network != networkNone, Launch: true, Checkpoints: true, Serve: serves, Route: serves, Memory: target.HoldAlways, CPUs: target.HoldAlways}
+	why := unserved(s)
+	serves := d.Serves() && why == ""
+	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Python: s.Network != networkNone, Launch: true, Checkpoints: true, Serve: serves, Route: serves, Unserved: why, Memory: target.HoldAlways, CPUs: target.HoldAlways}
 }
 
 // Check implements target.Driver.

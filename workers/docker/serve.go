@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -88,10 +89,31 @@ func (d Driver) pin(ctx context.Context, t target.Target, wish *target.Deploymen
 	return nil
 }
 
+// unserved says why nobody could ask what runs on a target, as far as its settings tell, and
+// what to do; empty when they do not.
+func unserved(s settings) string {
+	switch host := cmp.Or(s.Host, usualHost()); {
+	case s.Network == networkNone:
+		return "the target has `network: none`, so that nobody can ask what runs there: leave it out, or name a target of another kind"
+	case far(host):
+		return fmt.Sprintf("its engine, %s, is on another machine, whose containers can be asked from there only: name a target of kind ssh for that machine, or run amlflow there", host)
+	}
+	return ""
+}
+
+// far reports whether an engine is on another machine, as far as its address tells.
+func far(host string) bool {
+	u, err := url.Parse(host)
+	if err != nil || u.Scheme != "tcp" || u.Hostname() == "localhost" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip == nil || !ip.IsLoopback()
+}
+
 // near refuses an engine on another machine: nobody here could ask what listens there.
 func (e *engine) near(ctx context.Context) error {
-	u, err := url.Parse(e.host)
-	if ip := net.ParseIP(u.Hostname()); err == nil && u.Scheme == "tcp" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if far(e.host) {
 		return fmt.Errorf("the container engine at %q is on another machine, and its containers can be asked from there only: deploy on a target of kind ssh, or run amlflow there: %w", e.host, target.ErrPermanent)
 	}
 	if runtime.GOOS != "linux" || e.isNear.Load() {

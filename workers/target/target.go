@@ -40,7 +40,9 @@ type Can struct {
 	Python bool // jobs and deployments may ask for a Python environment
 	Manage bool // the driver is a Manager: amlflow creates and resizes the target
 	Serve  bool // the driver is a Server: models can be deployed here
-	Route  bool // the driver is a Router: requests can be split between versions
+	// Unserved is what to do when they cannot, though the driver is one: a sentence for people.
+	Unserved string
+	Route    bool // the driver is a Router: requests can be split between versions
 	// Checkpoints: the driver is a Checkpointer, and jobs here may have checkpoints.
 	Checkpoints bool
 	// Memory and CPUs tell whether jobs are held to what they ask for.

@@ -150,7 +150,9 @@ func (s *store) logged() (l Logged, points []point) {
 		f := strings.SplitN(e.Path, "/", 3)
 		return gone[path.Join(f[0], f[1])]
 	})
-	slices.SortStableFunc(l.Registered, func(a, b Registered) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version)) })
+	slices.SortStableFunc(l.Registered, func(a, b Registered) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
+	})
 	slices.SortStableFunc(l.Runs, func(a, b Run) int { return cmp.Compare(a.Started, b.Started) })
 	slices.SortStableFunc(points, func(a, b point) int { return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Step, b.Step)) })
 	return l, points
