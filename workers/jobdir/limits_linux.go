@@ -45,11 +45,23 @@ func limit(dir string, p Process) (l limits) {
 		quota := strconv.Itoa(max(1000, int(p.CPUs*period)))
 		v1 := []bound{{"cpu.cfs_period_us", strconv.Itoa(period)}, {"cpu.cfs_quota_us", quota}}
 		v2 := []bound{{"cpu.max", quota + " " + strconv.Itoa(period)}}
-		if !l.add(sys.group("cpu", name, v1, v2)) {
+		if !l.add(sys.beside(l.Groups, name, v1, v2)) {
 			l.Notes = append(l.Notes, cpuNote(p.CPUs))
 		}
 	}
 	return l
+}
+
+// beside is the group for processors, of a process that may be in one for memory. In version
+// 2 a process is in one group only: another would let it out of the first.
+func (s system) beside(groups []string, name string, v1, v2 []bound) string {
+	if len(groups) == 0 || s.mount("cgroup", "cpu") != "" || s.mount("cgroup", "memory") != "" {
+		return s.group("cpu", name, v1, v2)
+	}
+	if g := groups[0]; gives(filepath.Dir(g), "cpu") && writeBounds(g, v2) == nil {
+		return g
+	}
+	return ""
 }
 
 func groupName(dir string) string {

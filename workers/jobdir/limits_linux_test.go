@@ -60,6 +60,25 @@ func TestGroupVersion2(t *testing.T) {
 	}
 }
 
+// Where the group for memory has no processors to give, they are not limited: a second group
+// would let the process out of the first.
+func TestOneGroupOfVersion2(t *testing.T) {
+	cpu := []bound{{"cpu.max", "50000 100000"}}
+	root, s := hierarchy(t, "cgroup2", "rw", "0::/user/scope\n",
+		"cgroup.subtree_control=cpu memory", "user/cgroup.subtree_control=memory", "user/scope/cgroup.procs=",
+		"user/job/memory.max=", "user/job/cgroup.procs=", "job/cpu.max=", "job/cgroup.procs=")
+	g := s.group("memory", "job", nil, []bound{{"memory.max", "64"}})
+	if g != filepath.Join(root, "user/job") {
+		t.Fatalf("got %q", g)
+	}
+	if got := s.beside([]string{g}, "job", nil, cpu); got != "" {
+		t.Errorf("it is in %q, too", got)
+	}
+	if got := s.beside(nil, "job", nil, cpu); got != filepath.Join(root, "job") {
+		t.Errorf("without memory it is in %q", got)
+	}
+}
+
 func TestGroupElsewhere(t *testing.T) {
 	for name, s := range map[string]system{
 		"nothing mounted": {mounts: "proc /proc proc rw 0 0\n", self: "0::/\n"},

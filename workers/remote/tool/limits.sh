@@ -9,6 +9,9 @@
 #	unlimited   its processors are not limited
 #	unwatched   nor is its memory
 
+# Where the kernel says what is mounted, and in which groups we are.
+kernel=/proc/self
+
 # mounted KIND OPTION: where control groups of this kind are, mounted with the option.
 mounted() {
 	while read -r _ at kind options _; do
@@ -18,7 +21,7 @@ mounted() {
 			return
 			;;
 		esac
-	done 2>/dev/null </proc/self/mounts
+	done 2>/dev/null <"$kernel/mounts"
 }
 
 # own MOUNT CONTROLLER: the group of a hierarchy that we are in. In a container the path may
@@ -26,13 +29,13 @@ mounted() {
 own() {
 	while IFS=: read -r _ controllers path; do
 		case ",$controllers," in *",$2,"*) [ ! -d "$1$path" ] || set -- "$1${path%/}" "$2" ;; esac
-	done 2>/dev/null </proc/self/cgroup
+	done 2>/dev/null <"$kernel/cgroup"
 	printf '%s\n' "$1"
 }
 
-# put FILE TEXT: write to a control file. It is a shell of its own, which moves itself when
+# put FILE TEXT: write to a control file, which the kernel has made. It is a shell of its own, which moves itself when
 # it writes 0 to cgroup.procs.
-put() { (echo "$2" >"$1") 2>/dev/null; }
+put() { [ -e "$1" ] && (echo "$2" >"$1") 2>/dev/null; }
 
 # gives GROUP CONTROLLER: the children of a group of version 2 have a controller.
 gives() {
@@ -41,42 +44,43 @@ gives() {
 	case " $given " in *" $2 "*) ;; *) put "$1/cgroup.subtree_control" "+$2" ;; esac
 }
 
-# hold GROUP CONTROLLER: write the limit of a group, and try whether we may enter it.
+# hold GROUP CONTROLLER: write the limit of a group.
 hold() {
 	case $2 in
 	memory)
 		put "$1/memory.limit_in_bytes" "$memory" || put "$1/memory.max" "$memory" || return 1
-		put "$1/memory.memsw.limit_in_bytes" "$memory" || put "$1/memory.swap.max" 0 # many systems count no swap
+		put "$1/memory.memsw.limit_in_bytes" "$memory" || put "$1/memory.swap.max" 0 || : # many systems count no swap
 		;;
-	cpu) put "$1/cpu.cfs_quota_us" "$quota" || put "$1/cpu.max" "$quota 100000" || return 1 ;;
+	cpu) put "$1/cpu.cfs_quota_us" "$quota" || put "$1/cpu.max" "$quota 100000" ;;
 	esac
-	put "$1/cgroup.procs" 0
 }
 
-# group PARENT CONTROLLER: make a group for the unit. It is on record before it is there.
+# group PARENT CONTROLLER…: make a group for the unit, and try whether we may enter it. It is
+# on record before it is there.
 group() {
 	g=$1/amlflow-$fill new=
+	shift
 	grep -qxF "$g" "$u/groups" 2>/dev/null || printf '%s\n' "$g" >>"$u/groups"
-	mkdir "$g" 2>/dev/null && new=yes || [ -d "$g" ] || return 1
-	if hold "$g" "$2"; then return 0; fi
+	if mkdir "$g" 2>/dev/null; then new=yes; elif [ ! -d "$g" ]; then return 1; fi
+	for c in "$@"; do
+		hold "$g" "$c" || set -- fails
+	done
+	if [ "$1" != fails ] && put "$g/cgroup.procs" 0; then return 0; fi
 	[ -z "$new" ] || rmdir "$g" 2>/dev/null
 	return 1
 }
 
-# confine CONTROLLER: make a group for it where the host lets us.
-confine() {
-	m=$(mounted cgroup "$1")
-	if [ -n "$m" ]; then
-		group "$(own "$m" "$1")" "$1"
-		return
-	fi
+# unified CONTROLLER…: make one group of version 2 that has them all: a process is in one only.
+unified() {
 	m=$(mounted cgroup2 rw)
 	[ -n "$m" ] || return 1
 	# A group that holds processes cannot have children with limits, so the first ancestor
-	# that gives the controller to its children is taken.
+	# that gives the controllers to its children is taken.
 	parent=$(own "$m" "")
 	while [ "${parent#"$m"}" != "$parent" ]; do
-		if gives "$parent" "$1" && group "$parent" "$1"; then return 0; fi
+		able=yes
+		for c in "$@"; do gives "$parent" "$c" || able=; done
+		if [ -n "$able" ] && group "$parent" "$@"; then return 0; fi
 		parent=${parent%/*}
 	done
 	return 1
@@ -84,13 +88,30 @@ confine() {
 
 # limit: do what can be done, before the process is there.
 limit() {
-	[ "$memory" = 0 ] || confine memory || {
-		if [ -r /proc/self/smaps_rollup ]; then : >"$u/watched"; else : >"$u/unwatched"; fi
-	}
-	[ "$quota" = 0 ] || confine cpu || : >"$u/unlimited"
+	rest= unheld=
+	if [ "$memory" != 0 ]; then rest=memory; fi
+	if [ "$quota" != 0 ]; then rest="$rest cpu"; fi
+	for controller in $rest; do # of version 1, where each has a tree of its own
+		m=$(mounted cgroup "$controller")
+		[ -n "$m" ] || continue
+		rest=$(echo " $rest " | sed "s/ $controller / /")
+		group "$(own "$m" "$controller")" "$controller" || unheld="$unheld $controller"
+	done
+	set -- $rest
+	if [ $# = 0 ] || unified "$@"; then :; elif [ $# = 2 ] && unified memory; then
+		unheld="$unheld cpu"
+	else
+		unheld="$unheld $*"
+	fi
+	case " $unheld " in
+	*" memory "*) if [ -r /proc/self/smaps_rollup ]; then : >"$u/watched"; else : >"$u/unwatched"; fi ;;
+	esac
+	case " $unheld " in
+	*" cpu "*) : >"$u/unlimited" ;;
+	esac
 }
 
-# enter: move this shell into the groups of the unit.
+# enter_groups: move this shell into the groups of the unit.
 enter_groups() {
 	[ -e "$mine/groups" ] || return 0
 	while IFS= read -r g; do
