@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"strings"
+	"math"
 
 	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/flow"
@@ -12,13 +12,14 @@ import (
 )
 
 func (p *program) statusVerb() *cobra.Command {
-	var tell bool
+	var tell, all bool
 	v := &cobra.Command{
 		Use:   "status [RUN]",
 		Short: "Show a run as it stands",
 		Long: `Status shows a run, the newest when none is named: each stage, where it runs,
-since when, its results, and why it failed. -o json prints the object that
-` + "`run -o json`" + ` ends with, at any time.`,
+since when, its results, and why it failed. Of a run of very many stages it shows
+what is under way or has failed, and counts the others, unless --all is given.
+-o json prints the object that ` + "`run -o json`" + ` ends with, at any time.`,
 		Args: takes(0, 1), ValidArgsFunction: p.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, id, err := p.runOf(cmd.Context(), args, p.notice)
@@ -36,7 +37,7 @@ since when, its results, and why it failed. -o json prints the object that
 				record.Gone = engine.GoneOf(r)
 				err = p.json(record)
 			} else {
-				p.showRun(r)
+				p.showRun(r, all)
 			}
 			if err == nil && tell {
 				err = silently(codeOfRun(r))
@@ -44,11 +45,12 @@ since when, its results, and why it failed. -o json prints the object that
 			return err
 		},
 	}
+	v.Flags().BoolVar(&all, "all", false, "show every stage, however many they are")
 	v.Flags().BoolVar(&tell, "exit-code", false, "end as the run did, or with 8 while it goes on")
 	return p.prints(v, "json")
 }
 
-func (p *program) showRun(r *flow.Progress) {
+func (p *program) showRun(r *flow.Progress, all bool) {
 	how := "in"
 	if r.Status == target.Running {
 		how = "for"
@@ -58,17 +60,33 @@ func (p *program) showRun(r *flow.Progress) {
 		p.print("%s", clean(r.Why))
 	}
 	p.print("")
-	rows := [][]string{p.heading("STAGE", "STATUS", "TARGET", "TRY", "TOOK", "RESULT")}
-	table(p.out, p.statusRows(rows, r.Stages, "", nil))
+	most := mostRows
+	if all {
+		most = math.MaxInt
+	}
+	p.showStages(r, most)
 	for _, line := range p.waiting(r, map[string]bool{}) {
 		p.print("%s", line)
 	}
+	p.showFailures(r, most)
+	p.showGone(engine.GoneOf(r))
+}
+
+// showFailures shows why stages failed, the first of them if they are very many.
+func (p *program) showFailures(r *flow.Progress, most int) {
+	n := 0
 	for i := range r.Stages {
-		if s := &r.Stages[i]; s.Status == target.Failed || s.Status == target.Lost {
+		s := &r.Stages[i]
+		if s.Status != target.Failed && s.Status != target.Lost {
+			continue
+		}
+		if n++; n <= most {
 			p.failure(p.out, p.colourOut, r, s)
 		}
 	}
-	p.showGone(engine.GoneOf(r))
+	if n > most {
+		p.print("\n%d more failed", n-most)
+	}
 }
 
 // showGone says what is no longer kept of what a run made.
@@ -88,25 +106,6 @@ func (p *program) showGone(gone []engine.Gone) {
 		}
 		p.print("no longer kept: %s (%s)", what, g.Artifact)
 	}
-}
-
-// statusRows are the stages of a run and, set in below each, its items and those of
-// the pipeline that it runs.
-func (p *program) statusRows(rows [][]string, stages []flow.StageProgress, indent string, of *flow.SweepProgress) [][]string {
-	for i := range stages {
-		s := &stages[i]
-		took := span(s.Started, s.Ended)
-		if s.Status == flow.Skipped {
-			took = ""
-		}
-		name := strings.TrimSpace(s.Name + " " + clean(s.Label))
-		rows = append(rows, []string{indent + name, state(p.colourOut, s.Status), or(s.Target, "-"), number(float64(s.Attempts)), or(took, "-"), result(s, of)})
-		rows = p.statusRows(rows, ranked(s), indent+"  ", s.Sweep)
-		if s.Nested != nil {
-			rows = p.statusRows(rows, s.Nested.Stages, indent+"  ", nil)
-		}
-	}
-	return rows
 }
 
 // result is the most telling thing about a stage.
