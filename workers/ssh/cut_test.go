@@ -27,6 +27,7 @@ type proxy struct {
 	conns    []net.Conn
 	budget   int64 // bytes that may yet go to the server
 	down     bool  // who connects is cut at once
+	silent   bool  // nothing goes through, and nobody is told
 }
 
 const unbounded = 1 << 60
@@ -65,7 +66,7 @@ func (p *proxy) serve() {
 			p.sever()
 			continue
 		}
-		go io.Copy(c, s)
+		go io.Copy(husher{c, p}, s)
 		go func() {
 			io.Copy(spender{s, p}, c)
 			c.Close()
@@ -82,6 +83,10 @@ type spender struct {
 
 func (s spender) Write(b []byte) (int, error) {
 	s.p.mu.Lock()
+	if s.p.silent {
+		s.p.mu.Unlock()
+		return len(b), nil
+	}
 	may := min(int64(len(b)), s.p.budget)
 	s.p.budget -= may
 	s.p.mu.Unlock()
@@ -91,6 +96,29 @@ func (s spender) Write(b []byte) (int, error) {
 		err = io.ErrShortWrite
 	}
 	return n, err
+}
+
+// husher passes on bytes unless the proxy is silent.
+type husher struct {
+	net.Conn
+	p *proxy
+}
+
+func (h husher) Write(b []byte) (int, error) {
+	h.p.mu.Lock()
+	silent := h.p.silent
+	h.p.mu.Unlock()
+	if silent {
+		return len(b), nil
+	}
+	return h.Conn.Write(b)
+}
+
+// hush has nothing go through any more, as a cable that was pulled.
+func (p *proxy) hush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = true
 }
 
 // cut ends all connections, and every one that is tried from now on.

@@ -53,7 +53,7 @@ func (d Driver) Introduce(ctx context.Context, t target.Target) ([]target.Introd
 		if err != nil {
 			return nil, fmt.Errorf("host %q: %w: %w", name, err, target.ErrPermanent)
 		}
-		client, err := newLink(way).dial(ctx)
+		client, _, err := newLink(way).dial(ctx)
 		var unknown unknownKey
 		var wrong wrongKey
 		switch {

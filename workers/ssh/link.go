@@ -19,15 +19,14 @@ import (
 // The bounds of a connection.
 const (
 	connectWithin = 10 * time.Second // to the host, until somebody is logged in
-	aliveEvery    = 15 * time.Second // a question whether the host is still there
-	aliveWithin   = 15 * time.Second // and the time for its answer
 	mostSessions  = 8                // at once; servers allow 10 unless they are told otherwise
 )
 
 // link is a connection to one host, made when it is needed and again when it was cut.
 // It is a remote.Shell.
 type link struct {
-	way route
+	way           route
+	every, within time.Duration // aliveEvery and aliveWithin; tests have less patience
 
 	dialing  chan struct{} // holds one: whoever takes it may connect
 	sessions *slots
@@ -40,7 +39,7 @@ type link struct {
 var _ remote.Shell = (*link)(nil)
 
 func newLink(way route) *link {
-	l := &link{way: way, dialing: make(chan struct{}, 1), sessions: newSlots(mostSessions)}
+	l := &link{way: way, every: aliveEvery, within: aliveWithin, dialing: make(chan struct{}, 1), sessions: newSlots(mostSessions)}
 	l.dialing <- struct{}{}
 	return l
 }
@@ -162,7 +161,7 @@ func (l *link) connected(ctx context.Context) (client *ssh.Client, fresh bool, e
 	if failed != nil && at.After(asked) {
 		return nil, false, failed
 	}
-	client, err = l.dial(ctx)
+	client, heard, err := l.dial(ctx)
 	l.mu.Lock()
 	l.client, l.failed, l.at = client, err, time.Now()
 	if ctx.Err() != nil {
@@ -172,7 +171,7 @@ func (l *link) connected(ctx context.Context) (client *ssh.Client, fresh bool, e
 	if err != nil {
 		return nil, false, err
 	}
-	go l.watch(client)
+	go l.watch(client, heard)
 	return client, true, nil
 }
 
@@ -191,54 +190,20 @@ func (l *link) forget(client *ssh.Client) {
 	}
 }
 
-// watch asks the host from time to time whether it is there, and gives the connection
-// up when it is not: a cable that was pulled says nothing by itself.
-func (l *link) watch(client *ssh.Client) {
-	ended := make(chan struct{})
-	go func() {
-		_ = client.Wait() // why it ended is told to those who use it
-		close(ended)
-	}()
-	tick := time.NewTicker(aliveEvery)
-	defer tick.Stop()
-	defer l.forget(client)
-	for {
-		select {
-		case <-ended:
-			return
-		case <-tick.C:
-		}
-		answered := make(chan error, 1)
-		go func() {
-			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
-			answered <- err
-		}()
-		select {
-		case err := <-answered:
-			if err != nil {
-				return
-			}
-		case <-ended:
-			return
-		case <-time.After(aliveWithin):
-			return
-		}
-	}
-}
-
 // dial connects to the host, by way of the machines before it.
-func (l *link) dial(ctx context.Context) (client *ssh.Client, err error) {
+func (l *link) dial(ctx context.Context) (client *ssh.Client, heard *hearing, err error) {
 	known, err := newTrust(l.way.KnownHosts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, h := range l.way.Hops {
-		next, err := l.enter(ctx, client, h, known)
+		var next *ssh.Client
+		next, heard, err = l.enter(ctx, client, h, known)
 		if err != nil {
 			if client != nil {
 				client.Close()
 			}
-			return nil, err
+			return nil, nil, err
 		}
 		if before := client; before != nil {
 			go func() { // a jump host is needed as long as what is behind it
@@ -248,14 +213,14 @@ func (l *link) dial(ctx context.Context) (client *ssh.Client, err error) {
 		}
 		client = next
 	}
-	return client, nil
+	return client, heard, nil
 }
 
 // enter logs in to one machine, through the connection to the one before.
-func (l *link) enter(ctx context.Context, through *ssh.Client, h hop, known *trust) (*ssh.Client, error) {
+func (l *link) enter(ctx context.Context, through *ssh.Client, h hop, known *trust) (*ssh.Client, *hearing, error) {
 	id, err := l.way.identify(ctx, h)
 	if err != nil {
-		return nil, fmt.Errorf("log in to %s: %w", h, err)
+		return nil, nil, fmt.Errorf("log in to %s: %w", h, err)
 	}
 	defer id.close()
 	limit, cancel := context.WithTimeout(ctx, connectWithin)
@@ -267,16 +232,17 @@ func (l *link) enter(ctx context.Context, through *ssh.Client, h hop, known *tru
 		conn, err = through.DialContext(limit, "tcp", h.address())
 	}
 	if err != nil {
-		return nil, l.unreachable(ctx, limit, h, err)
+		return nil, nil, l.unreachable(ctx, limit, h, err)
 	}
+	heard := &hearing{Conn: conn}
 	var refused error
 	conf := &ssh.ClientConfig{User: h.User, Auth: id.methods, HostKeyCallback: known.callback(&refused), HostKeyAlgorithms: known.algorithms(h.address())}
 	stop := context.AfterFunc(limit, func() { conn.Close() })
-	c, channels, requests, err := ssh.NewClientConn(conn, h.address(), conf)
+	c, channels, requests, err := ssh.NewClientConn(heard, h.address(), conf)
 	stop()
 	switch {
 	case err == nil:
-		return ssh.NewClient(c, channels, requests), nil
+		return ssh.NewClient(c, channels, requests), heard, nil
 	case refused != nil:
 		err = refused
 	case strings.Contains(err.Error(), "unable to authenticate"):
@@ -285,7 +251,7 @@ func (l *link) enter(ctx context.Context, through *ssh.Client, h hop, known *tru
 		err = l.unreachable(ctx, limit, h, err)
 	}
 	conn.Close()
-	return nil, err
+	return nil, nil, err
 }
 
 func (l *link) unreachable(ctx, limit context.Context, h hop, err error) error {
