@@ -140,6 +140,31 @@ func TestANodeThatAnEarlierAmlflowHolds(t *testing.T) {
 	}
 }
 
+// A node that jobs share ends in Slurm when one of them runs and another was just given it. The
+// first is told why it ends, and the second, which was not brought there, goes elsewhere.
+func TestASharedNodeEndsWhileAnotherJobComes(t *testing.T) {
+	t.Parallel()
+	s := startSlurm(t, 1)
+	r := s.on(t.TempDir(), `"nodes": {"max": 1}, "node": {"gpus": 2}`, nil)
+	half := func(id, script string) {
+		t.Helper()
+		j := r.job(id, script, 1)
+		j.Needs.GPUs = 1
+		r.submit(j)
+	}
+	half("runs", waitsToBeTold)
+	r.rankSays("runs", 0, "on\n")
+	s.Ask("scancel", "--name="+r.hold())
+	half("comes", "true")
+	if st := r.ends("runs"); st.Cause != target.CausePreempted || !strings.Contains(st.Reason, "was cancelled in Slurm") || !strings.HasSuffix(r.log("runs"), "told\n") {
+		t.Errorf("got %+v, log %q", st, r.log("runs"))
+	}
+	r.until("comes", target.Succeeded)
+	if made, err := r.d.place(r.to.Name).made(); err != nil || len(made) != 1 || made[0] == "n1" {
+		t.Errorf("it has the nodes %q, %v", made, err)
+	}
+}
+
 // A job of two nodes has both or none, and its ranks find each other.
 func TestRanksOnLentNodes(t *testing.T) {
 	t.Parallel()
