@@ -2,6 +2,7 @@ package targettest
 
 import (
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,6 +17,25 @@ var kindQuestions = []question{
 	{"SettingsAreDescribed", settingsAreDescribed},
 	{"OptionalInterfacesMatchCan", optionalInterfacesMatchCan},
 	{"CheckPasses", checkPasses},
+	{"WhatNothingHoldsIsRefused", whatNothingHoldsIsRefused},
+}
+
+// What no job can have there is found without one, and a job that asks for it is refused.
+func whatNothingHoldsIsRefused(t *testing.T, h Harness) {
+	f, ok := h.Driver.(target.Fitter)
+	if !ok {
+		t.Skip("SKIP: this driver is no target.Fitter: what a job cannot have is found when it is submitted")
+	}
+	if err := f.Fits(h.Target, target.Resources{Nodes: 1}); err != nil {
+		t.Errorf("a job that asks for nothing: %v", err)
+	}
+	j := h.job("unheld", "echo ran")
+	j.Needs = target.Resources{Nodes: 1, GPUs: 1 << 20}
+	var misfit target.Misfit
+	if err := f.Fits(h.Target, j.Needs); !errors.As(err, &misfit) || misfit.Path != "gpus" || misfit.What == "" || misfit.Cure == "" {
+		t.Errorf("got %+v", err)
+	}
+	refused(t, h, j)
 }
 
 func kindIsComplete(t *testing.T, h Harness) {
