@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"net/url"
@@ -198,35 +197,18 @@ func (l saved) fetch(ctx context.Context, spool string) (glance string, err erro
 // folder is no checkpoint; one further inside is unpacked as the link that it is, for
 // whoever stores it to refuse.
 func unpackCheckpoints(archive *tar.Reader, dir string) error {
-	into, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer into.Close()
-	for {
-		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		name, ok := below(h.Name)
+	return unpackEach(archive, dir, func(h *tar.Header, into *os.Root, name string) error {
 		top, _, inside := strings.Cut(name, "/")
 		switch {
-		case !ok || target.Unfinished(top):
-			continue
+		case target.Unfinished(top):
+			return nil
 		case h.Typeflag == tar.TypeSymlink && inside:
-			err = into.Symlink("nowhere", filepath.FromSlash(name))
+			return into.Symlink("nowhere", filepath.FromSlash(name))
 		case h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeLink && !inside:
-			continue
-		default:
-			err = unpackOne(archive, h, into, filepath.FromSlash(name))
+			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("%q: %w", name, err)
-		}
-	}
+		return unpackOne(archive, h, into, filepath.FromSlash(name))
+	})
 }
 
 // settle gives what was unpacked the times of the originals, which archives tell in

@@ -14,10 +14,20 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 )
 
-// unpack writes the wanted entries of an archived folder into the folder dir, which
-// nothing leaves whatever the archive says. The names in it begin with that of the
-// folder. Only regular files and folders are taken; a second name of a file is a file.
+// unpack writes the wanted entries of an archived folder into the folder dir. Only regular
+// files and folders are taken; a second name of a file is a file.
 func unpack(archive *tar.Reader, dir string, wanted map[string]bool) error {
+	return unpackEach(archive, dir, func(h *tar.Header, into *os.Root, name string) error {
+		if top, _, _ := strings.Cut(name, "/"); !wanted[top] {
+			return nil
+		}
+		return unpackOne(archive, h, into, filepath.FromSlash(name))
+	})
+}
+
+// unpackEach hands each entry of an archived folder to take, to be written into the folder dir,
+// which nothing leaves whatever the archive says. The names in it begin with that of the folder.
+func unpackEach(archive *tar.Reader, dir string, take func(h *tar.Header, into *os.Root, name string) error) error {
 	into, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -32,10 +42,10 @@ func unpack(archive *tar.Reader, dir string, wanted map[string]bool) error {
 			return err
 		}
 		name, ok := below(h.Name)
-		if top, _, _ := strings.Cut(name, "/"); !ok || !wanted[top] {
+		if !ok {
 			continue
 		}
-		if err := unpackOne(archive, h, into, filepath.FromSlash(name)); err != nil {
+		if err := take(h, into, name); err != nil {
 			return fmt.Errorf("%q: %w", name, err)
 		}
 	}
