@@ -112,7 +112,10 @@ func (e *engine) borrow(ctx context.Context, id string, box *container.InspectRe
 		return loan{}, err
 	}
 	l := loan{before: ahead}
-	var mine []int
+	mine := held(box, wants, of)
+	if mine != nil {
+		before = 0
+	}
 	for gpu := range of {
 		if !taken[gpu] {
 			if l.free++; len(mine) < wants {
@@ -136,6 +139,16 @@ func (e *engine) borrow(ctx context.Context, id string, box *container.InspectRe
 	}
 	l.name, err = e.named(ctx, id, box.ID, claim{waiting: true, at: now})
 	return l, err
+}
+
+// held are the GPUs that a container has by its name, of a submission that died or is about to
+// start it: whoever takes over keeps them, so that the program has them whoever starts it.
+func held(box *container.InspectResponse, wants, of int) []int {
+	c, ok := claimOf([]string{box.Name})
+	if !ok || len(c.gpus) != wants || slices.Max(c.gpus) >= of {
+		return nil
+	}
+	return c.gpus
 }
 
 // named gives a container a name that says something; "" when there is none.
@@ -247,6 +260,12 @@ func (s *submission) employ(ctx context.Context, box *container.InspectResponse,
 	}
 	if done || errors.Is(err, target.ErrPermanent) {
 		s.remember(s.job.ID, nil)
+	}
+	if errors.Is(err, target.ErrPermanent) { // it never starts, and others wait
+		if _, box, lost := s.rename(ctx, s.job.ID, l.name); lost == nil && box != nil && started(box) {
+			_, lost = s.named(ctx, s.job.ID, box.ID, claim{gpus: l.gpus, at: time.Now()})
+			err = errors.Join(err, lost)
+		}
 	}
 	return done, "", err
 }

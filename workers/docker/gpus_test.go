@@ -194,6 +194,15 @@ func TestClaimsOfContainers(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.until("comes", target.Running)
+
+	// Whoever takes over from a submission that died keeps what it had.
+	y.submit(target.Job{ID: "again", Script: holds, Needs: target.Resources{GPUs: 1}}, &targettest.Blobs{})
+	if _, err := e.named(t.Context(), "again", containerOfJob(t, r, "again"), claim{gpus: []int{1}, at: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	x.cancel("comes")
+	y.until("again", target.Running)
+	y.logHas("again", "has 1 in PCI_BUS_ID")
 	if _, err := e.ContainerStart(t.Context(), name, client.ContainerStartOptions{}); err == nil {
 		t.Error("who slept over it has started all the same")
 	}

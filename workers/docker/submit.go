@@ -122,6 +122,14 @@ func (s *submission) begin(ctx context.Context) (done bool, err error) {
 
 // takeOver starts the container of a submission that died, or sleeps.
 func (s *submission) takeOver(ctx context.Context, box *container.InspectResponse) (done bool, err error) {
+	if r, err := recordOf(*box); err != nil || r.GPUs > 0 {
+		if err != nil {
+			return false, err
+		}
+		s.launched = true // whoever looks may start it from here on
+		done, _, err := s.employ(ctx, box, r)
+		return done, err
+	}
 	name, box, err := s.rename(ctx, s.job.ID, box.ID)
 	if err != nil || box == nil {
 		return false, err
@@ -129,15 +137,6 @@ func (s *submission) takeOver(ctx context.Context, box *container.InspectRespons
 	step("taken")
 	if started(box) {
 		return true, nil
-	}
-	r, err := recordOf(*box)
-	if err != nil {
-		return false, err
-	}
-	if r.GPUs > 0 {
-		s.launched = true // whoever looks may start it from here on
-		done, _, err := s.employ(ctx, box, r)
-		return done, err
 	}
 	return s.launch(ctx, name)
 }
