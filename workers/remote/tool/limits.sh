@@ -33,8 +33,8 @@ own() {
 	printf '%s\n' "$1"
 }
 
-# put FILE TEXT: write to a control file, which the kernel has made. It is a shell of its own, which moves itself when
-# it writes 0 to cgroup.procs.
+# put FILE TEXT: write to a control file, which the kernel has made. It is a shell of its own,
+# which moves itself when it writes 0 to cgroup.procs.
 put() { [ -e "$1" ] && (echo "$2" >"$1") 2>/dev/null; }
 
 # gives GROUP CONTROLLER: the children of a group of version 2 have a controller.

@@ -44,8 +44,11 @@ parts() {
 			continue
 		fi
 		tail -c "+$((at + 1))" "$u/log" | head -c "$n" >"$t"
-		n=$(($(wc -c <"$t")))
-		[ "$n" != 0 ] || return 0 # somebody cut it short
+		wanted=$n n=$(($(wc -c <"$t")))
+		if [ "$n" -lt "$wanted" ]; then
+			[ "$(($(wc -c <"$u/log")))" -lt "$((at + wanted))" ] || die "the disk of the host takes no more"
+			[ "$n" != 0 ] || return 0 # somebody cut it short
+		fi
 		was=$to
 		cut_of
 		[ "$to" != "$was" ] && [ "$to" -gt "$at" ] && [ "$from" -lt "$((at + n))" ] && continue

@@ -14,7 +14,7 @@ verb_reaches() {
 	patience=
 	! command -v timeout >/dev/null || patience="timeout 20"
 	while IFS= read -r other; do
-		said=$($patience $agent "$other" "test -d $here/$u/$fill/code && echo seen || echo blind" </dev/null 2>&1)
+		said=$($patience $agent "$other" "test -d \"$here/$u/$fill/code\" && echo seen || echo blind" </dev/null 2>&1)
 		status=$?
 		said=$(printf '%s\n' "$said" | tail -n 1)
 		case $status,$said in
