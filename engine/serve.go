@@ -44,7 +44,34 @@ func Serve(ctx context.Context, o ServeOptions) error {
 // keepEvery is how often drivers look after their own processes.
 const keepEvery = 5 * time.Second
 
+// noticeEvery is how often one asks a driver to notice the end of something, when nothing
+// is there.
+const noticeEvery = time.Second
+
+// notice sends something when a process that a driver keeps has ended.
+func notice(ctx context.Context, s target.Sentinel, fallen chan<- struct{}) {
+	for ctx.Err() == nil {
+		if s.Fallen(ctx) {
+			select {
+			case fallen <- struct{}{}:
+			default:
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(noticeEvery):
+		}
+	}
+}
+
 func keep(ctx context.Context, o ServeOptions, temporal *atomic.Pointer[client.Client]) {
+	fallen := make(chan struct{}, 1)
+	for _, d := range o.Drivers {
+		if s, ok := d.(target.Sentinel); ok {
+			go notice(ctx, s, fallen)
+		}
+	}
 	for {
 		for kind, d := range o.Drivers {
 			if k, ok := d.(target.Keeper); ok {
@@ -62,6 +89,7 @@ func keep(ctx context.Context, o ServeOptions, temporal *atomic.Pointer[client.C
 		case <-ctx.Done():
 			return
 		case <-time.After(keepEvery):
+		case <-fallen:
 		}
 	}
 }

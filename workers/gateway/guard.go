@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -269,4 +270,16 @@ func (f Folder) awaitGuard(ctx context.Context) {
 	}
 }
 
-func lives(pid int) bool { return pid != 0 && syscall.Kill(pid, 0) == nil }
+// lives reports whether a process can still do something. One that has ended, and whose
+// parent has not asked how, is there by its number alone.
+func lives(pid int) bool {
+	if pid == 0 || syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true // this system tells it in another way, if at all
+	}
+	_, state, _ := bytes.Cut(text[bytes.LastIndexByte(text, ')')+1:], []byte(" ")) // the name before it may hold anything
+	return !bytes.HasPrefix(state, []byte("Z"))
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -110,6 +111,38 @@ func TestAGatewayAndItsGuardAreKilledAtOnce(t *testing.T) {
 		t.Errorf("%d connections were refused", got)
 	}
 	t.Logf("%d of %d requests broke off; at most %v until two answers", broken.Load(), again.Load(), longest)
+}
+
+// Whoever keeps a gateway is told when it has ended, also when nothing is left of it.
+func TestTheEndOfAGatewayIsNoticed(t *testing.T) {
+	p := newGuardedPlace(t)
+	if Fallen(t.Context(), p.Dir) {
+		t.Error("there was none")
+	}
+	p.live(p.quick("d1", "1"))
+	n := p.next(now{})
+	p.await("a reserve", func() bool { return processLives(p.now().Reserve) })
+	n = p.now()
+	cancelled, cancel := context.WithCancel(t.Context())
+	said := make(chan bool, 2)
+	go func() { said <- Fallen(cancelled, p.Dir) }()
+	cancel()
+	if <-said {
+		t.Error("the one who has cancelled is told of an end")
+	}
+	go func() { said <- Fallen(t.Context(), p.Dir) }()
+	select {
+	case <-said:
+		t.Error("it has not ended")
+	case <-time.After(50 * time.Millisecond):
+	}
+	kill(t, n.Reserve)
+	kill(t, n.Guard)
+	kill(t, n.PID)
+	if !<-said {
+		t.Error("its end was not noticed")
+	}
+	p.reapOne()
 }
 
 // Somebody else may start a gateway in the moment in which one is killed. It has no

@@ -16,8 +16,8 @@ import (
 // gateway for all targets of the kind; see package gateway.
 
 var (
-	_ target.Router = Driver{}
-	_ target.Keeper = Driver{}
+	_ target.Router   = Driver{}
+	_ target.Sentinel = Driver{}
 )
 
 // GatewayDir returns the folder whose gateway serves the endpoints.
@@ -29,6 +29,10 @@ func (d Driver) GatewayDir() string { return filepath.Join(d.Dir, "gateway") }
 func (d Driver) Keep(ctx context.Context) error {
 	return errors.Join(gateway.Ensure(ctx, d.GatewayDir(), d.StartGateway), d.Tracking.Keep(ctx), d.sweepRemains(ctx))
 }
+
+// Fallen implements target.Sentinel: the gateway has been killed. Its guards mostly are
+// quicker, but they may have been killed with it.
+func (d Driver) Fallen(ctx context.Context) bool { return gateway.Fallen(ctx, d.GatewayDir()) }
 
 func (d Driver) endpoints() gateway.Folder {
 	return gateway.Folder{Dir: d.GatewayDir(), Start: d.StartGateway}
