@@ -120,9 +120,9 @@ func TestTheEndOfAGatewayIsNoticed(t *testing.T) {
 		t.Error("there was none")
 	}
 	p.live(p.quick("d1", "1"))
-	n := p.next(now{})
+	p.next(now{})
 	p.await("a reserve", func() bool { return processLives(p.now().Reserve) })
-	n = p.now()
+	n := p.now()
 	cancelled, cancel := context.WithCancel(t.Context())
 	said := make(chan bool, 2)
 	go func() { said <- Fallen(cancelled, p.Dir) }()
