@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,6 +67,27 @@ func connect(ctx context.Context, a Address, logger *slog.Logger) (client.Client
 	limit := time.Until(until) * 3 / 4
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	for {
+		c, err := connectOnce(ctx, a, limit, logger)
+		if err == nil || !coming(err) {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(comingPause):
+		}
+	}
+}
+
+// comingPause is how long after a server that is just starting is asked again.
+const comingPause = 20 * time.Millisecond
+
+// coming reports whether a server answers that is not ready yet: its port is open a moment
+// before it is. The SDK takes that for a refusal.
+func coming(err error) bool { return strings.Contains(err.Error(), "not healthy yet") }
+
+func connectOnce(ctx context.Context, a Address, limit time.Duration, logger *slog.Logger) (client.Client, error) {
 	c, err := client.DialContext(ctx, a.clientOptions(limit, logger))
 	if err != nil {
 		return nil, err

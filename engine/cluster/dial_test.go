@@ -106,6 +106,16 @@ func TestDialWithCertificateFiles(t *testing.T) {
 	dialled(t, a)
 }
 
+// A server whose port is open and that is not ready yet is waited for.
+func TestDialWaitsForAServerThatStarts(t *testing.T) {
+	f := startFake(t, "key")
+	f.coming.Store(3)
+	dialled(t, Address{HostPort: f.at, TLS: &TLS{CA: f.authority}, APIKey: "key"})
+	if left := f.coming.Load(); left >= 0 {
+		t.Errorf("it was not asked until it was ready: %d", left)
+	}
+}
+
 func TestDialProvesItselfWithAnAPIKey(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := startFake(t, "right")

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.temporal.io/api/workflowservice/v1"
@@ -24,6 +25,7 @@ type fake struct {
 	stop          func()
 	mu            sync.Mutex
 	header        string
+	coming        atomic.Int64 // so often it says that it is not ready yet
 }
 
 func startFake(t *testing.T, key string) *fake {
@@ -70,7 +72,10 @@ func (f *fake) seen() string {
 	return f.header
 }
 
-func (*fake) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
+func (f *fake) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
+	if f.coming.Add(-1) >= 0 {
+		return nil, status.Error(codes.Unavailable, "Frontend is not healthy yet")
+	}
 	return &workflowservice.GetSystemInfoResponse{}, nil
 }
 
