@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/amlflow/amlflow/engine/flow"
-
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -20,14 +18,14 @@ const (
 	askPause = 50 * time.Millisecond
 )
 
-// ask asks a workflow how its run stands. Where no worker has the workflow in memory, its
+// ask asks a workflow what it knows. Where no worker has the workflow in memory, its
 // history is replayed for the answer. When the history grows between the moment that
 // Temporal asks and the moment that the worker reads it, the SDK takes what is new for
 // a sign that the workflow is another one (temporalio/sdk-go issue 755). It is none, so
 // the question is put again.
-func ask(ctx context.Context, c client.Client, workflow string) (converter.EncodedValue, error) {
+func ask(ctx context.Context, c client.Client, workflow, query string) (converter.EncodedValue, error) {
 	for try := 1; ; try++ {
-		v, err := c.QueryWorkflow(ctx, workflow, "", flow.QueryProgress)
+		v, err := c.QueryWorkflow(ctx, workflow, "", query)
 		var failed *serviceerror.QueryFailed
 		if try == askTimes || !errors.As(err, &failed) || !strings.Contains(failed.Message, "[TMPRL1100]") {
 			return v, err

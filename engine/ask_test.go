@@ -41,7 +41,7 @@ func TestAWorkflowIsAskedAgainWhenItsHistoryGrew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := tc.outrun
-				_, err := ask(t.Context(), &c, "w")
+				_, err := ask(t.Context(), &c, "w", "q")
 				if c.asked != tc.asked || errors.Is(err, c.other) != tc.want {
 					t.Errorf("asked %d times, want %d: %v", c.asked, tc.asked, err)
 				}

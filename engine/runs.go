@@ -179,7 +179,7 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 }
 
 func query(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
-	v, err := ask(ctx, c, workflow)
+	v, err := ask(ctx, c, workflow, flow.QueryProgress)
 	if err != nil {
 		return nil, err
 	}

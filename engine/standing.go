@@ -32,7 +32,7 @@ func (e *Engine) standing(ctx context.Context, c client.Client, workflow string)
 // standsAt is how a run stands, and which record says so, when that is in the store.
 // What is read there is remembered, for whoever looks again before there is another.
 func (e *Engine) standsAt(ctx context.Context, c client.Client, workflow string) (*flow.Progress, target.Ref, error) {
-	v, err := ask(ctx, c, workflow)
+	v, err := ask(ctx, c, workflow, flow.QueryProgress)
 	if err != nil {
 		return nil, "", err
 	}

@@ -57,7 +57,7 @@ func (e *Engine) turns(ctx context.Context, c client.Client, p *flow.Progress) *
 func (e *Engine) group(ctx context.Context, c client.Client, name string) *flow.GroupState {
 	limit, cancel := context.WithTimeout(ctx, askGroupWithin)
 	defer cancel()
-	v, err := c.QueryWorkflow(limit, flow.GroupID(e.Info().Queue, name), "", flow.QueryGroup)
+	v, err := ask(limit, c, flow.GroupID(e.Info().Queue, name), flow.QueryGroup)
 	if err != nil {
 		return nil
 	}

@@ -74,18 +74,26 @@ type trained struct {
 	Outputs map[string]any
 }
 
-// The digits are trained on every kind of target by naming another one, and nothing else
-// is changed. What comes out is the same everywhere, to the byte.
-func TestDigitsEverywhere(t *testing.T) {
+// everywhere is a folder to work in and the state folder of the program, for tests that
+// move a pipeline from one place to the next.
+func everywhere(t *testing.T) (work, home string) {
+	t.Helper()
 	if !cluster.Available {
 		t.Skip("the slim build runs nothing by itself: run without -tags slim")
 	}
 	if rigs.Program("python3") == "" {
 		t.Skip("SKIP: python3 is not installed: apt-get install python3")
 	}
-	work := t.TempDir()
-	home := filepath.Join(work, "state")
+	work = t.TempDir()
+	home = filepath.Join(work, "state")
 	t.Cleanup(func() { leaveNothing(t, home) })
+	return work, home
+}
+
+// The digits are trained on every kind of target by naming another one, and nothing else
+// is changed. What comes out is the same everywhere, to the byte.
+func TestDigitsEverywhere(t *testing.T) {
+	work, home := everywhere(t)
 	want := trainOn(t, work, home, "local", map[string]any{"kind": "local"})
 	if want.Status != "succeeded" || want.Stages["train"].Outputs["model"] == nil {
 		t.Fatalf("here it ended with %+v", want)

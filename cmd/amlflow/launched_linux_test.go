@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/amlflow/amlflow/engine/cluster"
 	"github.com/amlflow/amlflow/workers/rigs"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,15 +17,7 @@ import (
 // A training by four processes on two nodes moves from here to Slurm, and to clusters whose
 // nodes are of this computer or of Slurm, by naming another target. The same comes out.
 func TestLaunchedEverywhere(t *testing.T) {
-	if !cluster.Available {
-		t.Skip("the slim build runs nothing by itself: run without -tags slim")
-	}
-	if rigs.Program("python3") == "" {
-		t.Skip("SKIP: python3 is not installed: apt-get install python3")
-	}
-	work := t.TempDir()
-	home := filepath.Join(work, "state")
-	t.Cleanup(func() { leaveNothing(t, home) })
+	work, home := everywhere(t)
 	targets := map[string]any{
 		"local":   map[string]any{"kind": "local", "nodes": 2},
 		"managed": map[string]any{"kind": "cluster", "nodes": map[string]any{"max": 2}},

@@ -122,43 +122,20 @@ mpirun -np $WORLD_SIZE sh -c 'echo process $OMPI_COMM_WORLD_RANK of $OMPI_COMM_W
 	}
 }
 
-// reduce is what a training begins with, and a step of it.
-const reduce = `import torch, torch.distributed as dist
-dist.init_process_group("gloo")
-mine = torch.tensor([float(dist.get_rank() + 1)])
-dist.all_reduce(mine)
-print("rank %d of %d has %d, launched by torchrun: %s" % (dist.get_rank(), dist.get_world_size(), int(mine), dist.is_torchelastic_launched()))
-dist.destroy_process_group()
-`
-
 // A real torch.distributed trains over two nodes, whoever lends them.
 func TestTorchOnNodesOfEveryProvider(t *testing.T) {
 	t.Parallel()
-	python := ""
-	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(name, "-c", "import torch.distributed as d; exit(not d.is_gloo_available())").Run() == nil {
-			python = name
-		}
-	}
-	if python == "" {
-		t.Skip("SKIP: no python3 has torch: apt-get install -y python3-torch")
-	}
 	for name, lend := range map[string]func(t *testing.T) *rig{
 		providerLocal: func(t *testing.T) *rig { return newRig(t, `{"nodes": {"max": 2}}`) },
 		providerSSH:   func(t *testing.T) *rig { return over(t, servers(t, 2), `{"max": 2}`) },
 		providerSlurm: func(t *testing.T) *rig { return startSlurm(t, 2).on(t.TempDir(), `"nodes": {"max": 2}`, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, in, code := lend(t), &targettest.Blobs{}, t.TempDir()
-			if err := os.WriteFile(filepath.Join(code, "train.py"), []byte(reduce), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			ref, err := target.PutTree(t.Context(), in, code, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			j := r.launched("job", python+" train.py", target.LaunchTorchrun, 1)
-			j.Code = ref
+			in := &targettest.Blobs{}
+			script, code := targettest.Torch(t, in)
+			r := lend(t)
+			j := r.launched("job", script, target.LaunchTorchrun, 1)
+			j.Code = code
 			if err := r.d.Submit(t.Context(), r.to, j, in); err != nil {
 				t.Fatal(err)
 			}

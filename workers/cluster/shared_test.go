@@ -50,7 +50,7 @@ func TestStateFoldersShareACluster(t *testing.T) {
 // A second user of a folder is told whose it is, whoever that is, and nothing is changed there.
 func TestClustersOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("SKIP: only root can give a folder to another user")
+		t.Skip("SKIP: only root can give a folder to another user: run the test as root")
 	}
 	r := newRig(t, `{"nodes": {"max": 1}, "shared_dir": "`+t.TempDir()+`"}`)
 	r.submit(r.job("first", "true", 1))

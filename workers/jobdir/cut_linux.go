@@ -16,10 +16,3 @@ func free(f *os.File, from, n int64) error {
 	}
 	return err
 }
-
-// writeOut lets the disk begin to take a part of a file, and does not wait until it has
-// (sync_file_range(2)).
-func writeOut(f *os.File, from, n int64) {
-	const write = 2
-	_ = syscall.SyncFileRange(int(f.Fd()), from, n, write) // whoever needs it there syncs the file
-}

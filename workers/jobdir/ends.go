@@ -1,9 +1,6 @@
 package jobdir
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
 // children are the supervisors that this very program has started and that are
 // alive. It is all that is known of them in memory, and only for the sake of speed.
@@ -30,13 +27,11 @@ func watch(dir string, wait func() error) {
 	}
 	children.ends[dir] = ended
 	children.Unlock()
-	ahead := time.AfterFunc(aheadFirst, func() { writeAhead(dir, ended) })
 	go func() {
 		_ = wait() // how it ended is told by its folder
 		children.Lock()
 		delete(children.ends, dir)
 		children.Unlock()
-		ahead.Stop()
 		close(ended)
 	}()
 }

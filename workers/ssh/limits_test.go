@@ -21,7 +21,7 @@ func limited(t *testing.T, barred bool) bench {
 	var r *rig
 	if barred {
 		if err := exec.Command("unshare", "-m", "true").Run(); err != nil {
-			t.Skip("SKIP: this user may make no mount namespace, in which there are no control groups")
+			t.Skip("SKIP: this user may make no mount namespace, in which there are no control groups: run the test as root, with unshare of util-linux")
 		}
 		r = startServerAs(t, func(*rig) []string {
 			return []string{"unshare", "-m", "sh", "-c", `mount -t tmpfs none /sys/fs/cgroup && exec "$@"`, "sh"}
@@ -58,7 +58,7 @@ func TestMemoryIsHeld(t *testing.T) {
 			b.needs(t, d, "lean", "echo begun", target.Resources{Memory: 64 << 20})
 			st := b.until(t, d, "fat", ended)
 			if !barred && exists(b.unit("fat", "watched")) {
-				t.Skipf("SKIP: this user may make no control groups: %q", st.Notes)
+				t.Skipf("SKIP: this user may make no control groups: run the test as root where /sys/fs/cgroup can be written: %q", st.Notes)
 			}
 			if st.State != target.Failed || st.Cause != target.CauseOOM || !strings.Contains(st.Reason, "64Mi") || !strings.HasPrefix(b.log(t, d, "fat"), "begun\n") {
 				t.Errorf("got %+v, log %q", st, b.log(t, d, "fat"))
@@ -90,7 +90,7 @@ func TestProcessorsAreHeld(t *testing.T) {
 			st := b.until(t, d, "slow", func(st target.Status) bool { return ended(st) || b.log(t, d, "slow") != "" })
 			noted := strings.Contains(strings.Join(b.status(t, d, "slow").Notes, "\n"), "cpus are not limited")
 			if !barred && exists(b.unit("slow", "unlimited")) {
-				t.Skipf("SKIP: this user may make no control groups: %q", st.Notes)
+				t.Skipf("SKIP: this user may make no control groups: run the test as root where /sys/fs/cgroup can be written: %q", st.Notes)
 			}
 			if noted != barred {
 				t.Errorf("it notes %q", b.status(t, d, "slow").Notes)
@@ -124,7 +124,7 @@ func TestProcessorsAreHeld(t *testing.T) {
 func TestSharedMemoryCountsOnce(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("SKIP: there is no python3")
+		t.Skip("SKIP: there is no python3: apt-get install -y python3")
 	}
 	b, d := limited(t, true), driver(t)
 	b.needs(t, d, "forks", "exec "+python+` - <<'END'

@@ -24,7 +24,7 @@ func (r *rig) startFar(t *testing.T) string {
 	t.Helper()
 	name, ip := fmt.Sprintf("far%d", os.Getpid()), fmt.Sprintf("10.%d.%d", 100+os.Getpid()%100, os.Getpid()/100%250)
 	if words, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
-		t.Skipf("SKIP: a host in a network of its own needs iproute2, and the right to make one: %v %s", err, words)
+		t.Skipf("SKIP: a host in a network of its own needs root, and ip: apt-get install -y iproute2: %v %s", err, words)
 	}
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
 	near, far := fmt.Sprintf("mpi%da", os.Getpid()), fmt.Sprintf("mpi%db", os.Getpid())
@@ -34,7 +34,7 @@ func (r *rig) startFar(t *testing.T) string {
 		{"-n", name, "addr", "add", ip + ".2/30", "dev", far}, {"-n", name, "link", "set", far, "up"}, {"-n", name, "link", "set", "lo", "up"},
 	} {
 		if words, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-			t.Skipf("SKIP: ip %v: %v %s", args, err, words)
+			t.Skipf("SKIP: a host in a network of its own needs root, and ip: apt-get install -y iproute2: ip %v: %v %s", args, err, words)
 		}
 	}
 	r.write(t, "far", strings.Join([]string{
