@@ -33,13 +33,17 @@ func Drivers(o Options) map[string]target.Driver {
 	// One gateway answers for all of them: an endpoint keeps its URL when its target
 	// becomes one of another kind.
 	g := gateway.Folder{Dir: here.GatewayDir(), Start: o.StartGateway}
-	return byKind(
+	drivers := []target.Driver{
 		here,
 		docker.Driver{Dir: filepath.Join(o.Home, "docker")}.Serving(g),
 		ssh.New().Owned(o.owner).Serving(g),
 		cluster.New(filepath.Join(o.Home, "cluster"), t),
 		slurm.New().Owned(o.owner),
-	)
+	}
+	for _, make := range added {
+		drivers = append(drivers, make(o))
+	}
+	return byKind(drivers...)
 }
 
 // Hosts returns those of the drivers whose jobs can answer for endpoints.

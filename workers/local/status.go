@@ -107,12 +107,7 @@ func (d Driver) statusOfUnfilled(f folder, id string) (target.Status, error) {
 }
 
 func (f folder) statusOfRunning(r record, views []jobdir.View) (target.Status, error) {
-	st := target.Status{State: target.Waiting, Notes: ranks.Notes(views), Start: ranks.Begin(views)}
-	for _, v := range views {
-		if v.Phase != jobdir.New {
-			st.State = target.Running
-		}
-	}
+	st := verdict(r, views)
 	if n := ranks.Decides(views); n >= 0 {
 		return st, f.stop(r, ranks.PeerCause(views[n]))
 	}

@@ -55,8 +55,11 @@ func PeerCause(first jobdir.View) target.Cause {
 }
 
 // Verdict tells how a job ended. It depends on nothing but the ends of the ranks, which
-// never change.
+// never change. As long as one of them has not ended, the job waits or runs.
 func Verdict(f Facts, views []jobdir.View) target.Status {
+	if slices.ContainsFunc(views, func(v jobdir.View) bool { return !Ended(v) }) {
+		return unended(views)
+	}
 	n := max(Decides(views), 0)
 	v := views[n]
 	st := target.Status{State: target.Succeeded, Exit: v.Status, Signal: v.Signal(), Rank: n, Notes: Notes(views), Start: Begin(views), End: finish(views)}
@@ -66,6 +69,15 @@ func Verdict(f Facts, views []jobdir.View) target.Status {
 	st.State, st.Cause, st.Reason = f.explain(v)
 	if f.Nodes > 1 {
 		st.Reason = fmt.Sprintf("rank %d: %s", n, st.Reason)
+	}
+	return st
+}
+
+// unended is the status of a job of which a rank has not ended.
+func unended(views []jobdir.View) target.Status {
+	st := target.Status{State: target.Waiting, Notes: Notes(views), Start: Begin(views)}
+	if slices.ContainsFunc(views, func(v jobdir.View) bool { return v.Phase != jobdir.New }) {
+		st.State = target.Running
 	}
 	return st
 }

@@ -150,10 +150,10 @@ func inputsAreDelivered(t *testing.T, h Harness) {
 // one succeeds once the input is there.
 func missingInputIsAnError(t *testing.T, h Harness) {
 	in := &Blobs{}
-	j := h.job("missing-input", `cat "$AMLFLOW_INPUT_DATA"`)
-	j.Inputs = []target.Artifact{{Name: "data", Type: target.File, Ref: (&Blobs{}).Add(t, "late")}}
+	j := h.job("missing-input", `cat "$AMLFLOW_INPUT_FEW_ROWS"`)
+	j.Inputs = []target.Artifact{{Name: "few-rows", Type: target.File, Ref: (&Blobs{}).Add(t, "late")}}
 	t.Cleanup(func() { h.abandon(j.ID) })
-	if err := h.Driver.Submit(t.Context(), h.Target, j, in); err == nil || !strings.Contains(err.Error(), `"data"`) {
+	if err := h.Driver.Submit(t.Context(), h.Target, j, in); err == nil || !strings.Contains(err.Error(), "few-rows") {
 		t.Fatalf("got %v, want an error that names the input", err)
 	}
 	if st := h.status(t, j.ID); st.State != target.Waiting && st.State != target.Lost {
