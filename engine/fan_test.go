@@ -56,17 +56,23 @@ func ran(t *testing.T, c client.Client, id, text string) *flow.Progress {
 // carried is the record of a run that begins with in.
 func carried(t *testing.T, c client.Client, in flow.Input) *flow.Progress {
 	t.Helper()
-	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "amlflow-" + in.Run, TaskQueue: "q"}, flow.Workflow, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var end json.RawMessage
-	err = run.Get(t.Context(), &end)
+	end, err := ended(t, c, in)
 	got, err := engine.RecordIn(t.Context(), flow.Workflow, end, err)
 	if got == nil {
 		t.Fatal(err)
 	}
 	return got
+}
+
+// ended is what the workflow of a run leaves that begins with in.
+func ended(t *testing.T, c client.Client, in flow.Input) (end json.RawMessage, err error) {
+	t.Helper()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "amlflow-" + in.Run, TaskQueue: "q"}, flow.Workflow, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = run.Get(t.Context(), &end)
+	return end, err
 }
 
 // Ten thousand items: each is done once, in several workflows, and the stage behind

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/cluster"
+	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/engine/plan"
 	"github.com/amlflow/amlflow/engine/server"
 	"github.com/amlflow/amlflow/engine/stretch"
@@ -28,8 +30,16 @@ func Occupy(ctx context.Context, e *Engine, id string, p *plan.Plan, store strin
 	})
 }
 
-// RecordIn is for tests that have a workflow's end from elsewhere.
-var RecordIn = recordIn
+// ExcerptIn and RecordIn are for tests that have a workflow's end from elsewhere.
+func ExcerptIn(ctx context.Context, end json.RawMessage) (flow.Excerpt, error) {
+	return recordIn(ctx, flow.Workflow, end, nil, true)
+}
+
+// RecordIn is ExcerptIn for all of the record.
+func RecordIn(ctx context.Context, workflow string, end json.RawMessage, err error) (*flow.Progress, error) {
+	x, err := recordIn(ctx, workflow, end, err, false)
+	return x.Progress, err
+}
 
 // Timed is Activities by another clock.
 func Timed(drivers map[string]target.Driver, home string, c stretch.Clock) func(Registry) {

@@ -7,18 +7,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/amlflow/amlflow/engine"
 	"github.com/amlflow/amlflow/engine/flow"
 	"github.com/amlflow/amlflow/workers/dummy"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
-// A run whose states are too large for its history keeps them in the store, and of
-// many no more than the last ones.
+// A run whose states are too large for its history keeps them in the store, with an excerpt
+// of each, and of many no more than the last ones.
 func TestALargeRunKeepsFewStates(t *testing.T) {
 	c, _ := inside(t)
 	var text strings.Builder
 	text.WriteString("amlflow: v1\npipeline: p\nstages:\n")
-	for i := range 600 {
+	const quick = 4000
+	for i := range quick {
 		fmt.Fprintf(&text, "  quick%d: { run: ok }\n", i)
 	}
 	const slow = 12 // far enough apart that each is put on record
@@ -27,15 +29,24 @@ func TestALargeRunKeepsFewStates(t *testing.T) {
 	}
 	p := compiled(t, map[string]string{"pipeline.yaml": strings.Replace(text.String(), ", needs: [slow-1]", "", 1)}, map[string]target.Driver{"local": dummy.New()})
 	store := t.TempDir()
-	end := carried(t, c, flow.Input{Run: "large", Plan: *p, Store: store, Control: "q"})
-	if end.Status != target.Succeeded {
-		t.Fatalf("the run %s", end.Status)
+	end, err := ended(t, c, flow.Input{Run: "large", Plan: *p, Store: store, Control: "q"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	states := 0
-	err := filepath.WalkDir(filepath.Join(store, "sha256"), func(_ string, e fs.DirEntry, err error) error {
+	short, err := engine.ExcerptIn(t.Context(), end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := short.Others[target.Succeeded]; n != quick+slow-flow.ExcerptStages || len(short.Progress.Stages) != flow.ExcerptStages || short.Progress.Status != target.Succeeded {
+		t.Errorf("the excerpt has %d stages and leaves %d out; the run %s", len(short.Progress.Stages), n, short.Progress.Status)
+	}
+	states, excerpts := 0, 0
+	err = filepath.WalkDir(filepath.Join(store, "sha256"), func(_ string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
-			if info, err := e.Info(); err == nil && info.Size() > 48<<10 {
+			if info, err := e.Info(); err == nil && info.Size() > 1<<20 {
 				states++
+			} else if err == nil && info.Size() > 20<<10 {
+				excerpts++
 			}
 		}
 		return err
@@ -43,7 +54,7 @@ func TestALargeRunKeepsFewStates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if states == 0 || states > 3 {
-		t.Errorf("%d states are kept of more than %d", states, slow)
+	if states == 0 || states > 3 || excerpts == 0 || excerpts > 3 {
+		t.Errorf("%d states and %d excerpts are kept of more than %d", states, excerpts, slow)
 	}
 }

@@ -212,8 +212,10 @@ func (r *roster) record(ctx context.Context, e *Engine, s Summary) {
 	if err != nil || at.None() {
 		return // its history has all of it
 	}
-	if at.Ref != "" {
-		r.refs[at.Ref] = true
+	for _, ref := range []target.Ref{at.Ref, at.Excerpt} {
+		if ref != "" {
+			r.refs[ref] = true
+		}
 	}
 	if s.Ended.Before(r.until) {
 		return

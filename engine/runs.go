@@ -151,8 +151,18 @@ func (e *Engine) state(ctx context.Context, id string) (s target.State, err erro
 
 // Progress returns a run as it stands.
 func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error) {
-	var p *flow.Progress
-	err := e.do(ctx, func(ctx context.Context, c client.Client) error {
+	x, err := e.look(ctx, id, false)
+	return x.Progress, err
+}
+
+// Glance returns a run as it stands or, if it has very many stages, an excerpt of it, which
+// takes no longer than that of a small one.
+func (e *Engine) Glance(ctx context.Context, id string) (flow.Excerpt, error) {
+	return e.look(ctx, id, true)
+}
+
+func (e *Engine) look(ctx context.Context, id string, brief bool) (x flow.Excerpt, err error) {
+	err = e.do(ctx, func(ctx context.Context, c client.Client) error {
 		d, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
 		if err != nil {
 			return named(id, err)
@@ -161,21 +171,21 @@ func (e *Engine) Progress(ctx context.Context, id string) (*flow.Progress, error
 		first := info.GetType().GetName() == flow.FirstWorkflow
 		switch open := info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING; {
 		case open && first:
-			if p, err = query(ctx, c, idPrefix+id); err == nil {
-				note(p, d.GetPendingActivities())
-				inside(ctx, c, p)
+			if x.Progress, err = query(ctx, c, idPrefix+id); err == nil {
+				note(x.Progress, d.GetPendingActivities())
+				inside(ctx, c, x.Progress)
 			}
 		case open:
-			if p, err = e.standing(ctx, c, idPrefix+id); err == nil {
-				hear(p, d.GetPendingActivities())
-				p = e.turns(ctx, c, p)
+			if x, err = e.standing(ctx, c, idPrefix+id, brief); err == nil {
+				hear(x, d.GetPendingActivities())
+				x.Progress = e.turns(ctx, c, x.Progress)
 			}
 		default:
-			p, err = e.record(ctx, c, id)
+			x, err = e.record(ctx, c, id, brief)
 		}
 		return err
 	})
-	return p, err
+	return x, err
 }
 
 func query(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
@@ -232,33 +242,33 @@ func note(p *flow.Progress, pending []*workflow.PendingActivityInfo) {
 	}
 }
 
-// record is what a closed run left behind.
-func (e *Engine) record(ctx context.Context, c client.Client, id string) (*flow.Progress, error) {
+// record is what a closed run left behind, or an excerpt of it.
+func (e *Engine) record(ctx context.Context, c client.Client, id string, brief bool) (x flow.Excerpt, _ error) {
 	d, err := c.DescribeWorkflowExecution(ctx, idPrefix+id, "")
 	if err != nil {
-		return nil, named(id, err)
+		return x, named(id, err)
 	}
 	kind := d.GetWorkflowExecutionInfo().GetType().GetName()
 	var end json.RawMessage
 	err = c.GetWorkflow(ctx, idPrefix+id, "").Get(ctx, &end)
-	if p, err := recordIn(ctx, kind, end, err); p != nil || err != nil {
-		return p, err
+	if x, err := recordIn(ctx, kind, end, err, brief); x.Progress != nil || err != nil {
+		return x, err
 	}
 	var closed *temporal.WorkflowExecutionError
 	if !errors.As(err, &closed) {
-		return nil, named(id, err)
+		return x, named(id, err)
 	}
 	// It was ended from outside, so it could not write its record.
-	look := e.standing
 	if kind == flow.FirstWorkflow {
-		look = query
+		x.Progress, err = query(ctx, c, idPrefix+id)
+	} else {
+		x, err = e.standing(ctx, c, idPrefix+id, brief)
 	}
-	p, err := look(ctx, c, idPrefix+id)
 	if err != nil {
-		return nil, err
+		return x, err
 	}
-	p.Status, p.Error = target.Failed, "the run was ended from outside: "+closed.Unwrap().Error()
-	return p, nil
+	x.Progress.Status, x.Progress.Error = target.Failed, "the run was ended from outside: "+closed.Unwrap().Error()
+	return x, nil
 }
 
 // Between two looks at a run, Watch waits this many times as long as the last look
@@ -315,12 +325,15 @@ func (e *Engine) Watch(ctx context.Context, id string, changed func(*flow.Progre
 
 // final waits until the run has closed: it may still be cleaning up.
 func (e *Engine) final(ctx context.Context, id string, changed func(*flow.Progress)) (*flow.Progress, error) {
-	var p *flow.Progress
-	err := e.do(ctx, func(ctx context.Context, c client.Client) (err error) { p, err = e.record(ctx, c, id); return err })
+	var x flow.Excerpt
+	err := e.do(ctx, func(ctx context.Context, c client.Client) (err error) {
+		x, err = e.record(ctx, c, id, false)
+		return err
+	})
 	if err == nil {
-		changed(p)
+		changed(x.Progress)
 	}
-	return p, err
+	return x.Progress, err
 }
 
 // Cancel asks a run to stop and returns at once. Asked again, the run does not

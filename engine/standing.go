@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/amlflow/amlflow/engine/blob"
@@ -16,14 +18,14 @@ import (
 	"go.temporal.io/sdk/converter"
 )
 
-// standing is a run as it stands on record. The record of a large run is in the store,
-// and removed there soon after there is another one: then that is read.
-func (e *Engine) standing(ctx context.Context, c client.Client, workflow string) (*flow.Progress, error) {
+// standing is a run as it stands on record, or an excerpt of it. The record of a large run
+// is in the store, and removed there soon after there is another one: then that is read.
+func (e *Engine) standing(ctx context.Context, c client.Client, workflow string, brief bool) (flow.Excerpt, error) {
 	var last target.Ref
 	for {
-		p, at, err := e.standsAt(ctx, c, workflow)
+		x, at, err := e.standsAt(ctx, c, workflow, brief)
 		if err == nil || at == "" || at == last {
-			return p, err
+			return x, err
 		}
 		last = at
 	}
@@ -31,23 +33,23 @@ func (e *Engine) standing(ctx context.Context, c client.Client, workflow string)
 
 // standsAt is how a run stands, and which record says so, when that is in the store.
 // What is read there is remembered, for whoever looks again before there is another.
-func (e *Engine) standsAt(ctx context.Context, c client.Client, workflow string) (*flow.Progress, target.Ref, error) {
+func (e *Engine) standsAt(ctx context.Context, c client.Client, workflow string, brief bool) (x flow.Excerpt, at target.Ref, err error) {
 	v, err := ask(ctx, c, workflow, flow.QueryProgress)
 	if err != nil {
-		return nil, "", err
+		return x, "", err
 	}
 	var s flow.Standing
 	if err := v.Get(&s); err != nil {
-		return nil, "", err
+		return x, "", err
 	}
 	e.mu.Lock()
 	p := e.seen[s.At.Ref]
 	e.mu.Unlock()
 	if p != nil {
-		return p, s.At.Ref, nil
+		return flow.Excerpt{Progress: p}, s.At.Ref, nil
 	}
-	p, err = progressAt(ctx, s.At)
-	if p != nil && s.At.Ref != "" {
+	x, err = excerptAt(ctx, s.At, brief)
+	if p = x.Progress; p != nil && s.At.Ref != "" && x.Others == nil {
 		e.mu.Lock()
 		e.seen = map[target.Ref]*flow.Progress{s.At.Ref: p}
 		e.mu.Unlock()
@@ -56,9 +58,9 @@ func (e *Engine) standsAt(ctx context.Context, c client.Client, workflow string)
 		p.Run, p.Store, p.Started = s.Input.Run, s.Input.Store, time.Now()
 	}
 	if p == nil && err == nil {
-		p, err = atFirst(ctx, s.Input)
+		x.Progress, err = atFirst(ctx, s.Input)
 	}
-	return p, s.At.Ref, err
+	return x, s.At.Ref, err
 }
 
 // atFirst is a run of which nothing is on record yet.
@@ -78,63 +80,64 @@ func atFirst(ctx context.Context, in flow.Input) (*flow.Progress, error) {
 	return flow.NewProgress(in, time.Now()), nil
 }
 
-// progressAt is what a snapshot says of a run; nil when nothing has happened yet.
-func progressAt(ctx context.Context, s flow.Snapshot) (*flow.Progress, error) {
+// excerptAt is what a snapshot says of a run; without progress when nothing has happened
+// yet. It is all of it unless brief is wished for, and an excerpt is there.
+func excerptAt(ctx context.Context, s flow.Snapshot, brief bool) (x flow.Excerpt, err error) {
 	var blobs target.Blobs
 	if s.Ref != "" {
-		var err error
 		if blobs, err = blob.OpenFolder(s.Store); err != nil {
-			return nil, err
+			return x, err
+		}
+	}
+	if brief {
+		if x = stretch.ReadExcerpt(ctx, blobs, s); x.Progress != nil {
+			return x, nil
 		}
 	}
 	state, err := stretch.ReadState(ctx, blobs, s)
 	if state == nil || err != nil {
-		return nil, err
+		return x, err
 	}
-	return state.Progress, nil
+	return flow.Excerpt{Progress: state.Progress}, nil
 }
 
 // hear adds to a run what is under way and not on record yet.
-func hear(p *flow.Progress, pending []*workflow.PendingActivityInfo) {
+func hear(x flow.Excerpt, pending []*workflow.PendingActivityInfo) {
 	for _, a := range pending {
 		if a.GetActivityType().GetName() != flow.Stretch {
 			continue
 		}
 		var h flow.Heard
 		if a.GetHeartbeatDetails() != nil && converter.GetDefaultDataConverter().FromPayloads(a.GetHeartbeatDetails(), &h) == nil {
-			for path, now := range h.Stages {
-				if s := p.Find(path); s != nil && !s.Status.Ended() {
-					now.Nested, now.Items = s.Nested, s.Items
-					*s = now
-				}
+			for _, path := range slices.Sorted(maps.Keys(h.Stages)) {
+				x.Hear(path, h.Stages[path])
 			}
 		}
 		if f := a.GetLastFailure(); f.GetMessage() != "" && f.GetTimeoutFailureInfo() == nil {
-			p.Why = fmt.Sprintf("trying again (%d times so far): %s", a.GetAttempt()-1, f.GetMessage())
+			x.Progress.Why = fmt.Sprintf("trying again (%d times so far): %s", a.GetAttempt()-1, f.GetMessage())
 		}
 	}
 }
 
-// recordIn reads the record of a run that has ended from what its workflow left: a
-// result, or an error. It is nil when that holds none.
-func recordIn(ctx context.Context, workflow string, end json.RawMessage, err error) (*flow.Progress, error) {
+// recordIn reads the record of a run that has ended, or an excerpt of it, from what its
+// workflow left: a result, or an error. It has no progress when that holds none.
+func recordIn(ctx context.Context, workflow string, end json.RawMessage, err error, brief bool) (x flow.Excerpt, _ error) {
 	if workflow == flow.FirstWorkflow {
 		if p, ok := flow.RecordOf(err); ok || err != nil {
-			return p, nil
+			return flow.Excerpt{Progress: p}, nil
 		}
-		var p *flow.Progress
-		return p, json.Unmarshal(end, &p)
+		return x, json.Unmarshal(end, &x.Progress)
 	}
 	at, ok := flow.EndOf(err)
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(end, &at); err != nil {
-			return nil, err
+			return x, err
 		}
 	case !ok:
-		return nil, nil
+		return x, nil
 	}
-	return progressAt(ctx, at)
+	return excerptAt(ctx, at, brief)
 }
 
 // endOf is the snapshot that a run has ended with; none for runs of before.

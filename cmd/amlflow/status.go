@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -27,17 +28,25 @@ what is under way or has failed, and counts the others, unless --all is given.
 				return err
 			}
 			defer e.Close()
-			r, err := e.Progress(cmd.Context(), id)
+			look := e.Glance
+			if all || p.output == "json" {
+				look = func(ctx context.Context, id string) (flow.Excerpt, error) {
+					r, err := e.Progress(ctx, id)
+					return flow.Excerpt{Progress: r}, err
+				}
+			}
+			x, err := look(cmd.Context(), id)
 			if err != nil {
 				return err
 			}
+			r := x.Progress
 			e.Measure(cmd.Context(), r)
 			if p.output == "json" {
 				record := recordOf(r)
 				record.Gone = engine.GoneOf(r)
 				err = p.json(record)
 			} else {
-				p.showRun(r, all)
+				p.showRun(x, all)
 			}
 			if err == nil && tell {
 				err = silently(codeOfRun(r))
@@ -50,7 +59,8 @@ what is under way or has failed, and counts the others, unless --all is given.
 	return p.prints(v, "json")
 }
 
-func (p *program) showRun(r *flow.Progress, all bool) {
+func (p *program) showRun(x flow.Excerpt, all bool) {
+	r := x.Progress
 	how := "in"
 	if r.Status == target.Running {
 		how = "for"
@@ -64,17 +74,17 @@ func (p *program) showRun(r *flow.Progress, all bool) {
 	if all {
 		most = math.MaxInt
 	}
-	p.showStages(r, most)
+	p.showStages(x, most)
 	for _, line := range p.waiting(r, map[string]bool{}) {
 		p.print("%s", line)
 	}
-	p.showFailures(r, most)
+	p.showFailures(x, most)
 	p.showGone(engine.GoneOf(r))
 }
 
 // showFailures shows why stages failed, the first of them if they are very many.
-func (p *program) showFailures(r *flow.Progress, most int) {
-	n := 0
+func (p *program) showFailures(x flow.Excerpt, most int) {
+	r, n := x.Progress, 0
 	for i := range r.Stages {
 		s := &r.Stages[i]
 		if s.Status != target.Failed && s.Status != target.Lost {
@@ -84,8 +94,8 @@ func (p *program) showFailures(r *flow.Progress, most int) {
 			p.failure(p.out, p.colourOut, r, s)
 		}
 	}
-	if n > most {
-		p.print("\n%d more failed", n-most)
+	if more := max(n-most, 0) + x.Others[target.Failed] + x.Others[target.Lost]; more > 0 {
+		p.print("\n%d more failed", more)
 	}
 }
 

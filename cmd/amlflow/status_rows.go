@@ -11,7 +11,7 @@ import (
 
 // mostRows is how many stages are shown unless all are asked for. Nobody reads a hundred
 // thousand lines, and to lay them out takes seconds.
-const mostRows = 200
+const mostRows = flow.ExcerptStages
 
 // statusRow is a line for a stage, an item, or a stage of a pipeline within.
 type statusRow struct {
@@ -36,20 +36,11 @@ func rowsOf(rows []statusRow, stages []flow.StageProgress, of *flow.SweepProgres
 	return rows
 }
 
-// remarkable reports whether a stage is one that a person looks for among many.
-func remarkable(s *flow.StageProgress) bool {
-	switch s.Status {
-	case target.Succeeded, target.Waiting, flow.Skipped:
-		return false
-	}
-	return true
-}
-
 // pickRows tells which rows to show, about as many as most: the remarkable ones, and others
 // from the beginning. What a row is set in below is shown, too.
 func pickRows(rows []statusRow, most int) []bool {
 	show, n := make([]bool, len(rows)), 0
-	for _, want := range []func(*flow.StageProgress) bool{remarkable, func(*flow.StageProgress) bool { return true }} {
+	for _, want := range []func(*flow.StageProgress) bool{(*flow.StageProgress).Remarkable, func(*flow.StageProgress) bool { return true }} {
 		for i := range rows {
 			if n >= most || !want(rows[i].s) {
 				continue
@@ -64,11 +55,16 @@ func pickRows(rows []statusRow, most int) []bool {
 }
 
 // showStages shows the stages of a run, and counts those for which there is no room.
-func (p *program) showStages(r *flow.Progress, most int) {
+func (p *program) showStages(x flow.Excerpt, most int) {
+	r := x.Progress
 	rows := rowsOf(nil, r.Stages, nil, 0, -1)
 	show := pickRows(rows, most)
 	lines := [][]string{p.heading("STAGE", "STATUS", "TARGET", "TRY", "TOOK", "RESULT")}
 	hidden, more := map[target.State]int{}, 0
+	for status, n := range x.Others {
+		hidden[status] += n
+		more += n
+	}
 	for i, row := range rows {
 		if show[i] {
 			lines = append(lines, p.statusLine(row))
@@ -83,6 +79,9 @@ func (p *program) showStages(r *flow.Progress, most int) {
 	}
 	var counts []string
 	for status, n := range hidden {
+		if n == 0 {
+			continue
+		}
 		counts = append(counts, fmt.Sprintf("%d %s", n, status))
 	}
 	slices.Sort(counts)

@@ -20,7 +20,7 @@ func TestStatusOfVeryManyStages(t *testing.T) {
 	r.Stages[800].Items = []flow.StageProgress{{Name: "fine", Status: target.Succeeded}, {Name: "bad", Status: target.Failed}}
 	var out bytes.Buffer
 	p := &program{out: &out}
-	p.showStages(r, 6)
+	p.showStages(flow.Excerpt{Progress: r}, 6)
 	var names []string
 	for line := range strings.Lines(out.String()) {
 		names = append(names, strings.Fields(line)[0])
@@ -32,7 +32,12 @@ func TestStatusOfVeryManyStages(t *testing.T) {
 		t.Errorf("want %q in\n%s", want, out.String())
 	}
 	out.Reset()
-	if p.showStages(r, 2000); strings.Count(out.String(), "\n") != 1003 {
+	p.showStages(*flow.NewExcerpt(r, 6), 6)
+	if all := out.String(); !strings.Contains(all, "bad") || !strings.Contains(all, "…  and 996 more: 996 succeeded; `") {
+		t.Errorf("of an excerpt it shows\n%s", all)
+	}
+	out.Reset()
+	if p.showStages(flow.Excerpt{Progress: r}, 2000); strings.Count(out.String(), "\n") != 1003 {
 		t.Errorf("%d lines, want all", strings.Count(out.String(), "\n"))
 	}
 }

@@ -44,6 +44,9 @@ type Snapshot struct {
 	State json.RawMessage `json:"state,omitempty"`
 	Ref   target.Ref      `json:"ref,omitempty"`
 	Store string          `json:"store,omitempty"` // the store that has Ref
+	// Excerpt is kept there, too, for whoever does not need all of a very large state.
+	// Where it is missing, the state tells all that it would.
+	Excerpt target.Ref `json:"excerpt,omitempty"`
 }
 
 // None reports whether nothing has happened yet.

@@ -23,7 +23,8 @@ type State struct {
 	Jobs []workers.Finished `json:"jobs,omitempty"`
 	// Before is the state that the stretch began from which ended in this one, if that is
 	// in the artifact store.
-	Before target.Ref `json:"before,omitempty"`
+	Before        target.Ref `json:"before,omitempty"`
+	ExcerptBefore target.Ref `json:"excerpt_before,omitempty"` // the excerpt of that
 	// Inner are the states of the pipelines that stages run, by the id of their run;
 	// their progress is that of their stage.
 	Inner map[string]*State `json:"inner,omitempty"`

@@ -95,13 +95,17 @@ func (m *memory) state(ctx context.Context, blobs target.Blobs, s flow.Snapshot)
 	return state, time.Since(began), nil
 }
 
-// passed is the state that a stretch makes superfluous which begins from state: the one
-// before it, since the history of the run has come to this one. Nothing else tells that. A
-// stretch that was given up, and is still under way, may begin after the one that was done
-// in its place has ended; what it makes superfluous was so already.
-func passed(state *flow.State, in flow.StretchInput) target.Ref {
-	if state == nil || state.Before == in.From.Ref || state.Before == in.Input.Begin.Ref {
-		return "" // what a run was given to begin with may be what another was given, too
+// passed is the state, with its excerpt, that a stretch makes superfluous which begins from
+// state: the one before it, since the history of the run has come to this one. Nothing else
+// tells that. A stretch that was given up, and is still under way, may begin after the one
+// that was done in its place has ended; what it makes superfluous was so already.
+func passed(state *flow.State, in flow.StretchInput) (refs []target.Ref) {
+	if state == nil || state.Before == "" || state.Before == in.From.Ref || state.Before == in.Input.Begin.Ref {
+		return nil // what a run was given to begin with may be what another was given, too
 	}
-	return state.Before
+	refs = append(refs, state.Before)
+	if x := state.ExcerptBefore; x != "" && x != in.From.Excerpt {
+		refs = append(refs, x)
+	}
+	return refs
 }

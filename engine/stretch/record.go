@@ -12,29 +12,64 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 )
 
-// maxInline is the size of a state that goes with its record; a larger one is kept in
-// the store.
-const maxInline = 48 << 10
+// The sizes of a state from which on it is kept in the store instead of with its record,
+// and from which on there is an excerpt of it.
+const (
+	maxInline   = 48 << 10
+	excerptFrom = 1 << 20
+)
 
 // KeepState puts a state where its snapshot says: with it, or in the store.
 func KeepState(ctx context.Context, blobs target.Blobs, store string, s *flow.State) (flow.Snapshot, error) {
-	text, err := json.Marshal(s)
+	w, err := write(s)
 	if err != nil {
-		return flow.Snapshot{}, fmt.Errorf("write down how the run stands: %w", err)
+		return flow.Snapshot{}, err
 	}
-	return keep(ctx, blobs, store, text)
+	return w.keep(ctx, blobs, store)
 }
 
-// keep puts the text of a state where its snapshot says.
-func keep(ctx context.Context, blobs target.Blobs, store string, text []byte) (flow.Snapshot, error) {
-	if len(text) <= maxInline {
-		return flow.Snapshot{State: text}, nil
+// written is the text of a state, and of its excerpt if it is very large.
+type written struct{ state, excerpt []byte }
+
+func write(s *flow.State) (w written, err error) {
+	if w.state, err = json.Marshal(s); err == nil && len(w.state) > excerptFrom {
+		w.excerpt, err = json.Marshal(flow.NewExcerpt(s.Progress, flow.ExcerptStages))
 	}
-	ref, err := blobs.Put(ctx, bytes.NewReader(text))
+	if err != nil {
+		return w, fmt.Errorf("write down how the run stands: %w", err)
+	}
+	return w, nil
+}
+
+// keep puts the texts where the snapshot says.
+func (w written) keep(ctx context.Context, blobs target.Blobs, store string) (s flow.Snapshot, err error) {
+	if len(w.state) <= maxInline {
+		return flow.Snapshot{State: w.state}, nil
+	}
+	s.Store = store
+	if w.excerpt != nil {
+		s.Excerpt, err = blobs.Put(ctx, bytes.NewReader(w.excerpt))
+	}
+	if err == nil {
+		s.Ref, err = blobs.Put(ctx, bytes.NewReader(w.state))
+	}
 	if err != nil {
 		return flow.Snapshot{}, fmt.Errorf("keep how the run stands: %w", err)
 	}
-	return flow.Snapshot{Ref: ref, Store: store}, nil
+	return s, nil
+}
+
+// ReadExcerpt reads what people look for in a very large state. It has no progress when
+// no excerpt was made, or it is there no more.
+func ReadExcerpt(ctx context.Context, blobs target.Blobs, s flow.Snapshot) (x flow.Excerpt) {
+	if s.Excerpt == "" {
+		return x
+	}
+	text, err := Read(ctx, blobs, s.Excerpt)
+	if err != nil || json.Unmarshal(text, &x) != nil {
+		return flow.Excerpt{}
+	}
+	return x
 }
 
 // forget removes a state that nobody will go on from: the states of a run of a hundred

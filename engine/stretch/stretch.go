@@ -6,8 +6,6 @@ package stretch
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"sync"
 	"time"
 
@@ -141,7 +139,7 @@ func (c *Carrier) Stretch(ctx context.Context, in flow.StretchInput) (flow.Stret
 	if err != nil {
 		return flow.Stretched{}, err
 	}
-	if ref := passed(state, in); ref != "" {
+	for _, ref := range passed(state, in) {
 		forget(blobs, ref)
 	}
 	awake()
@@ -296,7 +294,7 @@ func (s *stretch) end(ctx context.Context) (flow.Stretched, error) {
 		out.Wishes = append(out.Wishes, w)
 	}
 	state := s.interpreter.State()
-	state.Before = s.in.From.Ref
+	state.Before, state.ExcerptBefore = s.in.From.Ref, s.in.From.Excerpt
 	if !s.cleaned {
 		state.Jobs = append(s.old[:len(s.old):len(s.old)], state.Jobs...)
 	}
@@ -308,12 +306,12 @@ func (s *stretch) end(ctx context.Context) (flow.Stretched, error) {
 		}
 	}
 	began := time.Now()
-	text, err := json.Marshal(state)
+	w, err := write(state)
 	s.loom.mu.Unlock()
 	if err != nil {
-		return flow.Stretched{}, fmt.Errorf("write down how the run stands: %w", err)
+		return flow.Stretched{}, err
 	}
-	if out.To, err = keep(ctx, s.blobs, s.in.Input.Store, text); err == nil {
+	if out.To, err = w.keep(ctx, s.blobs, s.in.Input.Store); err == nil {
 		s.by.memory.remember(out.To.Ref, remembered{state, s.in.Input.Run, time.Since(began)})
 	}
 	return out, err
