@@ -39,7 +39,7 @@ var plan = []room{
 	{"workers/pyenv", "workers/target workers/jobdir", ""},
 	{"workers/gateway", "workers/target workers/jobdir workers/pyenv", ""},
 	{"workers/ranks", "workers/target workers/jobdir", ""},
-	{"workers/tracking", "workers/target workers/jobdir workers/ranks", ""},
+	{"workers/tracking", "workers/target workers/jobdir workers/ranks workers/registry", ""},
 	{"workers/local", "workers/target workers/jobdir workers/ranks workers/pyenv workers/gateway workers/tracking", ""},
 	{"workers/mask", "", ""},
 	{"workers/secrets", "workers/target workers/jobdir", "filippo.io/age"},

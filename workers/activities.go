@@ -125,6 +125,7 @@ func (a *Activities) Run(ctx context.Context, s Submission) (Outcome, error) {
 		return withoutSecrets(ctx, d, s, err)
 	}
 	v := newVeil(s.Job.Secrets)
+	s.Job.Models = s.Store
 	submit := func(ctx context.Context) error { return d.Submit(ctx, s.Target, s.Job, blobs) }
 	doubt := doubtOf(ctx)
 	if err := v.error(beating(ctx, submit)); err != nil {

@@ -172,7 +172,7 @@ func changes(before, now map[string]string) string {
 // worth failing a job for that has done its work.
 func remember(ctx context.Context, blobs target.Blobs, s Submission, o Outcome) {
 	records, keeps := blobs.(Records)
-	if s.Cache == nil || !keeps || o.State != target.Succeeded || o.Reused != nil {
+	if s.Cache == nil || !keeps || o.State != target.Succeeded || o.Reused != nil || len(o.Loaded) > 0 { // what a name stands for changes
 		return
 	}
 	kept := o

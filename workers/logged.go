@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
+	"slices"
 
 	"github.com/amlflow/amlflow/workers/registry"
 	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/tracking"
 )
+
+// Loaded is a model of the registry that a job has loaded itself, through the tracking API.
+type Loaded = tracking.Used
 
 // Enlisted is a version of a model that a job has registered itself.
 type Enlisted = tracking.Enlisted
@@ -30,6 +32,10 @@ func logged(ctx context.Context, blobs target.Blobs, s Submission, o *Outcome) e
 	}
 	if err != nil {
 		return fmt.Errorf("what was logged with MLflow: %w", err)
+	}
+	for _, u := range made.Used() {
+		o.Loaded = append(o.Loaded, u)
+		o.Notes = append(o.Notes, fmt.Sprintf("it has loaded the model %s with MLflow: as an input of the stage it would be part of the plan", u.Model))
 	}
 	for _, out := range s.Job.Outputs {
 		if _, ok := o.Artifacts[out.Name]; ok || out.Type == target.File {
@@ -55,19 +61,42 @@ func logged(ctx context.Context, blobs target.Blobs, s Submission, o *Outcome) e
 func enlist(ctx context.Context, blobs target.Blobs, s Submission, o *Outcome) error {
 	models := registry.Open(s.Store)
 	for _, e := range o.Enlisted {
-		name := modelName(e.Name)
+		name := registry.NameOf(e.Name)
 		if name == "" {
 			o.Notes = append(o.Notes, fmt.Sprintf("the model %q that was registered with MLflow cannot have this name here", e.Name))
+			continue
+		}
+		if e.Model == "" { // it was there before, and only has another alias
+			if err := alias(models, registry.Version{Model: name, Version: e.Version}, e.Aliases, o); err != nil {
+				return err
+			}
 			continue
 		}
 		v, err := models.Register(ctx, blobs, name, e.Model, s.origin("mlflow", o))
 		if err != nil {
 			return err
 		}
+		if err := alias(models, v, e.Aliases, o); err != nil {
+			return err
+		}
 		if name != e.Name {
 			o.Notes = append(o.Notes, fmt.Sprintf("%q%s%s", e.Name, Renamed, v.Reference()))
 		}
 		o.known(e.Name, v)
+	}
+	return nil
+}
+
+// alias keeps what a job calls a version. What is a label here, people give.
+func alias(models registry.Registry, v registry.Version, names []string, o *Outcome) error {
+	for _, name := range names {
+		if name == registry.Latest || slices.Contains(registry.Labels, name) {
+			o.Notes = append(o.Notes, fmt.Sprintf("the alias %q stays with the job, since people give labels: amlflow model promote %s --label %s", name, v.Reference(), name))
+			continue
+		}
+		if err := models.Alias(v.Model, name, v.Version); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -85,15 +114,3 @@ func (o *Outcome) known(output string, v registry.Version) {
 
 // Renamed is what a note says of a model whose name could not be kept as it was.
 const Renamed = ", which was registered with MLflow, is the model "
-
-var notInNames = regexp.MustCompile(`[^a-z0-9._-]+`)
-
-// modelName is the name that a model has here whose name elsewhere may have capitals,
-// spaces and the like; empty when nothing is left of it.
-func modelName(name string) string {
-	name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-._")
-	if !registry.ValidName(name) {
-		return ""
-	}
-	return name
-}

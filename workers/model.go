@@ -55,6 +55,9 @@ func (s *Submission) origin(output string, o *Outcome) registry.Origin {
 	for _, in := range s.Job.Inputs {
 		origin.Inputs = append(origin.Inputs, registry.Given{Name: in.Name, Artifact: in.Ref})
 	}
+	for _, l := range o.Loaded {
+		origin.Inputs = append(origin.Inputs, registry.Given{Name: l.Model, Artifact: l.Artifact})
+	}
 	return origin
 }
 

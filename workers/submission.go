@@ -84,6 +84,7 @@ type Outcome struct {
 	Models     map[string]string `json:"models,omitempty"` // how the registry knows artifacts, by output
 	// Enlisted are models that the job has registered itself, through the tracking API.
 	Enlisted []Enlisted `json:"enlisted,omitempty"`
+	Loaded   []Loaded   `json:"loaded,omitempty"` // those of the registry that it has loaded
 	Reused   *Reused    `json:"reused,omitempty"`
 	Fresh    string     `json:"fresh,omitempty"` // why nothing could be reused
 }

@@ -36,6 +36,13 @@ client.create_registered_model(place + ".by-run")
 v = client.create_model_version(place + ".by-run", f"runs:/{run.info.run_id}/made", run.info.run_id)
 client.set_registered_model_alias(place + ".by-run", "champion", v.version)
 assert mlflow.pyfunc.load_model(f"models:/{place} Model/1").predict(["a"]) == ["yes"]
+for uri in "models:/never/1", "models:/never@champion", "models:/never/latest":
+    try:
+        mlflow.pyfunc.load_model(uri)
+    except mlflow.MlflowException as e:
+        assert place in ("local", "managed") or "AMLFLOW_INPUT_MODEL" in str(e), e
+    else:
+        raise SystemExit("found")
 `
 
 // What a job registers with the real client of MLflow is a model here, once, on each kind of

@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 
+	"github.com/amlflow/amlflow/engine/blob"
+	"github.com/amlflow/amlflow/workers/target"
 	"github.com/amlflow/amlflow/workers/tracking"
 
 	"github.com/spf13/cobra"
@@ -19,6 +21,7 @@ func (p *program) trackingVerb() *cobra.Command {
 			defer stop()
 			return tracking.Main(ctx, tracking.Process{
 				Dir: args[0], Socket: os.NewFile(3, "socket"), Lock: os.NewFile(4, "port"), StandBy: standBy, Second: p.startSecond,
+				Store: func(dir string) (target.Blobs, error) { return blob.OpenFolder(dir) },
 			})
 		},
 	}

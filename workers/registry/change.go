@@ -194,6 +194,28 @@ func (r Registry) Promote(name string, version int, label string, d Decision) (b
 	return before, write(filepath.Join(r.folder(name), "labels"), l)
 }
 
+// Alias has jobs find a version by one more name, in place of the version that has it. A
+// label is none: it decides what serves, and people move it.
+func (r Registry) Alias(name, alias string, version int) error {
+	if alias == Latest || slices.Contains(Labels, alias) {
+		return fmt.Errorf("%q is a label: people give it, by `amlflow model promote %s@%d --label %s`", alias, name, version, alias)
+	}
+	release, err := r.known(name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	l, err := r.labels(name)
+	if err != nil || l.Aliases[alias] == version {
+		return err
+	}
+	if l.Aliases == nil {
+		l.Aliases = map[string]int{}
+	}
+	l.Aliases[alias] = version
+	return write(filepath.Join(r.folder(name), "labels"), l)
+}
+
 // known locks a model that there is.
 func (r Registry) known(name string) (release func(), err error) {
 	all, err := r.numbers(name)

@@ -199,6 +199,7 @@ func (r Registry) read(name string, n int) (v Version, err error) {
 type labels struct {
 	Holders map[string]int `json:"holders"`
 	History []Move         `json:"history"`
+	Aliases map[string]int `json:"aliases,omitempty"` // see Alias
 }
 
 func (r Registry) labels(name string) (l labels, err error) {
@@ -245,4 +246,19 @@ func (r Registry) Artifacts() ([]target.Ref, error) {
 		}
 	}
 	return out, nil
+}
+
+// Newest is the highest number that was ever given to a version of a model; 0: there is none.
+func (r Registry) Newest(name string) (int, error) {
+	all, err := r.numbers(name)
+	if err != nil || len(all) == 0 {
+		return 0, err
+	}
+	return all[len(all)-1], nil
+}
+
+// Aliases are what jobs call versions of a model, beside the labels that people give.
+func (r Registry) Aliases(name string) (map[string]int, error) {
+	l, err := r.labels(name)
+	return l.Aliases, err
 }

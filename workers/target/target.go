@@ -159,6 +159,9 @@ type Job struct {
 	Priority int `json:"priority,omitempty"`
 	// Checkpoint is where the job leaves what it could go on from; nil: it does not.
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	// Models is the artifact store, by its path on this computer, whose registered models the
+	// job may load by their names; empty: none. Targets elsewhere ignore it.
+	Models string `json:"models,omitempty"`
 	// Port is where the job listens, on the machine or in the container where it runs. A
 	// target that keeps jobs apart makes it reachable from its own machine, and from no
 	// other. 0: it does not listen.

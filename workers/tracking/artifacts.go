@@ -84,8 +84,8 @@ func inside(said string) (string, error) {
 // upload takes a file as a whole, or not at all.
 func (j *job) upload(root *os.Root, w http.ResponseWriter, q *http.Request) error {
 	p, err := inside(q.PathValue("path"))
-	if err != nil || p == "." {
-		return errors.Join(err, invalid("an artifact has a path"))
+	if err != nil || p == "." || ofRecord(p) {
+		return errors.Join(err, invalid("an artifact has a path, which is its own"))
 	}
 	tmp := j.path("upload." + rand.Text()[:12])
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
@@ -115,6 +115,9 @@ func (j *job) download(root *os.Root, w http.ResponseWriter, q *http.Request) er
 	p, err := inside(q.PathValue("path"))
 	if err != nil {
 		return err
+	}
+	if ofRecord(p) {
+		return j.downloadRecorded(w, q, p)
 	}
 	f, err := root.Open(p)
 	if err != nil {
@@ -160,6 +163,9 @@ func (j *job) list(root *os.Root, w http.ResponseWriter, q *http.Request) error 
 	p, err := inside(q.URL.Query().Get("path"))
 	if err != nil {
 		return err
+	}
+	if ofRecord(p) {
+		return j.listRecorded(w, q, p)
 	}
 	all, err := entries(root, p)
 	if err != nil {

@@ -1,4 +1,4 @@
-"""Part of amlflow: has metrics that are logged with MLflow's file store known while the job runs.
+"""Part of amlflow: has metrics that are logged with MLflow's file store known while the job runs, and tells what to do about models that are elsewhere.
 
 It is found by the client itself, as a plugin for the scheme "file", and does what the file store does. Whatever goes wrong
 here is no harm: what was logged is in the store, and is read from there when the job has ended.
@@ -40,3 +40,33 @@ def store(store_uri=None, artifact_uri=None, **more):
                 pass
 
     return Told(store_uri, artifact_uri)
+
+
+ELSEWHERE = (
+    " This job runs on another machine, and finds the models there that it has registered itself. One of another stage or run is an input of"
+    " its stage: write `inputs: {{ model: {name}@VERSION }}`, and load os.environ['AMLFLOW_INPUT_MODEL']."
+)
+
+
+def registry(store_uri=None, **more):
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.model_registry.file_store import FileStore
+
+    class Told(FileStore):
+        """Says what to do about a model that is not here."""
+
+    def telling(method):
+        def asked(self, name, *args, **more):
+            try:
+                return method(self, name, *args, **more)
+            except MlflowException as e:
+                if "not found" not in str(e):
+                    raise
+                raise MlflowException(str(e) + ELSEWHERE.format(name=name), error_code=1001) from None  # RESOURCE_DOES_NOT_EXIST
+
+        return asked
+
+    for name in ("get_registered_model", "get_latest_versions", "get_model_version", "get_model_version_by_alias", "get_model_version_download_uri"):
+        if hasattr(FileStore, name):
+            setattr(Told, name, telling(getattr(FileStore, name)))
+    return Told(store_uri)

@@ -31,7 +31,7 @@ func StoreFiles() map[string]string {
 	return map[string]string{
 		path.Join(PluginDir, "amlflow_tracking.py"): plugin,
 		path.Join(info, "METADATA"):                 "Metadata-Version: 2.1\nName: amlflow-tracking\nVersion: 1\n",
-		path.Join(info, "entry_points.txt"):         "[mlflow.tracking_store]\nfile = amlflow_tracking:store\n",
+		path.Join(info, "entry_points.txt"):         "[mlflow.tracking_store]\nfile = amlflow_tracking:store\n\n[mlflow.model_registry_store]\nfile = amlflow_tracking:registry\n",
 	}
 }
 

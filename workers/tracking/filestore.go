@@ -131,7 +131,7 @@ func (s *store) logged() (l Logged, points []point) {
 		case f[0] == "models" && len(f) == 4: // NAME/version-N
 			about := flat(s.texts[p])
 			n, _ := strconv.Atoi(strings.TrimPrefix(f[2], "version-"))
-			l.Registered = append(l.Registered, Registered{f[1], n, cmp.Or(about["storage_location"], about["source"])})
+			l.Registered = append(l.Registered, Registered{Name: f[1], Version: n, Source: cmp.Or(about["storage_location"], about["source"]), Aliases: s.aliases(f[1], n)})
 		case len(f) == 3 && f[0] != "models":
 			r, all := s.run(dir)
 			if flat(s.texts[p])["lifecycle_stage"] == deleted {
@@ -156,6 +156,18 @@ func (s *store) logged() (l Logged, points []point) {
 	slices.SortStableFunc(l.Runs, func(a, b Run) int { return cmp.Compare(a.Started, b.Started) })
 	slices.SortStableFunc(points, func(a, b point) int { return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Step, b.Step)) })
 	return l, points
+}
+
+// aliases are what the job calls a version of a model: each is a file that holds its number.
+func (s *store) aliases(name string, n int) []string {
+	var all []string
+	for alias, text := range s.under("models/" + name + "/aliases") {
+		if strings.TrimSpace(text) == strconv.Itoa(n) {
+			all = append(all, alias)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // stateNames are MLflow's numbers for the states of runs.

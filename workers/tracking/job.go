@@ -23,8 +23,9 @@ const (
 
 // job is what one job has logged.
 type job struct {
-	dir  string // the job's folder
-	used time.Time
+	dir    string // the job's folder
+	asked  time.Time
+	record record // of models, beyond what is the job's own
 
 	mu     sync.Mutex
 	loaded bool
@@ -40,6 +41,7 @@ type state struct {
 	modelOrder  []*model
 	registered  map[string]*registered
 	traces      map[string]json.RawMessage
+	used        []Used
 }
 
 // change is one thing of what a request changed. Exactly one field is set.
@@ -54,6 +56,7 @@ type change struct {
 	Model      *model      `json:"model,omitempty"` // as it is from now on
 	Registered *registered `json:"registered,omitempty"`
 	Trace      *trace      `json:"trace,omitempty"`
+	Used       *Used       `json:"used,omitempty"`
 }
 
 // entry is a param or a tag of a run.
@@ -179,6 +182,8 @@ func (s *state) apply(all []change) {
 			s.registered[c.Registered.Name] = c.Registered
 		case c.Trace != nil:
 			s.traces[c.Trace.ID] = c.Trace.Info
+		case c.Used != nil:
+			s.used = append(s.used, *c.Used)
 		default:
 			s.applyTo(c)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/amlflow/amlflow/workers/target"
 )
@@ -22,6 +23,7 @@ type Logged struct {
 	Runs       []Run        `json:"runs"`
 	Models     []Model      `json:"models,omitempty"`
 	Registered []Registered `json:"registered,omitempty"`
+	Used       []Used       `json:"used,omitempty"` // models on record that it has loaded
 }
 
 // Run is one run of those that a job has logged. Its artifacts are in the folder
@@ -54,6 +56,10 @@ type Registered struct {
 	Name    string `json:"name"`
 	Version int    `json:"version"`
 	Source  string `json:"source"`
+	// Aliases are what the job calls this version.
+	Aliases []string `json:"aliases,omitempty"`
+	// OnRecord tells that it was there before: only its aliases are the job's.
+	OnRecord bool `json:"on_record,omitempty"`
 }
 
 // Keep stores what the job in a folder has logged, once it has ended: RunsFile, and the
@@ -97,7 +103,7 @@ func Keep(ctx context.Context, dir string, out target.Blobs) (target.Ref, error)
 }
 
 func (s *state) logged() Logged {
-	l := Logged{Runs: []Run{}}
+	l := Logged{Runs: []Run{}, Used: s.used}
 	for _, r := range s.order {
 		if r.info.Stage == deleted {
 			continue
@@ -121,12 +127,24 @@ func (s *state) logged() Logged {
 		}
 	}
 	for _, name := range sorted(s.registered) {
+		l.Registered = append(l.Registered, s.registered[name].renamed()...)
 		for i, v := range s.registered[name].Versions {
 			if s.registered[name].Deleted || v.Deleted {
 				continue
 			}
-			l.Registered = append(l.Registered, Registered{name, i + 1, v.Source})
+			said := s.registered[name].version(i)
+			l.Registered = append(l.Registered, Registered{Name: name, Version: s.registered[name].Base + i + 1, Source: v.Source, Aliases: said["aliases"].([]string)})
 		}
 	}
 	return l
+}
+
+// renamed are the versions that were on record and to which the job has given aliases.
+func (r *registered) renamed() (all []Registered) {
+	for _, alias := range sorted(r.Aliases) {
+		if n, err := strconv.Atoi(r.Aliases[alias]); err == nil && n <= r.Base && !r.Deleted {
+			all = append(all, Registered{Name: r.Name, Version: n, Aliases: []string{alias}, OnRecord: true})
+		}
+	}
+	return all
 }

@@ -61,24 +61,33 @@ func (m Made) Model(ctx context.Context, blobs target.Blobs, name string) (targe
 
 // Enlisted is a version of a model that a job has registered, and its content.
 type Enlisted struct {
-	Name  string     `json:"name"` // as the job called it
-	Model target.Ref `json:"model"`
+	Name    string     `json:"name"`              // as the job called it
+	Model   target.Ref `json:"model,omitempty"`   // empty: it was on record before
+	Aliases []string   `json:"aliases,omitempty"` // what the job calls this version
+	Version int        `json:"version,omitempty"` // of one that was on record
 }
 
 // Enlisted are the versions that were registered and whose content is there, in the order
 // in which they were: prompts, which the client registers in the same way, have none.
 func (m Made) Enlisted(ctx context.Context, blobs target.Blobs) (all []Enlisted, err error) {
 	for _, r := range m.logged.Registered {
+		if r.OnRecord {
+			all = append(all, Enlisted{Name: r.Name, Version: r.Version, Aliases: r.Aliases})
+			continue
+		}
 		ref, err := m.folder(ctx, blobs, m.place(r.Source, len(m.logged.Registered)))
 		if err != nil {
 			return nil, err
 		}
 		if ref != "" {
-			all = append(all, Enlisted{r.Name, ref})
+			all = append(all, Enlisted{Name: r.Name, Model: ref, Aliases: r.Aliases})
 		}
 	}
 	return all, nil
 }
+
+// Used are the models on record that the job has loaded.
+func (m Made) Used() []Used { return m.logged.Used }
 
 func (m Made) has(path string) bool {
 	return slices.ContainsFunc(m.files, func(e target.Entry) bool { return e.Path == path })

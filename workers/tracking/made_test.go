@@ -3,7 +3,7 @@ package tracking
 import "testing"
 
 func TestWhereTheContentOfAVersionIs(t *testing.T) {
-	m := Made{logged: Logged{Registered: []Registered{{"wine", 1, "models:/m-1f"}, {"copy", 1, "models:/wine/1"}, {"loop", 1, "models:/loop/1"}}}}
+	m := Made{logged: Logged{Registered: []Registered{{Name: "wine", Version: 1, Source: "models:/m-1f"}, {Name: "copy", Version: 1, Source: "models:/wine/1"}, {Name: "loop", Version: 1, Source: "models:/loop/1"}}}}
 	for source, want := range map[string]string{
 		"models:/m-1f":                               "models/m-1f",
 		"models:/copy/1":                             "models/m-1f",

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/target"
 )
 
 // How long the process stays when nobody asks, and no job is running.
@@ -29,6 +30,8 @@ type desk struct {
 	key  []byte
 	log  *slog.Logger
 
+	store func(dir string) (target.Blobs, error) // see Process
+
 	mu   sync.Mutex
 	jobs map[string]*job // by folder, below the state folder
 	last time.Time       // when somebody asked
@@ -43,6 +46,8 @@ type Process struct {
 	// StandBy waits until the one that answers has died, and takes its place if any job
 	// may need it.
 	StandBy bool
+	// Store opens an artifact store, whose models jobs may load; nil: they see none.
+	Store func(dir string) (target.Blobs, error)
 	// Second starts a process that stands by; nil: there is none.
 	Second Start
 }
@@ -69,7 +74,7 @@ func Main(ctx context.Context, p Process) error {
 	}
 	d := &desk{
 		dir: dir, home: filepath.Dir(dir), key: key, log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		jobs: map[string]*job{}, last: time.Now(),
+		jobs: map[string]*job{}, last: time.Now(), store: p.Store,
 	}
 	if p.StandBy && !d.needed() {
 		return nil
@@ -185,7 +190,7 @@ func (d *desk) quiet() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for rel, j := range d.jobs {
-		if time.Since(j.used) > time.Minute && j.idle() {
+		if time.Since(j.asked) > time.Minute && j.idle() {
 			delete(d.jobs, rel)
 		}
 	}

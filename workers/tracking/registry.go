@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/amlflow/amlflow/workers/registry"
 )
 
-// registered is a name under which a job registers versions of models. It is the job's
-// own: which models a team has is not said here.
+// registered is a name under which a job registers versions of models. They are the job's
+// own until it has ended well: then they are on record.
 type registered struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description,omitempty"`
@@ -17,10 +19,13 @@ type registered struct {
 	Tags        map[string]string `json:"tags,omitempty"`
 	Aliases     map[string]string `json:"aliases,omitempty"` // to the number of a version
 	Versions    []version         `json:"versions,omitempty"`
-	Deleted     bool              `json:"deleted,omitempty"`
+	// Base is how many versions were on record when the job registered the first of its own:
+	// these are counted from there.
+	Base    int  `json:"base,omitempty"`
+	Deleted bool `json:"deleted,omitempty"`
 }
 
-// version is one of them. They are counted from 1.
+// version is one of them.
 type version struct {
 	Description string            `json:"description,omitempty"`
 	Created     whole             `json:"creation_timestamp"`
@@ -35,21 +40,35 @@ type version struct {
 
 // newest are the versions that have the highest number in each of some stages; without
 // stages, the newest of all.
-func (r *registered) newest(stages []string) []map[string]any {
+func (j *job) newest(r *registered, stages []string) []map[string]any {
 	all, seen := []map[string]any{}, map[string]bool{}
-	for i := range slices.Backward(r.Versions) {
-		v := r.Versions[i]
-		stage := v.Stage
+	for _, v := range j.versions(r) {
+		stage := v["current_stage"].(string)
 		if len(stages) == 0 {
 			stage = ""
-		} else if stage == "" {
-			stage = noStage
 		}
-		if v.Deleted || seen[stage] || len(stages) > 0 && !slices.Contains(stages, strings.ToLower(stage)) {
+		if seen[stage] || len(stages) > 0 && !slices.Contains(stages, strings.ToLower(stage)) {
 			continue
 		}
 		seen[stage] = true
-		all = append(all, r.version(i))
+		all = append(all, v)
+	}
+	return all
+}
+
+// versions are all that a name has, the newest first: those of the job, and those on record
+// before.
+func (j *job) versions(r *registered) []map[string]any {
+	var all []map[string]any
+	for i, v := range slices.Backward(r.Versions) {
+		if !v.Deleted {
+			all = append(all, r.version(i))
+		}
+	}
+	for _, v := range j.record.versions(r.Name) {
+		if v.Version <= r.Base {
+			all = append(all, j.record.said(r.Name, v))
+		}
 	}
 	return all
 }
@@ -57,20 +76,26 @@ func (r *registered) newest(stages []string) []map[string]any {
 // noStage is the stage of a version that was never moved to another one.
 const noStage = "None"
 
-func (r *registered) said() map[string]any {
+func (j *job) saidOf(r *registered) map[string]any {
 	aliases := []map[string]string{}
+	before := j.record.aliases(r.Name)
+	for _, name := range sorted(before) {
+		if r.Aliases[name] == "" && before[name] <= r.Base {
+			aliases = append(aliases, map[string]string{"alias": name, "version": strconv.Itoa(before[name])})
+		}
+	}
 	for _, name := range sorted(r.Aliases) {
 		aliases = append(aliases, map[string]string{"alias": name, "version": r.Aliases[name]})
 	}
 	return map[string]any{
 		"name": r.Name, "description": r.Description, "creation_timestamp": r.Created, "last_updated_timestamp": r.Updated,
-		"tags": pairs(r.Tags), "aliases": aliases, "latest_versions": r.newest(nil),
+		"tags": pairs(r.Tags), "aliases": aliases, "latest_versions": j.newest(r, nil),
 	}
 }
 
 func (r *registered) version(i int) map[string]any {
 	v := r.Versions[i]
-	number := strconv.Itoa(i + 1)
+	number := strconv.Itoa(r.Base + i + 1)
 	aliases := []string{}
 	for _, name := range sorted(r.Aliases) {
 		if r.Aliases[name] == number {
@@ -95,7 +120,7 @@ func (d *desk) registryRoutes(mux *http.ServeMux) {
 	d.handle(mux, "POST registered-models/get-latest-versions", does((*job).latestVersions))
 	d.handle(mux, "PATCH registered-models/update", changesRegistered(func(r *registered, in registryIn) { r.Description = in.Description }))
 	d.handle(mux, "POST registered-models/rename", does((*job).renameRegistered))
-	d.handle(mux, "DELETE registered-models/delete", changesRegistered(func(r *registered, _ registryIn) { r.Deleted = true }))
+	d.handle(mux, "DELETE registered-models/delete", does((*job).deleteRegistered))
 	d.handle(mux, "POST registered-models/set-tag", changesRegistered(func(r *registered, in registryIn) { r.Tags[in.Key] = in.Value }))
 	d.handle(mux, "DELETE registered-models/delete-tag", changesRegistered(func(r *registered, in registryIn) { delete(r.Tags, in.Key) }))
 	d.handle(mux, "POST registered-models/alias", changesRegistered(func(r *registered, in registryIn) { r.Aliases[in.Alias] = in.Version }))
@@ -133,13 +158,31 @@ func (j *job) register(in registryIn) (any, error) {
 	if old := j.registered[in.Name]; old != nil && !old.Deleted {
 		return nil, exists("the model %q is registered already", in.Name)
 	}
-	r := &registered{Name: in.Name, Description: in.Description, Created: now(), Updated: now(), Tags: table(in.Tags)}
-	return map[string]any{"registered_model": r.said()}, j.write(change{Registered: r})
+	r := &registered{Name: in.Name, Description: in.Description, Created: now(), Updated: now(), Tags: table(in.Tags), Base: j.record.newest(in.Name)}
+	return map[string]any{"registered_model": j.saidOf(r)}, j.write(change{Registered: r})
+}
+
+// own is a registered model that the job may do away with: no version of it is on record.
+func (j *job) own(name string) (*registered, error) {
+	r, err := j.copied(name)
+	if err == nil && r.Base > 0 {
+		return nil, invalid("versions of the model %q are on record, and no job takes them away: `amlflow model rm` does", name)
+	}
+	return r, err
+}
+
+func (j *job) deleteRegistered(in registryIn) (any, error) {
+	r, err := j.own(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	r.Deleted = true
+	return nil, j.write(change{Registered: r})
 }
 
 // renameRegistered gives a model another name, in one line of the journal.
 func (j *job) renameRegistered(in registryIn) (any, error) {
-	r, err := j.copied(in.Name)
+	r, err := j.own(in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -148,14 +191,17 @@ func (j *job) renameRegistered(in registryIn) (any, error) {
 	}
 	gone := &registered{Name: in.Name, Deleted: true}
 	r.Name = in.NewName
-	return map[string]any{"registered_model": r.said()}, j.write(change{Registered: r}, change{Registered: gone})
+	return map[string]any{"registered_model": j.saidOf(r)}, j.write(change{Registered: r}, change{Registered: gone})
 }
 
 // copied is a registered model that may be changed.
 func (j *job) copied(name string) (*registered, error) {
 	old := j.registered[name]
+	if n := j.record.newest(name); old == nil && n > 0 {
+		old = &registered{Name: name, Created: now(), Base: n}
+	}
 	if old == nil || old.Deleted {
-		return nil, missing("this job has registered no model %q: it sees only what it has logged itself", name)
+		return nil, missing("no model %q is registered: not by this job, and by none before that has ended well", name)
 	}
 	r := *old
 	r.Updated = now()
@@ -174,7 +220,7 @@ func (j *job) ofRegistered(in registryIn, do func(r *registered, in registryIn))
 			return nil, err
 		}
 	}
-	return map[string]any{"registered_model": r.said()}, nil
+	return map[string]any{"registered_model": j.saidOf(r)}, nil
 }
 
 func changesRegistered(do func(r *registered, in registryIn)) answer {
@@ -187,6 +233,10 @@ func (j *job) ofVersion(in registryIn, do func(v *version, in registryIn)) (any,
 		return nil, err
 	}
 	n, err := strconv.Atoi(in.Version)
+	if err == nil && n <= r.Base {
+		return j.ofRecord(in.Name, n, do != nil)
+	}
+	n -= r.Base
 	if err != nil || n < 1 || n > len(r.Versions) || r.Versions[n-1].Deleted {
 		return nil, missing("the model %q has no version %q", in.Name, in.Version)
 	}
@@ -199,6 +249,18 @@ func (j *job) ofVersion(in registryIn, do func(v *version, in registryIn)) (any,
 		}
 	}
 	return map[string]any{"model_version": r.version(n - 1)}, nil
+}
+
+// ofRecord is a version on record, which a job does not change.
+func (j *job) ofRecord(name string, n int, change bool) (any, error) {
+	v, ok := j.record.version(name, n)
+	switch {
+	case !ok:
+		return nil, missing("the model %q has no version %d", name, n)
+	case change:
+		return nil, invalid("%s is on record, and no job changes what is: `amlflow model promote %s --label staging`, say, gives it a label, and `amlflow model rm %s` removes it", v.Reference(), v.Reference(), v.Reference())
+	}
+	return map[string]any{"model_version": j.record.said(name, v)}, nil
 }
 
 func changesVersion(do func(v *version, in registryIn)) answer {
@@ -218,15 +280,26 @@ func (j *job) byAlias(in registryIn) (any, error) {
 	if r := j.registered[in.Name]; r != nil {
 		in.Version = r.Aliases[in.Alias]
 	}
+	before := j.record.aliases(in.Name)
+	if n := before[in.Alias]; in.Version == "" && n > 0 {
+		in.Version = strconv.Itoa(n)
+	}
+	if in.Version == "" {
+		if _, err := j.copied(in.Name); err != nil {
+			return nil, err
+		}
+		return nil, missing("no version of the model %q has the alias %q%s", in.Name, in.Alias, hint(sorted(before)))
+	}
 	return j.ofVersion(in, nil)
 }
 
 func (j *job) downloadURI(in registryIn) (any, error) {
-	if _, err := j.ofVersion(in, nil); err != nil {
+	found, err := j.ofVersion(in, nil)
+	if err != nil {
 		return nil, err
 	}
-	n, _ := strconv.Atoi(in.Version)
-	return map[string]string{"artifact_uri": j.registered[in.Name].Versions[n-1].Source}, nil
+	source, _ := found.(map[string]any)["model_version"].(map[string]any)["source"].(string)
+	return map[string]string{"artifact_uri": source}, nil
 }
 
 func (j *job) latestVersions(in registryIn) (any, error) {
@@ -237,17 +310,11 @@ func (j *job) latestVersions(in registryIn) (any, error) {
 	for i, s := range in.Stages {
 		in.Stages[i] = strings.ToLower(s)
 	}
-	return map[string]any{"model_versions": r.newest(in.Stages)}, nil
+	return map[string]any{"model_versions": j.newest(r, in.Stages)}, nil
 }
 
 func (j *job) searchRegistered(in search) (any, error) {
-	var all []*registered
-	for _, name := range sorted(j.registered) {
-		if r := j.registered[name]; !r.Deleted {
-			all = append(all, r)
-		}
-	}
-	found, next, err := matching(in, all, func(r *registered, kind, key string) any {
+	found, next, err := matching(in, j.names(), func(r *registered, kind, key string) any {
 		switch {
 		case kind == "tag":
 			return registryTag(r.Tags, key)
@@ -265,19 +332,45 @@ func (j *job) searchRegistered(in search) (any, error) {
 	}
 	said := make([]map[string]any, len(found))
 	for i, r := range found {
-		said[i] = r.said()
+		said[i] = j.saidOf(r)
 	}
 	return page("registered_models", said, next), nil
 }
 
-func (j *job) searchVersions(in search) (any, error) {
-	all := []map[string]any{}
+// names are all that models are registered under, sorted: by the job, and before it.
+func (j *job) names() []*registered {
+	own := map[string]bool{}
+	var all []*registered
 	for _, name := range sorted(j.registered) {
-		for i, v := range slices.Backward(j.registered[name].Versions) { // the newest first
-			if !j.registered[name].Deleted && !v.Deleted {
-				all = append(all, j.registered[name].version(i))
+		own[registry.NameOf(name)] = true
+		if r := j.registered[name]; !r.Deleted {
+			all = append(all, r)
+		}
+	}
+	if j.record.blobs != nil {
+		before, _ := j.record.models.Names()
+		for _, name := range before {
+			if n := j.record.newest(name); n > 0 && !own[name] {
+				all = append(all, &registered{Name: name, Base: n})
 			}
 		}
+	}
+	slices.SortFunc(all, func(a, b *registered) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// hint says what there is instead.
+func hint(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return ": there are " + strings.Join(names, ", ")
+}
+
+func (j *job) searchVersions(in search) (any, error) {
+	all := []map[string]any{}
+	for _, r := range j.names() {
+		all = append(all, j.versions(r)...)
 	}
 	found, next, err := matching(in, all, func(v map[string]any, kind, key string) any {
 		switch {

@@ -82,10 +82,10 @@ func (d *desk) admitted(q *http.Request) (*job, error) {
 	}
 	j := d.jobs[rel]
 	if j == nil {
-		j = &job{dir: dir}
+		j = &job{dir: dir, record: d.recordOf(dir)}
 		d.jobs[rel] = j
 	}
-	j.used = time.Now()
+	j.asked = time.Now()
 	return j, nil
 }
 
