@@ -96,7 +96,7 @@ func (p *program) engineOptions(w *schema.Workspace, notice func(string)) (engin
 	external, err := p.external(w, os.Getenv)
 	return engine.Options{
 		Home: p.home, External: external, Build: build(), Drivers: p.drivers(), Start: p.startServer,
-		Notice: notice, Log: slog.New(slog.DiscardHandler),
+		Notice: ofFullDisk(p.home, notice), Log: slog.New(slog.DiscardHandler),
 	}, err
 }
 

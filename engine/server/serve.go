@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
-
-	"github.com/amlflow/amlflow/engine/cluster"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -57,19 +54,16 @@ func Serve(ctx context.Context, o Options) error {
 }
 
 func serve(ctx context.Context, o Options) error {
-	address, failed, stop, err := o.temporal(ctx)
-	if err != nil {
-		return err
-	}
-	defer stop()
 	queue, err := o.Seat.queue()
 	if err != nil {
 		return err
 	}
-	c, err := cluster.Dial(ctx, address, o.Log)
+	t, err := o.reach(ctx)
 	if err != nil {
 		return err
 	}
+	defer t.stop()
+	c, address := t.client, t.address
 	defer c.Close()
 	if o.Ready != nil {
 		o.Ready(c)
@@ -95,20 +89,7 @@ func serve(ctx context.Context, o Options) error {
 	}
 	defer os.Remove(o.Seat.infoFile())
 	o.Log.Info("serving", "pid", info.PID, "temporal", address, "queue", queue)
-	return o.stay(ctx, c, control, failed)
-}
-
-// temporal returns the Temporal to use, and for the embedded one how it tells
-// that it cannot go on.
-func (o Options) temporal(ctx context.Context) (cluster.Address, <-chan error, func(), error) {
-	if o.Seat.External != nil {
-		return *o.Seat.External, nil, func() {}, nil
-	}
-	s, err := cluster.Start(ctx, cluster.Options{Dir: filepath.Join(o.Seat.Home, "temporal"), Logger: o.Log})
-	if err != nil {
-		return cluster.Address{}, nil, nil, err
-	}
-	return s.Address(), s.Failed(), s.Stop, nil
+	return o.stay(ctx, c, control, t.failed)
 }
 
 // maxRuns is how many runs one server carries on at once; more wait their turn. Its jobs
