@@ -34,8 +34,13 @@ tried: to submit, to follow, to read the log, to fetch outputs by their digest, 
 cancel and to clean. All targets are tried at the same time; nothing is left on them.
 It ends with 5 when one of them cannot be used.
 
--o json prints {"targets":[{"target","kind","usable","reason","steps":[{"step","state","took","reason"}]}]},
-where state is ok or no, and took a number of seconds.`,
+It also tells what the machines have, and what would hold a job there to its "memory"
+and "cpus": control groups, a look each second, Slurm as it is configured, or nobody.
+A question mark is what cannot be told.
+
+-o json prints {"targets":[{"target","kind","usable","reason","steps":[{"step","state","took","reason"}],
+"machines":[{"name","alike","cpus","memory","gpus","memory_by","cpus_by"}],"unseen"}]}, where state is ok or no,
+took a number of seconds, memory bytes, and unseen why machines could not be looked at.`,
 		ValidArgsFunction: p.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -83,6 +88,9 @@ type trialJSON struct {
 	Usable bool       `json:"usable"`
 	Reason string     `json:"reason"`
 	Steps  []stepJSON `json:"steps"`
+	// Machines are what it has, as far as its driver can tell; Unseen why it cannot.
+	Machines []target.Machine `json:"machines"`
+	Unseen   *string          `json:"unseen"`
 }
 
 // stepJSON is one step of a trial. Steps behind one that went wrong are left out.
@@ -138,6 +146,21 @@ func (p *program) tryTargets(ctx context.Context, targets []target.Target, c che
 }
 
 func (p *program) tryTarget(ctx context.Context, t target.Target, blobs target.Blobs, c checking) trialJSON {
+	v := p.useTarget(ctx, t, blobs, c)
+	v.Machines = []target.Machine{}
+	if !v.Usable {
+		return v
+	}
+	seen, err := p.survey(ctx, t)
+	if v.Machines = append(v.Machines, seen...); err != nil {
+		why := err.Error()
+		v.Unseen = &why
+	}
+	return v
+}
+
+// useTarget asks whether a target can be used, and runs tiny jobs on it.
+func (p *program) useTarget(ctx context.Context, t target.Target, blobs target.Blobs, c checking) trialJSON {
 	v := trialJSON{Target: t.Name, Kind: t.Kind, Usable: true, Steps: []stepJSON{}}
 	d, err := p.driverOf(t)
 	if err != nil || c.quick {
@@ -196,9 +219,21 @@ func (p *program) printVerdicts(verdicts []trialJSON, c checking) {
 		rows = append(rows, row)
 	}
 	table(p.out, rows)
+	rows = [][]string{p.machineHead("TARGET")}
+	for _, v := range verdicts {
+		for _, m := range v.Machines {
+			rows = append(rows, append([]string{v.Target}, machineRow(m)...))
+		}
+	}
+	if len(rows) > 1 {
+		p.print("")
+		table(p.out, rows)
+	}
 	for _, v := range verdicts {
 		if !v.Usable {
 			p.print("\n%s: %s", p.paintOut(bold, v.Target), v.Reason)
+		} else if v.Unseen != nil {
+			p.print("\n%s: what its machines have could not be told: %s", p.paintOut(bold, v.Target), *v.Unseen)
 		}
 	}
 }
@@ -237,6 +272,8 @@ func (p *program) targetsUsable(ctx context.Context) []symptom {
 			s := symptom{Check: "target " + t.Name, State: "ok", Found: fmt.Sprintf("can be used; `%s target check %s` tries it", invocation(), t.Name)}
 			if err := p.checkTarget(ctx, t); err != nil {
 				s.State, s.Found = "warn", err.Error()
+			} else if seen, _ := p.survey(ctx, t); unheldWords(seen) != "" { // that it can be used counts
+				s.Found += "; " + unheldWords(seen)
 			}
 			all[i] = s
 		})

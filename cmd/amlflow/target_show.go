@@ -20,6 +20,7 @@ profiles of this workspace need it. A stage whose target is an expression is not
 Of a target that amlflow grows and shrinks, it also tells how its nodes are, what waits
 for them, why it grew or shrank last, and what its node-hours cost.
 -o json prints a target as in "target ls", and {"used":[{"file","line","column","stage","profile"}],"usable","reason",
+"machines":[{"name","alike","cpus","memory","gpus","memory_by","cpus_by"}],
 "fleet":{"min","max","creating","ready","busy","leaving","queued","node_hours","grew","shrank","trouble","coming","runs"}}.`,
 		ValidArgsFunction: p.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,6 +44,8 @@ type targetView struct {
 	Used   []useJSON `json:"used"`
 	Usable bool      `json:"usable"`
 	Reason *string   `json:"reason"`
+	// Machines are what it has, as far as its driver can tell.
+	Machines []target.Machine `json:"machines"`
 	// Fleet is how its nodes are; nil unless amlflow grows and shrinks the target.
 	Fleet *target.Fleet `json:"fleet,omitempty"`
 }
@@ -60,7 +63,7 @@ func (p *program) showTarget(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	v := targetView{targetJSON: p.targetRecord(w, t, p.drivers()), Used: []useJSON{}, Usable: true}
+	v := targetView{targetJSON: p.targetRecord(w, t, p.drivers()), Used: []useJSON{}, Usable: true, Machines: []target.Machine{}}
 	var lines []string
 	for _, u := range uses {
 		one := useJSON{placeJSON: placeOf(u.At)}
@@ -74,6 +77,10 @@ func (p *program) showTarget(ctx context.Context, name string) error {
 	if err := p.checkTarget(ctx, asTarget(t)); err != nil {
 		why := err.Error()
 		v.Usable, v.Reason = false, &why
+	}
+	if v.Usable {
+		seen, _ := p.survey(ctx, asTarget(t)) // that it can be used is what counts here; "target check" tells why not
+		v.Machines = append(v.Machines, seen...)
 	}
 	if m, ok := p.drivers()[t.Kind].(target.Manager); ok && v.Usable {
 		fleet, err := m.Nodes(ctx, asTarget(t))
@@ -107,6 +114,13 @@ func (p *program) printTarget(t schema.Target, v targetView, uses []string) {
 		rows = append(rows, []string{p.paintOut(dim, "cost"), number(t.Cost) + " a node and hour"})
 	}
 	table(p.out, append(rows, p.fleetRows(t, v.Fleet)...))
+	if rows := [][]string{p.machineHead()}; len(v.Machines) > 0 {
+		for _, m := range v.Machines {
+			rows = append(rows, machineRow(m))
+		}
+		p.print("")
+		table(p.out, rows)
+	}
 	if rows := p.settingRows(t, v.Settings); len(rows) > 1 {
 		p.print("")
 		table(p.out, rows)

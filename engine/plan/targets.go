@@ -182,6 +182,10 @@ func (b *staging) capable(l *layer, path string, t target.Target, p Place) {
 		at := b.says("environment")
 		lacks(at, at.s.At("environment")+"/python", "asks for a Python environment", "name a target that makes them, or an image that has what the stage needs")
 	}
+	if b.out.Deploy != nil && b.out.Runtime != nil && b.out.Runtime.Python != nil && can.Python && can.Unequipped != "" {
+		at := b.says("environment")
+		lacks(at, at.s.At("environment")+"/python", "deploys with a Python environment", can.Unequipped)
+	}
 	if b.out.Checkpoint != nil && !can.Checkpoints {
 		at := b.says("checkpoint")
 		lacks(at, at.s.At("checkpoint"), "has checkpoints", "name a target that keeps them, or leave `checkpoint` out")

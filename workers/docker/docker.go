@@ -73,7 +73,7 @@ func (d Driver) Can(t target.Target) target.Can {
 	}
 	why := unserved(s)
 	serves := d.Serves() && why == ""
-	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Python: s.Network != networkNone, Launch: true, Checkpoints: true, Serve: serves, Route: serves, Unserved: why, Memory: target.HoldAlways, CPUs: target.HoldAlways}
+	return target.Can{Nodes: max(s.Nodes, 1), GPU: s.GPUs > 0, Images: true, Python: s.Network != networkNone, Launch: true, Checkpoints: true, Serve: serves, Route: serves, Unserved: why, Unequipped: unequipped, Memory: target.HoldAlways, CPUs: target.HoldAlways}
 }
 
 // Check implements target.Driver.

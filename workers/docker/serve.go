@@ -89,6 +89,9 @@ func (d Driver) pin(ctx context.Context, t target.Target, wish *target.Deploymen
 	return nil
 }
 
+// unequipped is what to do about a deployment that asks for a Python environment.
+const unequipped = "all instances of a version must be of one image; use one that has what the model needs, as `environment: { image: … }`"
+
 // unserved says why nobody could ask what runs on a target, as far as its settings tell, and
 // what to do; empty when they do not.
 func unserved(s settings) string {
@@ -145,7 +148,7 @@ func (Driver) Vet(t target.Target, job target.Job) error {
 		return fmt.Errorf("target %q has `network: none`, so that nobody can ask what runs there: leave it out, or deploy on another target: %w", t.Name, target.ErrPermanent)
 	}
 	if e := job.Environment; job.Port > 0 && e != nil && e.Python != nil {
-		return fmt.Errorf("target %q makes Python environments for jobs, and none for what is deployed: all instances of a version must be of one image; use one that has what the model needs, as `environment: { image: … }`: %w", t.Name, target.ErrPermanent)
+		return fmt.Errorf("target %q makes Python environments for jobs, and none for what is deployed: %s: %w", t.Name, unequipped, target.ErrPermanent)
 	}
 	_, _, err = (&submission{target: t, s: s, job: job}).plan()
 	return err

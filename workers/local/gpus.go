@@ -51,17 +51,16 @@ const mostGPUs = 1024
 // present reports GPUs that are lent and are not there. Only NVIDIA's can be counted, by
 // the program that comes with their driver; others are taken on trust.
 func (d devices) present(ctx context.Context, name string) error {
-	smi, err := exec.LookPath("nvidia-smi")
-	if len(d) == 0 || err != nil {
+	if len(d) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	list, err := exec.CommandContext(ctx, smi, "-L").CombinedOutput()
-	if err != nil {
+	list, n, err := listGPUs(ctx)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return nil
+	case err != nil:
 		return fmt.Errorf("target %q lends GPUs, and nvidia-smi does not answer: %w: %.300s", name, err, bytes.TrimSpace(list))
 	}
-	n := strings.Count("\n"+string(list), "\nGPU ")
 	for _, device := range d {
 		number, err := strconv.Atoi(device)
 		if err == nil && number >= n || err != nil && !strings.Contains(string(list), device) {
@@ -69,6 +68,27 @@ func (d devices) present(ctx context.Context, name string) error {
 		}
 	}
 	return nil
+}
+
+// listGPUs is what nvidia-smi says of the GPUs here, and how many these are.
+func listGPUs(ctx context.Context) (list []byte, n int, err error) {
+	smi, err := exec.LookPath("nvidia-smi")
+	if err != nil {
+		return nil, 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	list, err = exec.CommandContext(ctx, smi, "-L").CombinedOutput()
+	return list, strings.Count("\n"+string(list), "\nGPU "), err
+}
+
+// countGPUs is how many GPUs there are here; nil: nothing can count them.
+func countGPUs(ctx context.Context) *int {
+	_, n, err := listGPUs(ctx)
+	if err != nil {
+		return nil
+	}
+	return &n
 }
 
 // lending is the content of gpus/lending.json: who has which GPUs of this computer, and

@@ -23,7 +23,7 @@ var toolFiles embed.FS
 // tool is the script of all verbs, and of those in more. The last line tells that it has
 // arrived whole.
 func tool(more string) (text []byte) {
-	for _, name := range []string{"records", "processes", "limits", "log", "supervisor", "contents", "python", "gpus", "reach", "verbs", "door"} {
+	for _, name := range []string{"records", "processes", "limits", "log", "supervisor", "contents", "python", "gpus", "survey", "reach", "verbs", "door"} {
 		if name == "door" { // where it is entered, once all is defined
 			text = append(text, more...)
 		}

@@ -64,13 +64,36 @@ func readSettings(t target.Target) (settings, error) {
 // has.
 func (s settings) grant(name string, need target.Resources) (nodes int, err error) {
 	nodes = max(need.Nodes, 1)
-	switch {
-	case nodes > len(s.Hosts):
+	if nodes > len(s.Hosts) {
 		return 0, fmt.Errorf("target %q has %d hosts, the job asks for %d nodes: add to `hosts` of the target, or ask for fewer: %w", name, len(s.Hosts), nodes, target.ErrPermanent)
-	case need.GPUs > s.GPUs:
-		return 0, fmt.Errorf("target %q has %d GPUs on each host, the job asks for %d: say how many there are as `gpus` of the target, or ask for fewer: %w", name, s.GPUs, need.GPUs, target.ErrPermanent)
+	}
+	if err := s.fits(name, need); err != nil {
+		return 0, fmt.Errorf("%w: %w", err, target.ErrPermanent)
 	}
 	return nodes, nil
+}
+
+var _ target.Fitter = Driver{}
+
+// Fits implements target.Fitter.
+func (Driver) Fits(t target.Target, need target.Resources) error {
+	s, err := readSettings(t)
+	if err != nil {
+		return nil //nolint:nilerr // whoever uses the target says what is wrong with its settings
+	}
+	return s.fits(t.Name, need)
+}
+
+// fits refuses what no host has.
+func (s settings) fits(name string, need target.Resources) error {
+	if need.GPUs <= s.GPUs {
+		return nil
+	}
+	return target.Misfit{
+		Path: "gpus",
+		What: fmt.Sprintf("target %q has %d GPUs on each host, the job asks for %d", name, s.GPUs, need.GPUs),
+		Cure: "say how many there are as `gpus` of the target, or ask for fewer",
+	}
 }
 
 // expand makes a path absolute that begins at the home folder.

@@ -42,7 +42,10 @@ type Can struct {
 	Serve  bool // the driver is a Server: models can be deployed here
 	// Unserved is what to do when they cannot, though the driver is one: a sentence for people.
 	Unserved string
-	Route    bool // the driver is a Router: requests can be split between versions
+	// Unequipped is what to do when a deployment can have no Python environment, though a job
+	// can: a sentence for people.
+	Unequipped string
+	Route      bool // the driver is a Router: requests can be split between versions
 	// Checkpoints: the driver is a Checkpointer, and jobs here may have checkpoints.
 	Checkpoints bool
 	// Memory and CPUs tell whether jobs are held to what they ask for.

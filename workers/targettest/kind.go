@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ var kindQuestions = []question{
 	{"OptionalInterfacesMatchCan", optionalInterfacesMatchCan},
 	{"CheckPasses", checkPasses},
 	{"WhatNothingHoldsIsRefused", whatNothingHoldsIsRefused},
+	{"MachinesAreTold", machinesAreTold},
 }
 
 // What no job can have there is found without one, and a job that asks for it is refused.
@@ -36,6 +38,26 @@ func whatNothingHoldsIsRefused(t *testing.T, h Harness) {
 		t.Errorf("got %+v", err)
 	}
 	refused(t, h, j)
+}
+
+// What the machines have, and what holds jobs there, is told in words that people are shown.
+func machinesAreTold(t *testing.T, h Harness) {
+	s, ok := h.Driver.(target.Surveyor)
+	if !ok {
+		t.Skip("SKIP: this driver is no target.Surveyor: nobody is told what its machines have")
+	}
+	known := []target.Holder{target.ByNobody, target.ByGroup1, target.ByGroup2, target.ByWatch, target.BySlurm}
+	for range 2 { // the first leaves nothing in the way of the second
+		seen, err := s.Survey(t.Context(), h.Target)
+		if err != nil || len(seen) == 0 {
+			t.Fatalf("got %d machines, %v", len(seen), err)
+		}
+		for _, m := range seen {
+			if m.Name == "" || m.Alike < 1 || m.CPUs <= 0 || m.Memory <= 0 || !slices.Contains(known, m.MemoryBy) || !slices.Contains(known, m.CPUsBy) {
+				t.Errorf("got %+v", m)
+			}
+		}
+	}
 }
 
 func kindIsComplete(t *testing.T, h Harness) {

@@ -356,3 +356,13 @@ verb_probe() {
 	while IFS= read -r option && [ -n "$option" ]; do set -- "$@" "$option"; done
 	client sbatch --test-only --wrap=true "$@" </dev/null >/dev/null
 }
+
+# machines: the third line is a partition, or empty. What the nodes have, a line "node PARTITION COUNT CPUS MEGABYTES GRES" for
+# those that are alike, and what of its configuration tells whether it holds jobs to that.
+verb_machines() {
+	settings
+	IFS= read -r partition
+	client sinfo --noheader --exact ${partition:+"--partition=$partition"} --format='node %P %D %c %m %G' </dev/null || exit 1
+	client scontrol show config </dev/null | grep -E '^(TaskPlugin|SelectTypeParameters|JobAcctGatherParams|ConstrainRAMSpace|ConstrainCores) '
+	return 0
+}
