@@ -28,7 +28,7 @@ var _ target.Blobs = Folder{}
 func OpenFolder(dir string) (Folder, error) {
 	for _, sub := range []string{"sha256", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return Folder{}, fmt.Errorf("open artifact store %q: %w", dir, err)
+			return Folder{}, fmt.Errorf("open artifact store %q: make the folder writable, or name another by `store` in amlflow.yaml or by AMLFLOW_HOME: %w", dir, err)
 		}
 	}
 	return Folder{dir}, nil

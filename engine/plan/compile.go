@@ -46,10 +46,10 @@ func Compile(p *schema.Pipeline, w *schema.Workspace, o Options) (*Plan, diag.Fi
 	c := &compiler{p: p, w: w, o: o, checked: map[string]bool{}, common: map[string]resolved{}, room: &room{maxSize}}
 	c.chooseProfile()
 	c.bindParams()
+	c.checkOverrides()
 	if c.findings.Bad() {
 		return nil, c.findings.Sort()
 	}
-	c.checkOverrides()
 	out := c.plan()
 	if c.findings.Bad() {
 		return nil, c.findings.Sort()

@@ -14,16 +14,25 @@ import (
 	"github.com/amlflow/amlflow/workers/target"
 )
 
-// checkOverrides refuses --target for a stage that does not exist.
+// checkOverrides refuses --target and --no-cache for a stage that does not exist.
 func (c *compiler) checkOverrides() {
 	var known []string
 	for _, s := range append(slices.Clone(c.p.Stages), c.p.Finally...) {
 		known = append(known, s.Name)
 	}
+	refuse := func(flag, stage string) {
+		c.find(diag.Finding{Pos: c.p.Source.KeyAt("/stages"), Path: "/stages", Code: "unknown-stage",
+			Message: fmt.Sprintf("%s names the stage %q, which pipeline %q does not have", flag, stage, c.p.Name), Hint: nearest(stage, known, "stages")})
+	}
 	for _, stage := range slices.Sorted(maps.Keys(c.o.Targets)) {
 		if stage != "" && !slices.Contains(known, stage) {
-			c.find(diag.Finding{Pos: c.p.Source.KeyAt("/stages"), Path: "/stages", Code: "unknown-stage",
-				Message: fmt.Sprintf("--target names the stage %q, which pipeline %q does not have", stage, c.p.Name), Hint: nearest(stage, known, "stages")})
+			refuse("--target", stage)
+		}
+	}
+	for _, stage := range slices.Sorted(maps.Keys(c.o.NoCache)) {
+		// Of a stage of a pipeline inside of this one only the outer name is known here.
+		if outer, _, _ := strings.Cut(stage, "/"); outer != "" && !slices.Contains(known, outer) {
+			refuse("--no-cache", stage)
 		}
 	}
 }
