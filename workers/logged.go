@@ -94,7 +94,12 @@ func alias(models registry.Registry, v registry.Version, names []string, o *Outc
 			o.Notes = append(o.Notes, fmt.Sprintf("the alias %q stays with the job, since people give labels: amlflow model promote %s --label %s", name, v.Reference(), name))
 			continue
 		}
-		if err := models.Alias(v.Model, name, v.Version); err != nil {
+		err := models.Alias(v.Model, name, v.Version)
+		if errors.Is(err, registry.ErrUnknown) { // it was removed meanwhile
+			o.Notes = append(o.Notes, fmt.Sprintf("the alias %q of %s was not kept: %v", name, v.Reference(), err))
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -205,6 +205,9 @@ func (r Registry) Alias(name, alias string, version int) error {
 		return err
 	}
 	defer release()
+	if _, err := r.Find(name, strconv.Itoa(version)); err != nil {
+		return err
+	}
 	l, err := r.labels(name)
 	if err != nil || l.Aliases[alias] == version {
 		return err

@@ -257,3 +257,42 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// An alias is with one version at a time, is no label, and is not given to what is gone.
+func TestAliases(t *testing.T) {
+	r := registry.Open(t.TempDir())
+	register(t, r, "m", 1, "a")
+	register(t, r, "m", 2, "b")
+	if _, err := r.Promote("m", 1, "production", registry.Decision{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 2, 2} {
+		if err := r.Alias("m", "champion", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Remove("m", 2, registry.Decision{By: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	for alias, n := range map[string]int{"gone": 2, "none": 7} {
+		if err := r.Alias("m", alias, n); !errors.Is(err, registry.ErrUnknown) {
+			t.Errorf("an alias of version %d: %v", n, err)
+		}
+	}
+	for _, label := range []string{"staging", registry.Latest} {
+		if err := r.Alias("m", label, 1); err == nil {
+			t.Errorf("%q was given as an alias", label)
+		}
+	}
+	got, err := r.Aliases("m")
+	holders, err2 := r.Holders("m")
+	if diff := cmp.Diff([]map[string]int{{"champion": 2}, {"production": 1}}, []map[string]int{got, holders}); diff != "" || err != nil || err2 != nil {
+		t.Error(diff, err, err2)
+	}
+	if n, err := r.Newest("m"); n != 2 || err != nil {
+		t.Errorf("the newest is %d: %v", n, err)
+	}
+	if n, err := r.Newest("other"); n != 0 || err != nil {
+		t.Errorf("the newest of none is %d: %v", n, err)
+	}
+}
