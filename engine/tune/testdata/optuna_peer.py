@@ -71,6 +71,51 @@ def interacting(t):
     return worse + 3 * (t.suggest_float("x", 0, 1) - at) ** 2 + 2 * (t.suggest_float("y", 0, 1, step=0.05) - at * at) ** 2
 
 
+def rosenbrock2(t):
+    x, y = reals(t, -2, 2, 2)
+    return 100 * (y - x * x) ** 2 + (1 - x) ** 2
+
+
+def rastrigin(n):
+    return lambda t: 10 * n + sum(x * x - 10 * math.cos(2 * math.pi * x) for x in reals(t, -5.12, 5.12, n))
+
+
+def ackley2(t):
+    v = reals(t, -32, 32, 2)
+    return -20 * math.exp(-0.2 * math.sqrt(sum(x * x for x in v) / 2)) - math.exp(sum(math.cos(2 * math.pi * x) for x in v) / 2) + 20 + math.e
+
+
+def camel(t):
+    x, y = t.suggest_float("x", -3, 3), t.suggest_float("y", -2, 2)
+    return (4 - 2.1 * x * x + x**4 / 3) * x * x + x * y + (-4 + 4 * y * y) * y * y + 1.0316284535
+
+
+def decades(t):
+    return (math.log10(t.suggest_float("lr", 1e-8, 1, log=True)) + 3.3) ** 2
+
+
+def medley(t):
+    v = camel(t) + decades(t) + abs(t.suggest_int("n", 1, 1000, log=True) - 37) / 100 + abs(t.suggest_float("q", 0, 10, step=0.5) - 7.5) / 5
+    return v + abs(t.suggest_float("w", -6, 6, step=0.5)) / 10 + (t.suggest_categorical("k", [1, 2.5, "adam", True]) != 2.5)
+
+
+# Those of strangers_test.go, with 100 trials one at a time: python3 optuna_peer.py SEEDS strangers
+STRANGERS = [
+    ("rosenbrock 2", rosenbrock2), ("rastrigin 2", rastrigin(2)), ("rastrigin 5", rastrigin(5)), ("ackley 2", ackley2), ("six-hump camel", camel),
+    ("8 decades", decades), ("sphere 10", lambda t: sum((x - 1) ** 2 for x in reals(t, -5, 5, 10))), ("medley", medley),
+]
+
+
+def strangers(seeds):
+    for name, f in STRANGERS:
+        left = []
+        for seed in range(seeds):
+            study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+            study.optimize(f, n_trials=100)
+            left.append(study.best_value)
+        print("%-18s %.4g" % (name, statistics.median(left)), flush=True)
+
+
 PROBLEMS = [("branin", branin, 0), ("hartmann 6", hartmann, 0), ("rosenbrock 4", rosenbrock, 0), ("ackley 5", ackley, 0), ("learning", learning, 0), ("mixed", mixed, 0), ("quadratic", quadratic, 0), ("interacting", interacting, 0), ("learning, noisy", learning, 0.05), ("quadratic, noisy", quadratic, 0.05)]
 
 
@@ -91,6 +136,8 @@ def search(f, noise, sampler, seed, parallel, trials=60):
 
 
 def main():
+    if sys.argv[2] == "strangers":
+        return strangers(int(sys.argv[1]))
     seeds, parallel = int(sys.argv[1]), int(sys.argv[2])
     kinds = {
         "optuna": lambda s: optuna.samplers.TPESampler(seed=s, constant_liar=parallel > 1),
