@@ -631,7 +631,7 @@ class Host(threading.Thread):
 
     def __init__(self, dealer):
         super().__init__(daemon=True)
-        self.dealer, self.greeted, self.open = dealer, set(), 0
+        self.dealer, self.greeted, self.open = dealer, 0, 0
         self.lock = threading.Condition()
         self.server = socket.create_server(("", int(os.environ["MASTER_PORT"])), backlog=1024)
 
@@ -651,7 +651,7 @@ class Host(threading.Thread):
             conn.settimeout(None)
             known = True
             with self.lock:
-                self.greeted.add(hello["rank"])
+                self.greeted += 1
                 self.open += 1
             while True:
                 task = self.dealer.take()
@@ -679,13 +679,17 @@ class Host(threading.Thread):
                     self.open -= 1
                     self.lock.notify_all()
 
-    def dismiss(self, ranks, limit=300):
-        """Waits until every other rank has heard that it is over: one that finds nobody would
-        take that for a failure."""
+    def dismiss(self, slots, limit=300):
+        """Waits until every slot of the other ranks has heard that it is over, and tells whether
+        it has: one that finds nobody would take that for a failure. Each counts, as the slots of
+        a rank connect one after the other, and little work may be done by the first of them."""
         end = time.monotonic() + limit
         with self.lock:
-            while (len(self.greeted) < ranks or self.open) and time.monotonic() < end:
+            while self.greeted < slots or self.open:
+                if time.monotonic() >= end:
+                    return False
                 self.lock.wait(1)
+            return True
 
 
 class Peer:
@@ -796,7 +800,7 @@ def lead(spec):
         slot.start()
     dealer.wait()
     if host:
-        host.dismiss(others, 300 if not dealer.fault else 10)
+        host.dismiss(others * spec["processes"], 300 if not dealer.fault else 10)
     with dealer.lock:
         dealer.tell(last=True)
         if dealer.fault:
