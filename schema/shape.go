@@ -334,6 +334,22 @@ func (sh *shaper) missingPartner(path string, rule map[string]any, given any) {
 func (sh *shaper) badName(path, location string) {
 	name := unescape(path[strings.LastIndexByte(path, '/')+1:])
 	rule := sh.form.at(location[:strings.LastIndexByte(location, '/')])
+	if allowed := asList(rule["enum"]); rule["title"] == nil && len(allowed) > 0 {
+		var known []string
+		for _, one := range allowed {
+			known = append(known, fmt.Sprint(one))
+		}
+		near := diag.Nearest(name, known)
+		if len(known) > 8 {
+			known = append(known[:8:8], "…")
+		}
+		hint := "write one of " + strings.Join(known, ", ")
+		if near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		sh.atKey("unknown-key", path, hint, "%s has no %q", sh.place(path[:strings.LastIndexByte(path, '/')]), shorten(name))
+		return
+	}
 	hint := "rename it"
 	if better := mend(name, fmt.Sprint(rule["title"])); better != name && better != "" {
 		hint = fmt.Sprintf("write %s", better)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/amlflow/amlflow/engine/blob"
+	"github.com/amlflow/amlflow/engine/plan"
+	"github.com/amlflow/amlflow/schema/diag"
 	"github.com/amlflow/amlflow/workers/probe"
 	"github.com/amlflow/amlflow/workers/target"
 
@@ -163,6 +165,9 @@ func (p *program) tryTarget(ctx context.Context, t target.Target, blobs target.B
 func (p *program) useTarget(ctx context.Context, t target.Target, blobs target.Blobs, c checking) trialJSON {
 	v := trialJSON{Target: t.Name, Kind: t.Kind, Usable: true, Steps: []stepJSON{}}
 	d, err := p.driverOf(t)
+	if err == nil {
+		err = p.misspelt(t)
+	}
 	if err != nil || c.quick {
 		if err == nil {
 			err = p.checkTarget(ctx, t)
@@ -248,6 +253,9 @@ func (p *program) good(ok bool) string {
 // checkTarget asks whether a target can be used now, and runs nothing.
 func (p *program) checkTarget(ctx context.Context, t target.Target) error {
 	d, err := p.driverOf(t)
+	if err == nil {
+		err = p.misspelt(t)
+	}
 	if err != nil {
 		return err
 	}
@@ -257,6 +265,30 @@ func (p *program) checkTarget(ctx context.Context, t target.Target) error {
 		return errors.New(plainly(err))
 	}
 	return nil
+}
+
+// misspelt says what is wrong with what the workspace says of a target, all of it. Drivers are
+// not asked about settings that their schema refuses.
+func (p *program) misspelt(t target.Target) error {
+	w, err := p.workspace()
+	if err != nil {
+		return err
+	}
+	var all []string
+	for _, one := range w.Targets {
+		if one.Name != t.Name {
+			continue
+		}
+		for _, f := range plan.CheckTarget(w, one, p.drivers()) {
+			if f.Severity == diag.Error {
+				all = append(all, fmt.Sprintf("%s: %s: %s", f.Pos, f.Message, f.Hint))
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(all, "; "))
 }
 
 // targetsUsable is what the doctor says of the targets of the workspace.

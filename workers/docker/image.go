@@ -45,6 +45,8 @@ func (e *engine) image(ctx context.Context, name string, p pulling) (image, erro
 	switch {
 	case errdefs.IsNotFound(err):
 		return image{}, fmt.Errorf("the container engine at %q does not have the image %q, and `pull` of the target is %q: fetch it, or say `pull: missing`: %w", e.host, name, p.when, target.ErrPermanent)
+	case err != nil && strings.Contains(err.Error(), "invalid reference"): // for which Podman has no code of its own
+		return image{}, fmt.Errorf("%q is no name of an image: write one such as python:3.12-slim: %w: %w", name, err, target.ErrPermanent)
 	case err != nil:
 		return image{}, e.trouble(fmt.Sprintf("look at the image %q", name), err)
 	}

@@ -99,6 +99,19 @@ func TestImagesThatAreNotThere(t *testing.T) {
 	})
 }
 
+// What is no name of an image can never be one, whichever engine is asked.
+func TestWhatIsNoNameOfAnImage(t *testing.T) {
+	onBoth(t, func(t *testing.T, r rig) {
+		for when, image := range map[string]string{"missing": "--privileged", "never": "A B", "always": "a:b:c"} {
+			x := newTable(t, r, map[string]any{"pull": when})
+			err := x.d.Submit(t.Context(), x.t, target.Job{ID: "odd-" + when, Script: "true", Environment: &target.Environment{Image: image}}, &targettest.Blobs{})
+			if !errors.Is(err, target.ErrPermanent) || !strings.Contains(err.Error(), image) {
+				t.Errorf("%s: got %v", when, err)
+			}
+		}
+	})
+}
+
 // A registry that wants a login gets the one that the target names, which is kept nowhere.
 func TestPrivateRegistry(t *testing.T) {
 	onBoth(t, func(t *testing.T, r rig) {
