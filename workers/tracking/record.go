@@ -2,6 +2,7 @@ package tracking
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -152,31 +153,42 @@ func (j *job) recorded(p string) (v registry.Version, below string, err error) {
 // ofRecord reports whether a path is below the folder of what is on record.
 func ofRecord(p string) bool { return p == recordDir || strings.HasPrefix(p, recordDir+"/") }
 
+// files are those of a version. One that is a single file is a folder for the client, which
+// downloads nothing else: the file is called as the output is that it was.
+func (r record) files(ctx context.Context, v registry.Version) ([]target.Entry, error) {
+	if v.Artifact.IsTree() {
+		return target.ListTree(ctx, r.blobs, v.Artifact)
+	}
+	name := "model"
+	if len(v.Origins) > 0 {
+		name = cmp.Or(v.Origins[0].Output, name)
+	}
+	return []target.Entry{{Path: name, Ref: v.Artifact}}, nil
+}
+
 // listRecorded lists a folder of a model on record.
 func (j *job) listRecorded(w http.ResponseWriter, q *http.Request, p string) error {
 	v, below, err := j.recorded(p)
 	if err != nil {
 		return err
 	}
+	tree, err := j.record.files(q.Context(), v)
+	if err != nil {
+		return err
+	}
 	all := []file{}
-	if v.Artifact.IsTree() {
-		tree, err := target.ListTree(q.Context(), j.record.blobs, v.Artifact)
-		if err != nil {
-			return err
+	for _, e := range tree {
+		rest := e.Path
+		if below != "" {
+			var inside bool
+			if rest, inside = strings.CutPrefix(e.Path, below+"/"); !inside {
+				continue
+			}
 		}
-		for _, e := range tree {
-			rest := e.Path
-			if below != "" {
-				var inside bool
-				if rest, inside = strings.CutPrefix(e.Path, below+"/"); !inside {
-					continue
-				}
-			}
-			first, _, deeper := strings.Cut(rest, "/")
-			one := file{Path: first, Dir: deeper || e.Ref == ""}
-			if !slices.Contains(all, one) {
-				all = append(all, one)
-			}
+		first, _, deeper := strings.Cut(rest, "/")
+		one := file{Path: first, Dir: deeper || e.Ref == ""}
+		if !slices.Contains(all, one) {
+			all = append(all, one)
 		}
 	}
 	slices.SortFunc(all, func(a, b file) int { return cmp.Compare(a.Path, b.Path) })
@@ -191,22 +203,18 @@ func (j *job) downloadRecorded(w http.ResponseWriter, q *http.Request, p string)
 	if err != nil {
 		return err
 	}
-	ref := v.Artifact
-	if ref.IsTree() {
-		tree, err := target.ListTree(q.Context(), j.record.blobs, ref)
-		if err != nil {
-			return err
-		}
-		at := slices.IndexFunc(tree, func(e target.Entry) bool { return e.Path == path.Clean(below) && e.Ref != "" })
-		if at < 0 {
-			return missing("the model %s has no file %q", v.Reference(), below)
-		}
-		ref = tree[at].Ref
+	tree, err := j.record.files(q.Context(), v)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(tree, func(e target.Entry) bool { return e.Path == path.Clean(below) && e.Ref != "" })
+	if at < 0 {
+		return missing("the model %s has no file %q", v.Reference(), below)
 	}
 	if err := j.uses(v); err != nil {
 		return err
 	}
-	content, err := j.record.blobs.Open(q.Context(), ref)
+	content, err := j.record.blobs.Open(q.Context(), tree[at].Ref)
 	if err != nil {
 		return err
 	}
