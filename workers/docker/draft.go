@@ -128,7 +128,7 @@ func (s *submission) plan() (record, target.Resources, error) {
 	if r.Asked == "" {
 		return refuse("target %q has no `image`, and the stage names none as `environment: { image: … }`", s.target.Name)
 	}
-	granted, err := s.s.grant(s.target.Name, j.Needs)
+	granted, err := s.s.room().Grant(s.target.Name, j.Needs)
 	// All nodes are in the one container.
 	n := max(granted.Nodes, 1)
 	granted.CPUs, granted.Memory, granted.GPUs = granted.CPUs*float64(n), granted.Memory*int64(n), granted.GPUs*n

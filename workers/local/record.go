@@ -47,7 +47,7 @@ func newRecord(t target.Target, job target.Job) (record, error) {
 	if err := supported(t.Name, job.Environment); err != nil {
 		return record{}, fmt.Errorf("job %q: %w", job.ID, err)
 	}
-	needs, err := s.grant(t.Name, job.Needs)
+	needs, err := s.room().Grant(t.Name, job.Needs)
 	return record{Raw: raw(job.Env), Job: job, Needs: needs, Shell: s.Shell, Log: int64(s.Log), GPUs: s.GPUs, Boot: jobdir.BootID(), Confided: len(job.Secrets) > 0}, err
 }
 

@@ -49,7 +49,7 @@ func TestGrant(t *testing.T) {
 		{ask: target.Resources{Memory: 2 << 30}, err: "has 1Gi of memory, the job asks for 2Gi"},
 		{ask: target.Resources{GPUs: 1}, err: "lends no GPUs"},
 	} {
-		got, err := s.grant("here", c.ask)
+		got, err := s.room().Grant("here", c.ask)
 		if c.err == "" && (err != nil || got != c.got) {
 			t.Errorf("%+v: got %+v, %v", c.ask, got, err)
 		}

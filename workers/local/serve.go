@@ -47,7 +47,7 @@ func (d Driver) Deploy(ctx context.Context, t target.Target, wish target.Deploym
 	if err := supported(t.Name, wish.Environment); err != nil {
 		return fmt.Errorf("deploy %q: %w", wish.Endpoint, err)
 	}
-	if wish.Needs, err = s.grant(t.Name, wish.Needs); err != nil {
+	if wish.Needs, err = s.room().Grant(t.Name, wish.Needs); err != nil {
 		return fmt.Errorf("deploy %q: %w", wish.Endpoint, err)
 	}
 	f := d.endpoints()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/amlflow/amlflow/workers/jobdir"
+	"github.com/amlflow/amlflow/workers/ranks"
 	"github.com/amlflow/amlflow/workers/target"
 )
 
@@ -39,23 +40,9 @@ func readSettings(t target.Target) (settings, error) {
 	return s, nil
 }
 
-// grant gives a job what it asks for, or what the target has where it asks for
-// nothing, and refuses a job that asks for more.
-func (s settings) grant(name string, need target.Resources) (target.Resources, error) {
-	need.Nodes = max(need.Nodes, 1)
-	if need.Nodes > s.Nodes {
-		return need, fmt.Errorf("target %q has %d nodes, the job asks for %d: raise `nodes` of the target, or ask for fewer: %w", name, s.Nodes, need.Nodes, target.ErrPermanent)
-	}
-	if err := s.fits(name, need); err != nil {
-		return need, fmt.Errorf("%w: %w", err, target.ErrPermanent)
-	}
-	if need.CPUs == 0 {
-		need.CPUs = s.CPUs
-	}
-	if need.Memory == 0 {
-		need.Memory = int64(s.Memory)
-	}
-	return need, nil
+// room is what the target has for one job.
+func (s settings) room() ranks.Room {
+	return ranks.Room{Nodes: s.Nodes, GPUs: len(s.GPUs), CPUs: s.CPUs, Memory: int64(s.Memory)}
 }
 
 var _ target.Fitter = Driver{}
@@ -66,21 +53,5 @@ func (Driver) Fits(t target.Target, need target.Resources) error {
 	if err != nil {
 		return nil //nolint:nilerr // whoever uses the target says what is wrong with its settings
 	}
-	return s.fits(t.Name, need)
-}
-
-// fits refuses what the target never gives to a job.
-func (s settings) fits(name string, need target.Resources) error {
-	need.Nodes = max(need.Nodes, 1)
-	switch {
-	case need.GPUs > 0 && len(s.GPUs) == 0:
-		return target.Misfit{Path: "gpus", What: fmt.Sprintf("target %q lends no GPUs, the job asks for %d", name, need.GPUs), Cure: "set `gpus` of the target, or choose one that has some"}
-	case need.GPUs*need.Nodes > len(s.GPUs):
-		return target.Misfit{Path: "gpus", What: fmt.Sprintf("target %q lends %s, the job asks for %d", name, plural(len(s.GPUs), "GPU"), need.GPUs*need.Nodes), Cure: "raise `gpus` of the target, or ask for fewer"}
-	case s.CPUs > 0 && need.CPUs > s.CPUs:
-		return target.Misfit{Path: "cpus", What: fmt.Sprintf("target %q has %g cpus, the job asks for %g", name, s.CPUs, need.CPUs), Cure: "raise `cpus` of the target, or ask for fewer"}
-	case s.Memory > 0 && need.Memory > int64(s.Memory):
-		return target.Misfit{Path: "memory", What: fmt.Sprintf("target %q has %s of memory, the job asks for %s", name, jobdir.FormatBytes(int64(s.Memory)), jobdir.FormatBytes(need.Memory)), Cure: "raise `memory` of the target, or ask for less"}
-	}
-	return nil
+	return s.room().Fits(t.Name, need)
 }
