@@ -55,7 +55,7 @@ func TestJobsAreRefused(t *testing.T) {
 		"no-image":  {target.Job{Script: "true"}, "has no `image`"},
 		"unknown":   {target.Job{Script: "true", Environment: &none}, "`pull: missing`"},
 		"nodes":     {target.Job{Script: "true", Needs: target.Resources{Nodes: 2}}, "has 1 nodes"},
-		"gpus":      {target.Job{Script: "true", Needs: target.Resources{GPUs: 1}}, "lends 0 GPUs"},
+		"gpus":      {target.Job{Script: "true", Needs: target.Resources{GPUs: 1}}, "lends no GPUs"},
 		"cpus":      {target.Job{Script: "true", Needs: target.Resources{CPUs: 3}}, "has 2 cpus"},
 		"memory":    {target.Job{Script: "true", Needs: target.Resources{Memory: 2 << 30}}, "has 1Gi of memory"},
 		"nul":       {target.Job{Command: []string{"a\x00b"}}, "NUL byte"},
