@@ -34,6 +34,8 @@ func explain(err error) error {
 	}
 	words := strings.TrimSpace(strings.ReplaceAll(said.Stderr, "\n", "; "))
 	switch {
+	case words == "":
+		return fmt.Errorf("a client of Slurm failed without a word: %w", err)
 	case strings.HasPrefix(words, "there is no sbatch"):
 		return fmt.Errorf("%s: %w", words, target.ErrPermanent)
 	case mentions(words, unanswered):

@@ -281,10 +281,11 @@ withdraw_task() {
 forget_secrets() { rm -f "$r"/confided*; }
 
 # strike OPTION…: scancel for $number. Its name is among the options: a controller that has lost its
-# memory gives numbers again. That the job is over is fine.
+# memory gives numbers again. That the job is over is fine; scancel may fail without a word
+# when it ends in this moment. Whatever it was, the job finds its mark by itself.
 strike() {
 	said=$(client scancel "$@" "$number" </dev/null 2>&1) && return
-	case $said in *"Invalid job id"* | *"already completing or completed"* | *"not running"* | *pending*) ;; *) die "$said" ;; esac
+	case $said in "" | *"Invalid job id"* | *"already completing or completed"* | *"not running"* | *pending*) ;; *) die "$said" ;; esac
 }
 
 # snapshot: all that Slurm has of this user, each task of an array with the folder of its job.
