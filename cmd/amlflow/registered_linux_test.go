@@ -50,7 +50,7 @@ for uri in "models:/never/1", "models:/never@champion", "models:/never/latest":
 func TestModelsRegisteredEverywhere(t *testing.T) {
 	dir := withMLflow()
 	if dir == "" {
-		t.Skip("SKIP: no python3 with the client of MLflow: install mlflow and scikit-learn for it, or name one that has them in AMLFLOW_TEST_MLFLOW")
+		t.Skip("SKIP: no python3 with the client of MLflow: give it one by pip install mlflow scikit-learn, or name one that has them in AMLFLOW_TEST_MLFLOW")
 	}
 	work, home := everywhere(t)
 	targets := map[string]any{}

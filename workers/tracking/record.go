@@ -133,21 +133,23 @@ func (j *job) uses(v registry.Version) error {
 	return j.write(change{Used: &u})
 }
 
-// recorded is what a path among artifacts on record names: a version, and what is below it.
-func (j *job) recorded(p string) (v registry.Version, below string, err error) {
+// recorded is what a path among artifacts on record names: a version with its files, and what
+// is below it.
+func (j *job) recorded(ctx context.Context, p string) (v registry.Version, files []target.Entry, below string, err error) {
 	f := strings.SplitN(filepath.ToSlash(p), "/", 4)
 	if len(f) < 3 {
-		return v, "", missing("%q is no model", p)
+		return v, nil, "", missing("%q is no model", p)
 	}
 	n, _ := strconv.Atoi(f[2])
 	v, ok := j.record.version(f[1], n)
 	if !ok {
-		return v, "", missing("there is no model %s@%s", f[1], f[2])
+		return v, nil, "", missing("there is no model %s@%s", f[1], f[2])
 	}
 	if len(f) > 3 {
 		below = f[3]
 	}
-	return v, below, nil
+	files, err = j.record.files(ctx, v)
+	return v, files, below, err
 }
 
 // ofRecord reports whether a path is below the folder of what is on record.
@@ -168,11 +170,7 @@ func (r record) files(ctx context.Context, v registry.Version) ([]target.Entry, 
 
 // listRecorded lists a folder of a model on record.
 func (j *job) listRecorded(w http.ResponseWriter, q *http.Request, p string) error {
-	v, below, err := j.recorded(p)
-	if err != nil {
-		return err
-	}
-	tree, err := j.record.files(q.Context(), v)
+	_, tree, below, err := j.recorded(q.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -199,11 +197,7 @@ func (j *job) listRecorded(w http.ResponseWriter, q *http.Request, p string) err
 // downloadRecorded sends a file of a model on record. Its content is held against its digest
 // while it is sent: one that does not agree breaks off.
 func (j *job) downloadRecorded(w http.ResponseWriter, q *http.Request, p string) error {
-	v, below, err := j.recorded(p)
-	if err != nil {
-		return err
-	}
-	tree, err := j.record.files(q.Context(), v)
+	v, tree, below, err := j.recorded(q.Context(), p)
 	if err != nil {
 		return err
 	}
